@@ -1,0 +1,215 @@
+//! From placed YAML to typed values, noting every problem on the way instead of stopping at the first.
+
+use crate::diagnostic::{Place, Problem, Problems, suggestion};
+use crate::format::yaml::{Key, Value, Yaml};
+
+/// A map whose fields are taken one by one; what is left over at the end is unknown.
+pub(crate) struct Fields<'y> {
+    place: &'y Place,
+    entries: Vec<(&'y Key, &'y Yaml)>,
+    known: Vec<&'static str>,
+}
+
+impl<'y> Fields<'y> {
+    /// Opens a map. Anything else is noted and `None`.
+    pub(crate) fn open(yaml: &'y Yaml, what: &str, problems: &mut Problems) -> Option<Self> {
+        match &yaml.value {
+            Value::Map(entries) => Some(Self {
+                place: &yaml.place,
+                entries: entries.iter().map(|(key, value)| (key, value)).collect(),
+                known: Vec::new(),
+            }),
+            Value::Null => Some(Self { place: &yaml.place, entries: Vec::new(), known: Vec::new() }),
+            other => {
+                problems.add(wrong_kind(&yaml.place, what, "a map", other));
+                None
+            }
+        }
+    }
+
+    /// Where the map was written.
+    pub(crate) fn place(&self) -> &'y Place {
+        self.place
+    }
+
+    /// Takes a field; `null` counts as absent.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'y Yaml> {
+        self.take_with_key(name).map(|(_, value)| value)
+    }
+
+    /// Takes a field together with its key.
+    pub(crate) fn take_with_key(&mut self, name: &'static str) -> Option<(&'y Key, &'y Yaml)> {
+        self.known.push(name);
+        let at = self.entries.iter().position(|(key, _)| key.name == name)?;
+        let (key, value) = self.entries.remove(at);
+        (value.value != Value::Null).then_some((key, value))
+    }
+
+    /// Notes each field that is part of the grammar but not of this version.
+    pub(crate) fn not_yet(&mut self, names: &'static [&'static str], problems: &mut Problems) {
+        for name in names {
+            if let Some((key, _)) = self.take_with_key(name) {
+                problems.add(
+                    Problem::new(
+                        "not-supported-yet",
+                        key.place.clone(),
+                        format!("`{name}` is not supported by this version"),
+                    )
+                    .mend(format!("remove `{name}`; it is part of the grammar, and a later version will honour it")),
+                );
+            }
+        }
+    }
+
+    /// Notes each field that nobody took.
+    pub(crate) fn close(self, what: &str, problems: &mut Problems) {
+        for (key, _) in &self.entries {
+            let problem =
+                Problem::new("unknown-field", key.place.clone(), format!("{what} has no field `{}`", key.name));
+            problems.add(match suggestion(&key.name, self.known.iter().copied()) {
+                Some(close) => problem.mend(format!("did you mean `{close}`?")),
+                None => problem.mend(format!("known fields: {}", sorted(&self.known))),
+            });
+        }
+    }
+}
+
+fn sorted(names: &[&str]) -> String {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+pub(crate) fn wrong_kind(place: &Place, what: &str, wanted: &str, found: &Value) -> Problem {
+    Problem::new("wrong-type", place.clone(), format!("{what} must be {wanted}, not {}", found.kind()))
+}
+
+/// A string. Numbers are refused with the quotes they need: `1.10` would read as `1.1`.
+pub(crate) fn string<'y>(yaml: &'y Yaml, what: &str, problems: &mut Problems) -> Option<&'y str> {
+    match &yaml.value {
+        Value::Text(text) => Some(text),
+        other => {
+            let problem = wrong_kind(&yaml.place, what, "a string", other);
+            problems.add(match other {
+                Value::Integer(_) | Value::Float(_) | Value::Bool(_) => problem.mend("put it in quotes"),
+                _ => problem,
+            });
+            None
+        }
+    }
+}
+
+/// A scalar as the text that an environment variable gets: strings, whole numbers and booleans.
+pub(crate) fn scalar(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<String> {
+    match &yaml.value {
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        _ => string(yaml, what, problems).map(str::to_owned),
+    }
+}
+
+/// A boolean.
+pub(crate) fn boolean(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<bool> {
+    match &yaml.value {
+        Value::Bool(value) => Some(*value),
+        other => {
+            problems.add(wrong_kind(&yaml.place, what, "`true` or `false`", other));
+            None
+        }
+    }
+}
+
+/// A whole number within bounds.
+pub(crate) fn integer(
+    yaml: &Yaml,
+    what: &str,
+    bounds: std::ops::RangeInclusive<i64>,
+    problems: &mut Problems,
+) -> Option<i64> {
+    match &yaml.value {
+        Value::Integer(number) if bounds.contains(number) => Some(*number),
+        Value::Integer(number) => {
+            problems.add(Problem::new(
+                "out-of-range",
+                yaml.place.clone(),
+                format!("{what} must be between {} and {}, not {number}", bounds.start(), bounds.end()),
+            ));
+            None
+        }
+        other => {
+            problems.add(wrong_kind(&yaml.place, what, "a whole number", other));
+            None
+        }
+    }
+}
+
+/// A list of anything.
+pub(crate) fn list<'y>(yaml: &'y Yaml, what: &str, problems: &mut Problems) -> Option<&'y [Yaml]> {
+    match &yaml.value {
+        Value::List(items) => Some(items),
+        other => {
+            problems.add(wrong_kind(&yaml.place, what, "a list", other));
+            None
+        }
+    }
+}
+
+/// A list of strings.
+pub(crate) fn strings(yaml: &Yaml, what: &str, problems: &mut Problems) -> Vec<String> {
+    list(yaml, what, problems)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| string(item, &format!("each item of {what}"), problems).map(str::to_owned))
+        .collect()
+}
+
+/// A command: the program and its arguments, never a line for a shell to split.
+pub(crate) fn command(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Vec<String>> {
+    if let Value::Text(line) = &yaml.value {
+        problems.add(
+            Problem::new("wrong-type", yaml.place.clone(), format!("{what} must be a list of words, not a line")).mend(
+                format!(
+                    "write [{}], or [sh, -c, '...'] where a shell is meant",
+                    line.split_whitespace().collect::<Vec<_>>().join(", ")
+                ),
+            ),
+        );
+        return None;
+    }
+    let items = list(yaml, what, problems)?;
+    let words: Vec<String> =
+        items.iter().filter_map(|item| scalar(item, &format!("each word of {what}"), problems)).collect();
+    if items.is_empty() {
+        problems.add(Problem::new("empty", yaml.place.clone(), format!("{what} is empty")));
+        return None;
+    }
+    (words.len() == items.len()).then_some(words)
+}
+
+/// A duration such as `500ms`, `10s` or `4h`.
+pub(crate) fn duration(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<std::time::Duration> {
+    let text = string(yaml, what, problems)?;
+    match humantime::parse_duration(text) {
+        Ok(duration) => Some(duration),
+        Err(error) => {
+            problems.add(
+                Problem::new("duration", yaml.place.clone(), format!("{what} is not a duration: {error}"))
+                    .mend("write 500ms, 10s, 5m or 4h"),
+            );
+            None
+        }
+    }
+}
+
+/// A map's entries, in the order written.
+pub(crate) fn entries<'y>(yaml: &'y Yaml, what: &str, problems: &mut Problems) -> &'y [(Key, Yaml)] {
+    match &yaml.value {
+        Value::Map(entries) => entries,
+        Value::Null => &[],
+        other => {
+            problems.add(wrong_kind(&yaml.place, what, "a map", other));
+            &[]
+        }
+    }
+}

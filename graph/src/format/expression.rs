@@ -1,0 +1,239 @@
+//! `${...}`: texts with holes that the wiring fills.
+
+use crate::diagnostic::{Place, Problem, Problems};
+
+/// A text with holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Texts and holes, in order.
+    pub parts: Vec<Part>,
+    /// Where the whole text was written.
+    pub place: Place,
+}
+
+/// One piece of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Text as it is.
+    Text(String),
+    /// A hole.
+    Hole(Expression),
+}
+
+/// What a hole asks for, by the names of the service that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expression {
+    /// `${services.ALIAS.url}` or `${services.ALIAS.ports.NAME.url}`.
+    Service {
+        /// The dependency's alias.
+        alias: String,
+        /// A named port; the primary one otherwise.
+        port: Option<String>,
+        /// Which part of the address.
+        field: EndpointField,
+    },
+    /// `${self.url}` or `${self.ports.NAME.url}`.
+    Own {
+        /// A named port; the primary one otherwise.
+        port: Option<String>,
+        /// Which part of the address.
+        field: EndpointField,
+    },
+    /// `${databases.ALIAS.url}`.
+    Database {
+        /// The database's alias.
+        alias: String,
+        /// Which part of the address or credentials.
+        field: DatabaseField,
+    },
+    /// `${version}`: the node's own short id.
+    Version,
+}
+
+/// A part of a service's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointField {
+    /// `http://host:port`.
+    Url,
+    /// The host alone.
+    Host,
+    /// The port alone.
+    Port,
+    /// `host:port`.
+    Addr,
+}
+
+/// A part of a database's address or credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DatabaseField {
+    /// The whole URL, credentials included.
+    Url,
+    /// The host alone.
+    Host,
+    /// The port alone.
+    Port,
+    /// `host:port`.
+    Addr,
+    /// The user's name.
+    Username,
+    /// The password.
+    Password,
+    /// The logical database's name.
+    Database,
+}
+
+impl EndpointField {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "url" => Self::Url,
+            "host" => Self::Host,
+            "port" => Self::Port,
+            "addr" => Self::Addr,
+            _ => return None,
+        })
+    }
+}
+
+impl DatabaseField {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "url" => Self::Url,
+            "host" => Self::Host,
+            "port" => Self::Port,
+            "addr" => Self::Addr,
+            "username" => Self::Username,
+            "password" => Self::Password,
+            "database" => Self::Database,
+            _ => return None,
+        })
+    }
+}
+
+impl Template {
+    /// Reads a text. `$${` is a literal `${`; a `$` before anything else is itself.
+    pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Self {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            if rest[..at].ends_with('$') {
+                literal.push_str(&rest[..at - 1]);
+                literal.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
+            literal.push_str(&rest[..at]);
+            let Some(end) = rest[at..].find('}') else {
+                problems.add(
+                    Problem::new("expression", place.clone(), "this `${` is never closed")
+                        .mend("close it with `}`, or write `$${` for the characters themselves"),
+                );
+                rest = "";
+                break;
+            };
+            let inner = &rest[at + 2..at + end];
+            match Expression::parse(inner) {
+                Ok(expression) => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    parts.push(Part::Hole(expression));
+                }
+                Err(why) => problems.add(
+                    Problem::new("expression", place.clone(), format!("`${{{}}}`: {why}", inner.escape_debug()))
+                        .mend("an expression is one of ${services.ALIAS.url|host|port|addr}, ${services.ALIAS.ports.NAME.url}, ${databases.ALIAS.url|host|port|addr|username|password|database}, ${self.url} and ${version}"),
+                ),
+            }
+            rest = &rest[at + end + 1..];
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Self { parts, place: place.clone() }
+    }
+}
+
+impl Expression {
+    fn parse(inner: &str) -> Result<Self, String> {
+        let words: Vec<&str> = inner.split('.').collect();
+        let endpoint = |field: &str| {
+            EndpointField::named(field).ok_or_else(|| match field {
+                "public_url" => "`public_url` is not supported by this version".to_owned(),
+                _ => format!("an address has url, host, port and addr, not `{field}`"),
+            })
+        };
+        Ok(match words.as_slice() {
+            ["version"] => Self::Version,
+            ["services", alias, field] => {
+                Self::Service { alias: (*alias).to_owned(), port: None, field: endpoint(field)? }
+            }
+            ["services", alias, "ports", port, field] => {
+                Self::Service { alias: (*alias).to_owned(), port: Some((*port).to_owned()), field: endpoint(field)? }
+            }
+            ["self", field] => Self::Own { port: None, field: endpoint(field)? },
+            ["self", "ports", port, field] => Self::Own { port: Some((*port).to_owned()), field: endpoint(field)? },
+            ["databases", alias, field] => Self::Database {
+                alias: (*alias).to_owned(),
+                field: DatabaseField::named(field).ok_or_else(|| {
+                    format!("a database has url, host, port, addr, username, password and database, not `{field}`")
+                })?,
+            },
+            ["secrets", ..] => return Err("secrets are not supported by this version".to_owned()),
+            _ => return Err("there is no such expression".to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> (Vec<Part>, Problems) {
+        let mut problems = Problems::default();
+        let template = Template::parse(text, &Place::start_of("a"), &mut problems);
+        (template.parts, problems)
+    }
+
+    #[test]
+    fn texts_and_holes() {
+        let (parts, problems) = parse("${services.pay.url}/callback?v=${version}");
+        assert!(problems.is_empty());
+        assert_eq!(
+            parts,
+            [
+                Part::Hole(Expression::Service { alias: "pay".into(), port: None, field: EndpointField::Url }),
+                Part::Text("/callback?v=".into()),
+                Part::Hole(Expression::Version),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_dollars_are_a_literal() {
+        assert_eq!(parse("a $${HOME} $5 $").0, [Part::Text("a ${HOME} $5 $".into())]);
+    }
+
+    #[test]
+    fn what_is_no_expression_is_said() {
+        for bad in ["${", "${}", "${services.pay}", "${services.pay.uri}", "${databases.x.brokers2}", "${secrets.X}"] {
+            assert_eq!(parse(bad).1.len(), 1, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_text_without_dollars_is_itself(text in "[^$]*") {
+            let (parts, problems) = parse(&text);
+            prop_assert!(problems.is_empty());
+            let want = if text.is_empty() { vec![] } else { vec![Part::Text(text)] };
+            prop_assert_eq!(parts, want);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! YAML with places: every value knows where it was written.
+//!
+//! The text is hostile until it has passed here: its size, depth, number of nodes and aliases are bounded,
+//! and duplicate keys and the boolean words of YAML 1.1 are refused.
+
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+
+use crate::diagnostic::{Place, Problem};
+
+/// The largest file that is read, in bytes.
+pub(crate) const MAX_BYTES: usize = 256 * 1024;
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Yaml {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
+}
+
+/// What a YAML node holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Yaml>),
+    Map(Vec<(Key, Yaml)>),
+}
+
+/// A key of a map and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) name: String,
+}
+
+impl Value {
+    /// The word for this kind of value in messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+}
+
+/// Reads one document. An empty one is an empty map.
+///
+/// # Errors
+/// One problem: what does not parse has no meaning to go on with.
+pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Yaml, Box<Problem>> {
+    if text.len() > MAX_BYTES {
+        return Err(Box::new(
+            Problem::new("too-large", Place::start_of(file), format!("{file} is larger than {} KiB", MAX_BYTES / 1024))
+                .mend("a description of a service is a few lines; move data into files of its own"),
+        ));
+    }
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: 20_000, max_depth: 32, max_documents: 1, max_aliases: 100 },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Merge,
+        strict_booleans: true,
+    };
+    let mut alias_limits = serde_saphyr::options::AliasLimits::default();
+    alias_limits.max_total_replayed_events = 20_000;
+    let mut options = options;
+    options.alias_limits = alias_limits;
+    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
+        Ok(raw) => Ok(place_all(raw, file, text)),
+        Err(error) => Err(Box::new(not_yaml(&error, file, text))),
+    }
+}
+
+fn not_yaml(error: &serde_saphyr::Error, file: &Arc<str>, text: &str) -> Problem {
+    let place = error.location().map_or_else(|| Place::start_of(file), |location| place_of(location, file, text));
+    let whole = error.without_snippet().to_string();
+    let message = whole.lines().next().unwrap_or("this is not YAML").to_owned();
+    let code = if message.contains("duplicate") { "duplicate-key" } else { "yaml" };
+    Problem::new(code, place, message)
+}
+
+/// A value as serde hands it over, before the file's name is put into every place.
+enum Raw {
+    Scalar(Value),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<RawKey>, Spanned<Raw>)>),
+}
+
+struct RawKey(String);
+
+fn place_of(location: serde_saphyr::Location, file: &Arc<str>, text: &str) -> Place {
+    let span = location.span();
+    let start = span.byte_offset().unwrap_or(0);
+    let length = span.byte_len().unwrap_or(0);
+    let start = usize::try_from(start).unwrap_or(0).min(text.len());
+    let end = start.saturating_add(usize::try_from(length).unwrap_or(0)).min(text.len());
+    // A block map or list ends where the next thing starts: the excerpt shows its first line only.
+    let written = text.get(start..end).unwrap_or("");
+    let shown = written.lines().next().unwrap_or("").trim_end().len();
+    Place {
+        file: Arc::clone(file),
+        line: u32::try_from(location.line()).unwrap_or(u32::MAX).max(1),
+        column: u32::try_from(location.column()).unwrap_or(u32::MAX).max(1),
+        bytes: start..start + shown,
+    }
+}
+
+fn place_all(raw: Spanned<Raw>, file: &Arc<str>, text: &str) -> Yaml {
+    let place = place_of(raw.referenced, file, text);
+    let value = match raw.value {
+        Raw::Scalar(value) => value,
+        Raw::List(items) => Value::List(items.into_iter().map(|item| place_all(item, file, text)).collect()),
+        Raw::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| {
+                    let place = place_of(key.referenced, file, text);
+                    (Key { place, name: key.value.0 }, place_all(value, file, text))
+                })
+                .collect(),
+        ),
+    };
+    Yaml { place, value }
+}
+
+impl<'de> Deserialize<'de> for RawKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(RawKey)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Raw;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a YAML value")
+            }
+            fn visit_unit<E>(self) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Null))
+            }
+            fn visit_none<E>(self) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Null))
+            }
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+                Raw::deserialize(deserializer)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Bool(value)))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Integer(value)))
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Raw, E> {
+                i64::try_from(value)
+                    .map(|value| Raw::Scalar(Value::Integer(value)))
+                    .map_err(|_| E::custom("this number is too large"))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Float(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+                Ok(Raw::Scalar(Value::Text(value.to_owned())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Raw::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+                let mut map = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    map.push(entry);
+                }
+                Ok(Raw::Map(map))
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// Lays `over` upon `base` as the grammar says: maps merge, lists and scalars replace, null removes.
+pub(crate) fn merge(base: Yaml, over: &Yaml) -> Yaml {
+    match (base.value, &over.value) {
+        (Value::Map(mut entries), Value::Map(overrides)) => {
+            for (key, value) in overrides {
+                let at = entries.iter().position(|(existing, _)| existing.name == key.name);
+                match (at, &value.value) {
+                    (Some(at), Value::Null) => {
+                        entries.remove(at);
+                    }
+                    (None, Value::Null) => {}
+                    (Some(at), _) => {
+                        let (_, old) = entries.remove(at);
+                        entries.insert(at, (key.clone(), merge(old, value)));
+                    }
+                    (None, _) => entries.push((key.clone(), value.clone())),
+                }
+            }
+            Yaml { place: base.place, value: Value::Map(entries) }
+        }
+        _ => over.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Yaml, Box<Problem>> {
+        parse(&"a.yaml".into(), text)
+    }
+
+    #[test]
+    fn values_know_their_places() {
+        let yaml = read("name: order\nports:\n  http: 8080\n").unwrap();
+        let Value::Map(entries) = &yaml.value else { panic!() };
+        assert_eq!(entries[0].0.name, "name");
+        assert_eq!(entries[0].1.place.to_string(), "a.yaml:1:7");
+        let Value::Map(ports) = &entries[1].1.value else { panic!() };
+        assert_eq!(ports[0].0.place.to_string(), "a.yaml:3:3");
+        assert_eq!(ports[0].1.place.bytes, 27..31);
+        assert_eq!(ports[0].1.value, Value::Integer(8080));
+    }
+
+    #[test]
+    fn duplicate_keys_are_refused_with_their_place() {
+        let problem = read("name: a\nname: b\n").unwrap_err();
+        assert_eq!((problem.code, problem.place.line), ("duplicate-key", 2));
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..10 {
+            let before = level - 1;
+            text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
+        }
+        assert_eq!(read(&text).unwrap_err().code, "yaml");
+        assert_eq!(read(&"[".repeat(100_000)).unwrap_err().code, "yaml");
+        assert_eq!(read(&"x".repeat(MAX_BYTES + 1)).unwrap_err().code, "too-large");
+    }
+
+    #[test]
+    fn words_of_old_yaml_are_strings() {
+        let yaml = read("a: yes\nb: on\n").unwrap();
+        let Value::Map(entries) = &yaml.value else { panic!() };
+        assert_eq!(entries[0].1.value, Value::Text("yes".into()));
+        assert_eq!(entries[1].1.value, Value::Text("on".into()));
+    }
+
+    #[test]
+    fn overrides_merge_maps_replace_lists_and_remove_by_null() {
+        let base = read("env: { A: x, B: y }\nrun: [a, b]\n").unwrap();
+        let over = read("env: { B: z, A: null, C: w }\nrun: [c]\n").unwrap();
+        let merged = merge(base, &over);
+        let Value::Map(entries) = &merged.value else { panic!() };
+        let Value::Map(env) = &entries[0].1.value else { panic!() };
+        let env: Vec<_> = env.iter().map(|(key, value)| (key.name.as_str(), value.value.clone())).collect();
+        assert_eq!(env, [("B", Value::Text("z".into())), ("C", Value::Text("w".into()))]);
+        let Value::List(run) = &entries[1].1.value else { panic!() };
+        assert_eq!(run.len(), 1);
+    }
+}

@@ -1,0 +1,166 @@
+//! `source`, `id` and the version of the whole: which image, which version, which cluster.
+//!
+//! The third key, `run` (must it restart here?), needs resolved values and is made by
+//! [`crate::plan::run_key`].
+
+use std::collections::BTreeMap;
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::DiGraph;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::canonical::hash;
+use super::{Database, Image, Service};
+
+/// A SHA-256, shown in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// The key of a value under a name that keeps different uses apart.
+    #[must_use]
+    pub fn of(use_: &str, value: &Value) -> Self {
+        Self(hash(use_, value))
+    }
+
+    /// The first ten digits, as names of versions carry them (40 bits: one in a million to meet
+    /// among a thousand versions of one name).
+    #[must_use]
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..5])
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.short())
+    }
+}
+
+impl std::str::FromStr for Key {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Which image: the files that a build reads, and how it is built.
+pub(crate) fn source_key(service: &Service) -> Key {
+    let recipe = match &service.image {
+        Image::Ready(image) => json!({ "image": image }),
+        Image::Recipe(recipe) => json!({ "recipe": recipe }),
+        Image::Dockerfile(build) => {
+            json!({ "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "folder": service.folder })
+        }
+    };
+    Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))
+}
+
+/// Source and behaviour: everything a running instance can observe, wiring as placeholders, but for the
+/// versions of what it depends on.
+pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Database>) -> Key {
+    let ports: Vec<_> = service
+        .ports
+        .iter()
+        .map(|port| json!({ "name": port.name, "number": port.number, "protocol": port.protocol, "primary": port.primary }))
+        .collect();
+    let mut stores: Vec<_> = service
+        .databases
+        .iter()
+        .filter_map(|address| databases.get(address))
+        .map(|database| {
+            json!({
+                "address": database.address, "kind": database.kind, "version": database.version,
+                "migration": database.migration, "seed": database.seed,
+            })
+        })
+        .collect();
+    stores.sort_by_key(ToString::to_string);
+    let env: BTreeMap<_, _> = service.env.iter().map(|(name, value)| (name, value.placeholder())).collect();
+    Key::of(
+        "behaviour",
+        &json!({
+            "name": service.name, "source": service.source, "stack": service.stack.name, "run": service.run,
+            "setup": service.setup, "ports": ports, "databases": stores, "env": env,
+        }),
+    )
+}
+
+/// Gives every service its id: the hash of its behaviour and of the ids of what it depends on.
+///
+/// Services on a cycle (which only `wait: none` can close) are versioned together: each one's id covers
+/// the behaviour of all of them.
+pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
+    let names: Vec<String> = services.keys().cloned().collect();
+    let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let mut graph = DiGraph::<usize, ()>::new();
+    let nodes: Vec<_> = (0..names.len()).map(|at| graph.add_node(at)).collect();
+    for (at, name) in names.iter().enumerate() {
+        for dependency in services.get(name).map(|service| service.dependencies.as_slice()).unwrap_or_default() {
+            if let Some(target) = index.get(dependency.service.as_str()) {
+                graph.add_edge(nodes[at], nodes[*target], ());
+            }
+        }
+    }
+    // tarjan_scc yields components in reverse topological order: what is depended on comes first.
+    for component in tarjan_scc(&graph) {
+        let mut members: Vec<&str> = component.iter().map(|node| names[graph[*node]].as_str()).collect();
+        members.sort_unstable();
+        let whole: Vec<_> = members
+            .iter()
+            .filter_map(|name| services.get(*name))
+            .map(|service| {
+                let mut edges: Vec<_> = service
+                    .dependencies
+                    .iter()
+                    .map(|edge| {
+                        let inside = members.contains(&edge.service.as_str());
+                        let id = services.get(&edge.service).filter(|_| !inside).map(|target| target.id);
+                        json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "id": id })
+                    })
+                    .collect();
+                edges.sort_by_key(ToString::to_string);
+                json!({ "name": service.name, "behaviour": service.behaviour, "dependencies": edges })
+            })
+            .collect();
+        let whole = json!(whole);
+        let ids: Vec<(String, Key)> = members
+            .iter()
+            .map(|name| ((*name).to_owned(), Key::of("id", &json!({ "name": name, "component": whole }))))
+            .collect();
+        for (name, id) in ids {
+            if let Some(service) = services.get_mut(&name) {
+                service.id = id;
+            }
+        }
+    }
+}
+
+/// Which cluster: the hash over all ids.
+pub(crate) fn version(services: &BTreeMap<String, Service>) -> Key {
+    let ids: BTreeMap<_, _> = services.iter().map(|(name, service)| (name, service.id)).collect();
+    Key::of("version", &json!(ids))
+}

@@ -1,0 +1,156 @@
+//! What must be done so that what runs is what is wanted. Pure: both programs act on it, and a dry run prints it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::graph::{Key, Unit, UnitKind, Units};
+
+/// A unit as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// It is done again when this differs from what was recorded.
+    pub key: Key,
+    /// The keyed parts that a difference is explained by, such as `source` and `environment`.
+    pub parts: BTreeMap<String, Key>,
+}
+
+/// A unit as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The key with which it was started or done.
+    pub key: Key,
+    /// The parts of that key.
+    pub parts: BTreeMap<String, Key>,
+    /// Whether it runs (a service, a server) or is done (a setup, a database, a migration, a seed).
+    pub alive: bool,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// To what.
+    pub unit: Unit,
+    /// Why.
+    pub reason: String,
+    /// Units whose steps of this plan must be over before this one begins.
+    pub after: BTreeSet<Unit>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// End it.
+    Stop,
+    /// Begin it, or do it once.
+    Start,
+    /// End it and begin it anew.
+    Restart,
+}
+
+/// The steps from `observed` to `wanted`: nothing for what is as it should be.
+///
+/// A unit starts after all that it waits for; what nothing wants any more stops first in reverse order.
+/// Data outlives this: a logical database that nothing wants is not a step.
+#[must_use]
+pub fn plan(
+    wanted: &BTreeMap<Unit, Wanted>,
+    waits: &Units,
+    observed: &BTreeMap<Unit, Observed>,
+    recorded_waits: &Units,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let stopped: BTreeSet<&Unit> = observed
+        .iter()
+        .filter(|(unit, found)| !wanted.contains_key(*unit) && found.alive && is_running_kind(unit.kind))
+        .map(|(unit, _)| unit)
+        .collect();
+    for unit in reverse_order(&stopped, recorded_waits) {
+        let after = stopped
+            .iter()
+            .filter(|other| transitive_waits(other, recorded_waits).contains(&unit))
+            .map(|other| (*other).clone())
+            .collect();
+        steps.push(Step { action: Action::Stop, unit, reason: "nothing wants it".to_owned(), after });
+    }
+    let mut acted: BTreeSet<Unit> = BTreeSet::new();
+    for unit in in_order(wanted.keys(), waits) {
+        let Some(want) = wanted.get(&unit) else { continue };
+        let (action, reason) = match observed.get(&unit) {
+            None => (Action::Start, "new".to_owned()),
+            Some(found) if !found.alive && found.key == want.key => (Action::Start, "not running".to_owned()),
+            Some(found) if !found.alive => (Action::Start, difference(found, want)),
+            Some(found) if found.key != want.key => (Action::Restart, difference(found, want)),
+            Some(_) => continue,
+        };
+        let after = transitive_waits(&unit, waits).into_iter().filter(|waited| acted.contains(waited)).collect();
+        acted.insert(unit.clone());
+        steps.push(Step { action, unit, reason, after });
+    }
+    steps
+}
+
+/// Servers and services run; the other units are done once.
+fn is_running_kind(kind: UnitKind) -> bool {
+    matches!(kind, UnitKind::Server | UnitKind::Service)
+}
+
+fn difference(found: &Observed, want: &Wanted) -> String {
+    let names: BTreeSet<&String> = found.parts.keys().chain(want.parts.keys()).collect();
+    let changed: Vec<&str> =
+        names.into_iter().filter(|name| found.parts.get(*name) != want.parts.get(*name)).map(String::as_str).collect();
+    if changed.is_empty() { "changed".to_owned() } else { format!("{} changed", changed.join(" and ")) }
+}
+
+/// Everything that a unit waits for, directly or not.
+fn transitive_waits(unit: &Unit, waits: &Units) -> BTreeSet<Unit> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![unit];
+    while let Some(unit) = open.pop() {
+        for waited in waits.get(unit).into_iter().flat_map(BTreeMap::keys) {
+            if reached.insert(waited.clone()) {
+                open.push(waited);
+            }
+        }
+    }
+    reached
+}
+
+/// Units so that each comes after all that it waits for; equals in the order of their names.
+pub fn in_order<'u>(units: impl IntoIterator<Item = &'u Unit>, waits: &Units) -> Vec<Unit> {
+    fn visit(unit: &Unit, waits: &Units, seen: &mut BTreeSet<Unit>, ordered: &mut Vec<Unit>) {
+        if !seen.insert(unit.clone()) {
+            return;
+        }
+        for waited in waits.get(unit).into_iter().flat_map(BTreeMap::keys) {
+            visit(waited, waits, seen, ordered);
+        }
+        ordered.push(unit.clone());
+    }
+    let units: BTreeSet<&Unit> = units.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    let mut ordered = Vec::new();
+    for unit in &units {
+        visit(unit, waits, &mut seen, &mut ordered);
+    }
+    ordered.retain(|unit| units.contains(unit));
+    ordered
+}
+
+fn reverse_order(units: &BTreeSet<&Unit>, waits: &Units) -> Vec<Unit> {
+    let mut ordered = in_order(units.iter().copied(), waits);
+    ordered.reverse();
+    ordered
+}
+
+/// The key of what a unit is here: it must restart exactly when this differs.
+///
+/// `parts` are named so that a difference can be explained.
+#[must_use]
+pub fn run_key(parts: &BTreeMap<String, Key>) -> Key {
+    Key::of("run", &json!(parts))
+}
