@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod diagnostic;
 pub mod format;
 pub mod graph;
+pub mod image;
 pub mod plan;
 pub mod tree;
 pub mod wiring;

@@ -84,7 +84,10 @@ pub fn plan(
             None => (Action::Start, "new".to_owned()),
             Some(found) if !found.alive && found.key == want.key => (Action::Start, "not running".to_owned()),
             Some(found) if !found.alive => (Action::Start, difference(found, want)),
-            Some(found) if found.key != want.key => (Action::Restart, difference(found, want)),
+            Some(found) if found.key != want.key && is_running_kind(unit.kind) => {
+                (Action::Restart, difference(found, want))
+            }
+            Some(found) if found.key != want.key => (Action::Start, difference(found, want)),
             Some(_) => continue,
         };
         let after = transitive_waits(&unit, waits).into_iter().filter(|waited| acted.contains(waited)).collect();

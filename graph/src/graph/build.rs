@@ -402,7 +402,7 @@ impl Builder<'_> {
                     .mend("add `run: [program, argument]`, or `image:`"),
             );
         }
-        let sources = sources(self.tree.root(), located, folders, &mut self.problems);
+        let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         let full = |path: &str| {
             if located.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", located.folder) }
         };

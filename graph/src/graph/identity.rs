@@ -79,8 +79,7 @@ pub(crate) fn source_key(service: &Service) -> Key {
     Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))
 }
 
-/// Source and behaviour: everything a running instance can observe, wiring as placeholders, but for the
-/// versions of what it depends on.
+/// Behaviour: everything beside its sources that a running instance can observe, wiring as placeholders.
 pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Database>) -> Key {
     let ports: Vec<_> = service
         .ports
@@ -103,13 +102,13 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
     Key::of(
         "behaviour",
         &json!({
-            "name": service.name, "source": service.source, "stack": service.stack.name, "run": service.run,
+            "name": service.name, "stack": service.stack.name, "run": service.run,
             "setup": service.setup, "ports": ports, "databases": stores, "env": env,
         }),
     )
 }
 
-/// Gives every service its id: the hash of its behaviour and of the ids of what it depends on.
+/// Gives every service its id: the hash of its source, its behaviour and the ids of what it depends on.
 ///
 /// Services on a cycle (which only `wait: none` can close) are versioned together: each one's id covers
 /// the behaviour of all of them.
@@ -143,7 +142,7 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
                     })
                     .collect();
                 edges.sort_by_key(ToString::to_string);
-                json!({ "name": service.name, "behaviour": service.behaviour, "dependencies": edges })
+                json!({ "name": service.name, "source": service.source, "behaviour": service.behaviour, "dependencies": edges })
             })
             .collect();
         let whole = json!(whole);

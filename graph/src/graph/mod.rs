@@ -75,7 +75,7 @@ pub struct Service {
     pub sources: Arc<Directory>,
     /// Which image.
     pub source: Key,
-    /// Source and behaviour, without what it depends on.
+    /// What a running instance can observe, without its sources and what it depends on.
     pub behaviour: Key,
     /// Which version.
     pub id: Key,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ignore::gitignore::GitignoreBuilder;
 
 use super::Located;
+use crate::catalogue::Stack;
 use crate::diagnostic::{Problem, Problems};
 use crate::tree::{Directory, Entry};
 
@@ -13,6 +14,7 @@ use crate::tree::{Directory, Entry};
 pub(crate) fn sources(
     root: &Arc<Directory>,
     service: &Located,
+    stack: &Stack,
     all_folders: &[&str],
     problems: &mut Problems,
 ) -> Arc<Directory> {
@@ -35,10 +37,13 @@ pub(crate) fn sources(
     };
     let folder = service.folder.as_str();
     let full = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+    // What a setup installs is no source, whether or not `.gitignore` says so.
+    let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let unwanted = |path: &str, is_folder: bool| {
         path == "service.yaml"
             || folder.is_empty() && path == "clustergraph.yaml"
             || is_folder && all_folders.contains(&full(path).as_str())
+            || is_folder && Some(path) == installed
             || ignore.matched(path, is_folder).is_ignore()
     };
     let own = root.folder(folder).unwrap_or_default().without(&unwanted);

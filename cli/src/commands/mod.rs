@@ -1,0 +1,144 @@
+//! The commands, one file each: its arguments, what it does.
+
+mod check;
+mod down;
+mod graph;
+mod logs;
+mod ps;
+mod supervise;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clustergraph::graph::{BuildError, Graph};
+use clustergraph::tree::Tree;
+
+use crate::console;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// Runs the cluster of a repository on this machine, databases included.
+#[derive(Parser)]
+#[command(name = "ssi", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Work as if started in this folder
+    #[arg(short = 'C', long, global = true, value_name = "FOLDER", default_value = ".", hide_default_value = true)]
+    pub(crate) directory: PathBuf,
+    /// How results are printed
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs: stable, with the number of its schema
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read every service.yaml and say all that is wrong
+    Check(check::CheckArgs),
+    /// Show the graph
+    Graph(graph::GraphArgs),
+    /// Start services and all that they need
+    Up(up::UpArgs),
+    /// Stop what nothing else wants
+    Down(down::DownArgs),
+    /// Show what runs
+    Ps(ps::PsArgs),
+    /// Show what services write
+    Logs(logs::LogsArgs),
+    /// Own a session (started by other commands)
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    // Most commands are over in milliseconds: they pay for no threads that they do not use.
+    let runtime = match &cli.command {
+        Command::Supervise => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    let result = runtime.map_err(Failure::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let global = &cli.global;
+            match cli.command {
+                Command::Check(args) => check::run(global, &args),
+                Command::Graph(args) => graph::run(global, &args),
+                Command::Up(args) => up::run(global, args).await,
+                Command::Down(args) => down::run(global, args).await,
+                Command::Ps(args) => ps::run(global, &args).await,
+                Command::Logs(args) => logs::run(global, &args).await,
+                Command::Supervise => supervise::run(global).await,
+            }
+        })
+    });
+    match result {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                if failure.exit == Exit::InvalidGraph {
+                    console::note(&failure.message);
+                } else {
+                    console::error(&failure.message);
+                }
+            }
+            failure.exit.code()
+        }
+    }
+}
+
+impl Global {
+    fn session(&self) -> Result<Session, Failure> {
+        Session::of(&self.directory)
+    }
+
+    /// The graph of a work tree or of a revision.
+    fn graph(&self, revision: Option<&str>) -> Result<Graph, Failure> {
+        let tree = match revision {
+            Some(revision) => Tree::of_commit(&self.directory, revision)?,
+            None => Tree::of_worktree(&self.directory)?,
+        };
+        Graph::build(&tree, "local").map_err(|error| match error {
+            BuildError::Tree(error) => error.into(),
+            BuildError::Problems(problems) => {
+                if self.output == Output::Json {
+                    let problems = problems.sorted();
+                    console::data(&serde_json::json!({ "schema": "ssi.problems/1", "problems": problems }).to_string());
+                    return Failure { exit: Exit::InvalidGraph, message: String::new() };
+                }
+                let mut report = problems.render(console::has_colour(), console::width());
+                let count = problems.sorted().len();
+                report.push_str(&format!("{count} {} found", if count == 1 { "problem" } else { "problems" }));
+                Failure { exit: Exit::InvalidGraph, message: report }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,72 @@
+//! `ssi ps`: what runs.
+
+use clap::Args;
+use clustergraph::graph::UnitKind;
+
+use super::{Global, Output};
+use crate::console::{self, DIM, GREEN, RED, YELLOW, paint};
+use crate::exit::{Exit, Failure};
+use crate::protocol::{Event, Listed, Request, State};
+use crate::report::{ago, table};
+use crate::session::{Session, connect};
+
+/// Arguments of `ssi ps`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  ssi ps\n  ssi ps --all\n  ssi ps --output json")]
+pub(crate) struct PsArgs {
+    /// Also what was done once: setups, databases, migrations, seeds
+    #[arg(short, long)]
+    all: bool,
+}
+
+pub(super) async fn run(global: &Global, args: &PsArgs) -> Result<Exit, Failure> {
+    let session = global.session()?;
+    let mut units = listing(&session).await?;
+    units.retain(|listed| args.all || matches!(listed.unit.kind, UnitKind::Service | UnitKind::Server));
+    match global.output {
+        Output::Json => {
+            console::data(
+                &serde_json::json!({ "schema": "ssi.ps/1", "session": session.id, "units": units }).to_string(),
+            );
+        }
+        Output::Text if units.is_empty() => console::note("nothing runs here"),
+        Output::Text => console::data(&rows(&units)),
+    }
+    Ok(Exit::Success)
+}
+
+/// What the supervisor knows; nothing when there are no records to own.
+pub(super) async fn listing(session: &Session) -> Result<Vec<Listed>, Failure> {
+    if !session.records().exists() {
+        return Ok(Vec::new());
+    }
+    let mut client = connect(session).await?;
+    client.send(&Request::Ps).await?;
+    while let Some(event) = client.next().await? {
+        if let Event::Listing { units } = event {
+            return Ok(units);
+        }
+    }
+    Err(Failure::failed("the supervisor ended: run the command again"))
+}
+
+fn rows(units: &[Listed]) -> String {
+    let now = jiff::Timestamp::now().as_second();
+    let rows = units.iter().map(|listed| {
+        let style = match listed.state {
+            State::Ready | State::Done => GREEN,
+            State::Failed | State::Skipped => RED,
+            State::Waiting | State::Starting | State::Stopping => YELLOW,
+            State::Stopped => DIM,
+        };
+        vec![
+            listed.unit.to_string(),
+            listed.unit.kind.as_str().to_owned(),
+            paint(listed.state.as_str(), style),
+            listed.runtime.as_str().to_owned(),
+            listed.since.map(|since| ago(now - since)).unwrap_or_default(),
+            listed.addresses.join(" "),
+        ]
+    });
+    table(&["NAME", "KIND", "STATE", "RUNTIME", "AGE", "ADDRESS"], rows.collect(), console::width())
+}

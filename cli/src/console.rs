@@ -1,0 +1,58 @@
+//! The one place that prints: data to standard output, everything else to standard error.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::IsTerminal;
+
+use anstyle::{AnsiColor, Style};
+
+/// Prints a command's data. A closed pipe ends the output quietly, as for any filter.
+pub(crate) fn data(text: &str) {
+    use std::io::Write;
+    let mut out = anstream::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Tells a person something that is no data.
+pub(crate) fn note(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
+/// Tells why a command ended.
+pub(crate) fn error(text: &str) {
+    anstream::eprintln!("{}: {text}", paint("error", RED.bold()));
+}
+
+/// Whether standard error is a terminal that a live view may draw on.
+pub(crate) fn is_live() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Whether colours are wanted on standard error (NO_COLOR, CLICOLOR_FORCE and pipes are respected).
+pub(crate) fn has_colour() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// The terminal's width in columns; 100 where there is none.
+pub(crate) fn width() -> usize {
+    let size =
+        rustix::termios::tcgetwinsize(std::io::stdout()).or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
+    match size {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => 100,
+    }
+}
+
+pub(crate) const RED: Style = AnsiColor::Red.on_default();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+
+/// A text in a style; the streams above take styles out where they do not belong.
+pub(crate) fn paint(text: &str, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}

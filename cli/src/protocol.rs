@@ -1,0 +1,181 @@
+//! What a client and its session's supervisor say to each other: one JSON value a line.
+
+use std::collections::BTreeMap;
+
+use clustergraph::graph::Unit;
+use clustergraph::plan::Step;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// Which program is this? Answered by [`Event::Hello`].
+    Hello,
+    /// Make the closure of these services real, beside what is wanted already.
+    Up(Up),
+    /// Stop what only these services want; everything when none is named.
+    Down {
+        /// The services.
+        services: Vec<String>,
+        /// Also delete data: databases, volumes, installed dependencies.
+        delete_data: bool,
+    },
+    /// What is there? Answered by [`Event::Listing`].
+    Ps,
+    /// End, but leave what runs as it is.
+    Leave,
+}
+
+/// An `up` with what the client knows and the supervisor does not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Up {
+    /// The services; all when none is named.
+    pub(crate) services: Vec<String>,
+    /// The runtime, when the person chose one.
+    pub(crate) runtime: Option<RuntimeName>,
+    /// Only tell the plan.
+    pub(crate) dry_run: bool,
+    /// The client's variables that every program gets.
+    pub(crate) base_env: BTreeMap<String, String>,
+    /// A registry that holds public images.
+    pub(crate) mirror: Option<String>,
+    /// Whether reports may hold colours, and how wide they may be.
+    pub(crate) colour: bool,
+    /// Columns of the client's terminal.
+    pub(crate) width: usize,
+}
+
+/// How nodes are made real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RuntimeName {
+    /// Containers of a Docker engine.
+    Docker,
+    /// Processes of this machine.
+    Process,
+}
+
+impl RuntimeName {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// What a supervisor tells a client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// The answer to [`Request::Hello`].
+    Hello {
+        /// Which build of the program this is.
+        build: String,
+    },
+    /// What will be done. Empty when everything is as it should be.
+    Plan {
+        /// The steps, in order.
+        steps: Vec<Step>,
+    },
+    /// A unit changed its state.
+    State {
+        /// Which unit.
+        unit: Unit,
+        /// Its new state.
+        state: State,
+        /// Why, or where it is reached.
+        detail: String,
+        /// Since its step began, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// Something to tell a person while they wait.
+    Note {
+        /// The words.
+        text: String,
+    },
+    /// Everything that is there.
+    Listing {
+        /// The units.
+        units: Vec<Listed>,
+    },
+    /// The request is over.
+    End {
+        /// How.
+        exit: Exit,
+        /// What to tell the person; may be empty.
+        message: String,
+    },
+}
+
+/// Where a unit is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// Its step waits for others.
+    Waiting,
+    /// It was begun and is not ready yet.
+    Starting,
+    /// It runs and answers.
+    Ready,
+    /// It was done, once.
+    Done,
+    /// It is being ended.
+    Stopping,
+    /// It does not run.
+    Stopped,
+    /// It ended by itself or could not be begun.
+    Failed,
+    /// It was not begun because something that it waits for failed.
+    Skipped,
+}
+
+impl State {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Done => "done",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One row of `ssi ps`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Listed {
+    /// The unit.
+    pub(crate) unit: Unit,
+    /// Its state.
+    pub(crate) state: State,
+    /// How it is made real.
+    pub(crate) runtime: RuntimeName,
+    /// Where this machine reaches it.
+    pub(crate) addresses: Vec<String>,
+    /// Since when it runs, in seconds since 1970.
+    pub(crate) since: Option<i64>,
+    /// The process or container, for people.
+    pub(crate) instance: Option<String>,
+    /// The container's id, when it is one.
+    pub(crate) container: Option<String>,
+}
+
+/// Which build of the program runs: a client of another build replaces the supervisor.
+pub(crate) fn build() -> String {
+    let stamp = std::env::current_exe()
+        .and_then(std::fs::metadata)
+        .and_then(|metadata| Ok((metadata.len(), metadata.modified()?)))
+        .ok()
+        .and_then(|(size, modified)| {
+            let modified = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+            Some(format!("{size}-{}", modified.as_millis()))
+        });
+    format!("{}+{}", env!("CARGO_PKG_VERSION"), stamp.unwrap_or_default())
+}

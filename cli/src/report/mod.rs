@@ -1,0 +1,67 @@
+//! What a person or a program sees of what the supervisor tells.
+
+mod live;
+mod plain;
+mod table;
+
+use clustergraph::plan::{Action, Step};
+
+use crate::commands::Output;
+use crate::console::{self, CYAN, DIM, RED, YELLOW, paint};
+use crate::protocol::Event;
+
+pub(crate) use table::{ago, table};
+
+/// One of the ways to report.
+pub(crate) enum Reporter {
+    /// One JSON value a line, on standard output.
+    Json,
+    /// The plan alone, as data: it is what a dry run is asked for.
+    Plan,
+    /// A line for each change.
+    Plain(plain::Plain),
+    /// A picture that is drawn again and again.
+    Live(live::Live),
+}
+
+impl Reporter {
+    pub(crate) fn new(output: Output, dry_run: bool) -> Self {
+        match output {
+            Output::Json => Self::Json,
+            Output::Text if dry_run => Self::Plan,
+            Output::Text if console::is_live() => Self::Live(live::Live::new()),
+            Output::Text => Self::Plain(plain::Plain),
+        }
+    }
+
+    pub(crate) fn report(&mut self, event: &Event) {
+        match self {
+            Self::Json => console::data(&serde_json::to_string(event).unwrap_or_default()),
+            Self::Plan => {
+                if let Event::Plan { steps } = event {
+                    console::data(&plan(steps));
+                }
+            }
+            Self::Plain(plain) => plain.report(event),
+            Self::Live(live) => live.report(event),
+        }
+    }
+}
+
+/// A plan for people: each step with its reason.
+fn plan(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "nothing to do".to_owned();
+    }
+    let width = steps.iter().map(|step| step.unit.to_string().len()).max().unwrap_or(0);
+    let lines = steps.iter().map(|step| {
+        let (verb, style) = match step.action {
+            Action::Start => ("start  ", CYAN),
+            Action::Restart => ("restart", YELLOW),
+            Action::Stop => ("stop   ", RED),
+        };
+        let unit = step.unit.to_string();
+        format!("{} {unit:width$}  {}", paint(verb, style), paint(&step.reason, DIM))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,72 @@
+//! Tables that fit the terminal.
+
+use unicode_width::UnicodeWidthStr;
+
+/// A table with a header. Where the terminal is too narrow, the last column is cut.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, width: usize) -> String {
+    let mut all = vec![header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
+    all.extend(rows);
+    let columns = header.len();
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| all.iter().map(|row| row.get(at).map_or(0, |cell| shown(cell))).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in &all {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            if at + 1 == columns {
+                line.push_str(&cut(cell, width.saturating_sub(shown(&line))));
+            } else {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(widths[at] - shown(cell) + 2));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+/// Columns that a text takes, styles not counted.
+fn shown(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().width()
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if shown(text) <= width || width < 8 {
+        return text.to_owned();
+    }
+    let plain = anstream::adapter::strip_str(text).to_string();
+    let kept: String = plain.chars().take(width - 1).collect();
+    format!("{kept}…")
+}
+
+/// An age in words of one unit: `5s`, `3m`, `2h`, `4d`.
+pub(crate) fn ago(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..=119 => format!("{seconds}s"),
+        seconds @ 120..=7199 => format!("{}m", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_the_last_is_cut() {
+        let rows = vec![vec!["api".into(), "http://127.0.0.1:8000".into()], vec!["postgres-15".into(), "x".into()]];
+        assert_eq!(
+            table(&["NAME", "ADDRESS"], rows.clone(), 80),
+            "NAME         ADDRESS\napi          http://127.0.0.1:8000\npostgres-15  x"
+        );
+        assert_eq!(table(&["NAME", "ADDRESS"], rows, 24).lines().nth(1), Some("api          http://127…"));
+    }
+
+    #[test]
+    fn ages() {
+        assert_eq!([ago(0), ago(119), ago(120), ago(7200), ago(200_000)], ["0s", "119s", "2m", "2h", "2d"]);
+    }
+}

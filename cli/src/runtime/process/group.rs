@@ -1,0 +1,165 @@
+//! Process groups: started, watched, stopped; also those of a supervisor that is gone.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::super::{Cause, Ended};
+use crate::session::Instance;
+
+/// How often a process is looked at whose end nobody reports.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The processes that this supervisor started itself, each with its end once it is known.
+#[derive(Clone, Default)]
+pub(super) struct Children {
+    ends: Arc<Mutex<BTreeMap<i32, watch::Receiver<Option<Ended>>>>>,
+}
+
+impl Children {
+    /// Starts a command that leads a group of its own. It is reaped whenever it ends.
+    pub(super) fn spawn(&self, mut command: Command, words: &str) -> Result<Instance, Cause> {
+        let mut child = command.spawn().map_err(|error| Cause::new(format!("`{words}`: {error}")))?;
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .ok_or_else(|| Cause::new(format!("`{words}` ended at once")))?;
+        let instance = Instance::Process { pid, started: started(pid).unwrap_or_default() };
+        let (tell, told) = watch::channel(None);
+        self.lock().insert(pid, told);
+        let ends = Arc::clone(&self.ends);
+        tokio::spawn(async move {
+            let end = child.wait().await.map_or(Ended::Unknown, ended);
+            let _ = tell.send(Some(end));
+            // Whoever asks later sees from the kernel that it is gone; numbers of processes come back.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+        });
+        Ok(instance)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, watch::Receiver<Option<Ended>>>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end of a process.
+    pub(super) async fn ended(&self, pid: i32, started: u64) -> Ended {
+        let told = self.lock().get(&pid).cloned();
+        if let Some(mut told) = told
+            && let Ok(end) = told.wait_for(Option::is_some).await
+        {
+            return end.clone().unwrap_or(Ended::Unknown);
+        }
+        while is_alive(pid, started) {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ended::Unknown
+    }
+}
+
+/// How a status is told.
+pub(super) fn ended(status: ExitStatus) -> Ended {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ended::Code(code.into()),
+        (None, Some(signal)) => Ended::Signal(signal),
+        _ => Ended::Unknown,
+    }
+}
+
+/// Whether this very process runs: not a zombie, not a later one of the same number.
+pub(super) fn is_alive(pid: i32, since: u64) -> bool {
+    started(pid).is_some_and(|started| started == since)
+}
+
+/// When a process began, in ticks since the machine's start; `None` when it is gone or a zombie.
+#[cfg(target_os = "linux")]
+fn started(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses and may hold anything (proc(5)).
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// When a process began, in seconds since 1970 as `ps` tells it; `None` when it is gone or a zombie.
+#[cfg(not(target_os = "linux"))]
+fn started(pid: i32) -> Option<u64> {
+    let output =
+        std::process::Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if text.is_empty() || text.starts_with('Z') {
+        return None;
+    }
+    let mut hash: u64 = 14_695_981_039_346_656_037;
+    for byte in text.split_once(' ')?.1.trim().bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211);
+    }
+    Some(hash)
+}
+
+/// Whether anyone of a group runs. Zombies that nobody has reaped yet do not count.
+#[cfg(target_os = "linux")]
+fn has_members(group: Pid) -> bool {
+    if rustix::process::test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else { return true };
+    let wanted = group.as_raw_nonzero().to_string();
+    processes.flatten().any(|process| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let mut fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default().split_whitespace();
+        let (state, _parent, of) = (fields.next(), fields.next(), fields.next());
+        of == Some(wanted.as_str()) && !matches!(state, Some("Z" | "X"))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_members(group: Pid) -> bool {
+    rustix::process::test_kill_process_group(group).is_ok()
+}
+
+fn signal(name: &str) -> Signal {
+    match name {
+        "INT" => Signal::INT,
+        "QUIT" => Signal::QUIT,
+        "HUP" => Signal::HUP,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "KILL" => Signal::KILL,
+        _ => Signal::TERM,
+    }
+}
+
+/// Ends a group: first by the signal, after the grace by force. Members that outlive their leader end, too.
+pub(super) async fn stop(pid: i32, since: u64, by: &str, grace: Duration, children: &Children) -> Result<(), Cause> {
+    if !is_alive(pid, since) {
+        return Ok(());
+    }
+    let group = Pid::from_raw(pid).ok_or_else(|| Cause::new(format!("{pid} is no process")))?;
+    let send = |signal| match kill_process_group(group, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(Cause::new(format!("the process {pid} cannot be ended: {error}"))),
+    };
+    let began = Instant::now();
+    send(signal(by))?;
+    if tokio::time::timeout(grace, children.ended(pid, since)).await.is_err() {
+        send(Signal::KILL)?;
+        children.ended(pid, since).await;
+    }
+    // The leader is gone; what it left in its group gets what remains of the grace.
+    while has_members(group) {
+        if began.elapsed() > grace {
+            return send(Signal::KILL);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}

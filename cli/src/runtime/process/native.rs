@@ -1,0 +1,179 @@
+//! A database server as a process of this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clustergraph::catalogue::fill;
+use tokio::process::Command;
+
+use super::super::{Cause, LAST_LINES, Server, tail};
+use super::{group, open_log};
+use crate::session::Session;
+
+/// Where a server's programs are, where its data is, and as whom it runs.
+pub(super) struct Native {
+    /// The folder of its programs; `PATH` when it is on it.
+    bin: Option<PathBuf>,
+    data: PathBuf,
+    sockets: PathBuf,
+    /// Servers refuse to run as root.
+    account: Option<(u32, u32)>,
+}
+
+impl Native {
+    /// Finds the server's programs, in the very version that is wanted.
+    pub(super) async fn find(server: &Server, session: &Session) -> Result<Self, Cause> {
+        let native = &server.kind.native;
+        let (program, arguments) =
+            native.version.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
+        let version = [("version", server.version.as_str())];
+        let folders = native.folders.iter().map(|folder| PathBuf::from(fill(folder, &version)));
+        let bin = folders.into_iter().find(|folder| folder.join(program).is_file());
+        if bin.is_none() {
+            let output = Command::new(program).args(arguments).output().await;
+            let said =
+                output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+            if !is_version(&said, &server.version) {
+                return Err(missing(server, &said));
+            }
+        }
+        let account = rustix::process::geteuid().is_root().then(|| account(&native.account)).flatten();
+        let name = &server.unit.name;
+        Ok(Self {
+            bin,
+            data: session.state_dir.join("databases").join(name),
+            sockets: session.runtime_dir.join(name),
+            account,
+        })
+    }
+
+    /// The path of one of its programs.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.bin.as_ref().map_or_else(|| PathBuf::from(name), |bin| bin.join(name))
+    }
+
+    /// Makes the data folder at the first time. It appears whole or not at all.
+    pub(super) async fn init(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
+        self.own(&self.sockets)?;
+        if self.data.join(&server.kind.native.marker).exists() {
+            return Ok(());
+        }
+        if self.data.exists() {
+            let message =
+                format!("{} holds something else than data of {}: move it away", self.data.display(), server.unit);
+            return Err(Cause::new(message));
+        }
+        tell(format!("making the data folder of {}", server.unit));
+        let draft = self.data.with_extension("new");
+        if draft.exists() {
+            std::fs::remove_dir_all(&draft)?;
+        }
+        self.own(&draft)?;
+        let password = self.sockets.join("password");
+        std::fs::write(&password, &server.admin_password)?;
+        std::os::unix::fs::chown(&password, self.account.map(|a| a.0), self.account.map(|a| a.1))?;
+        let mut command = self.run(&server.kind.native.init, server, &draft)?;
+        let log = open_log(&server.log)?;
+        let status = command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status().await?;
+        std::fs::remove_file(&password)?;
+        if !status.success() {
+            let message = format!("the data folder of {} could not be made: it {}", server.unit, group::ended(status));
+            return Err(Cause { message, lines: tail(&server.log, LAST_LINES) });
+        }
+        std::fs::rename(&draft, &self.data)?;
+        Ok(())
+    }
+
+    /// The command that runs the server.
+    pub(super) fn command(&self, server: &Server) -> Result<Command, Cause> {
+        self.run(&server.kind.native.run, server, &self.data)
+    }
+
+    fn run(&self, words: &[String], server: &Server, data: &Path) -> Result<Command, Cause> {
+        let port = server.port.to_string();
+        let values: BTreeMap<&str, String> = BTreeMap::from([
+            ("data", data.to_string_lossy().into_owned()),
+            ("sockets", self.sockets.to_string_lossy().into_owned()),
+            ("password_file", self.sockets.join("password").to_string_lossy().into_owned()),
+            ("port", port),
+            ("admin", server.kind.admin.clone()),
+            ("version", server.version.clone()),
+        ]);
+        let words: Vec<String> = words.iter().map(|word| clustergraph::wiring::fill_database(word, &values)).collect();
+        let (program, arguments) = words.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
+        let mut command = Command::new(self.program(program));
+        command.args(arguments).env_clear().envs(&server.base_env).current_dir(&self.sockets);
+        if let Some((user, group)) = self.account {
+            command.uid(user).gid(group);
+        }
+        Ok(command)
+    }
+
+    /// A folder that the server's account owns and nobody else reads.
+    fn own(&self, folder: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        if let Some(parent) = folder.parent() {
+            std::fs::create_dir_all(parent)?;
+            let mut permissions = std::fs::metadata(parent)?.permissions();
+            permissions.set_mode(permissions.mode() | 0o011);
+            std::fs::set_permissions(parent, permissions)?;
+        }
+        std::fs::create_dir_all(folder)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+        std::os::unix::fs::chown(folder, self.account.map(|a| a.0), self.account.map(|a| a.1))
+    }
+}
+
+/// Whether a program that says `postgres (PostgreSQL) 15.18` is of version `15`.
+fn is_version(said: &str, wanted: &str) -> bool {
+    said.split_whitespace()
+        .any(|word| word.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+fn missing(server: &Server, said: &str) -> Cause {
+    let found = if said.is_empty() { "it is not installed".to_owned() } else { format!("this machine has {said}") };
+    let version = [("version", server.version.as_str())];
+    let packages: Vec<String> = server
+        .kind
+        .native
+        .package
+        .iter()
+        .map(|(manager, package)| {
+            let verb = if manager == "apt" { "apt-get install" } else { "brew install" };
+            format!("`{verb} {}`", fill(package, &version))
+        })
+        .collect();
+    Cause::new(format!(
+        "{} {} is wanted, but {found}: {}, or run with `--runtime docker`",
+        server.kind.kind,
+        server.version,
+        packages.join(" or ")
+    ))
+}
+
+/// The user and group of an account, or of `nobody`.
+fn account(name: &str) -> Option<(u32, u32)> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let of = |name: &str| {
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (user, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+            (user == name).then(|| Some((uid.parse().ok()?, gid.parse().ok()?)))?
+        })
+    };
+    of(name).or_else(|| of("nobody"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_version;
+
+    #[test]
+    fn versions_are_compared_as_versions() {
+        assert!(is_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15"));
+        assert!(is_version("postgres (PostgreSQL) 17beta1 17", "17"));
+        assert!(!is_version("postgres (PostgreSQL) 15.18", "1"));
+        assert!(!is_version("postgres (PostgreSQL) 15.18", "16"));
+        assert!(!is_version("", "15"));
+    }
+}

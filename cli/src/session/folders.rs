@@ -1,0 +1,111 @@
+//! A session's identity and where it keeps things.
+
+use std::path::{Path, PathBuf};
+
+use clustergraph::tree::{Located, locate};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// What runs for one repository of one work tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// A random name; everything that belongs to the session carries it.
+    pub(crate) id: String,
+    /// Where the repository lies.
+    pub(crate) located: Located,
+    /// Socket and lock: gone after a restart of the machine.
+    pub(crate) runtime_dir: PathBuf,
+    /// Records, logs, credentials and native databases: outlive everything but `down --delete-data`.
+    pub(crate) state_dir: PathBuf,
+    /// Installed dependencies, shared by the sessions of this user.
+    pub(crate) cache_dir: PathBuf,
+}
+
+/// What is kept in the work tree's git folder.
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    id: String,
+    /// A tree that was moved or copied finds another path here and starts anew.
+    path: PathBuf,
+}
+
+impl Session {
+    /// The session of a folder's repository. It is named at its first use.
+    pub(crate) fn of(folder: &Path) -> Result<Self, Failure> {
+        let located = locate(folder)?;
+        let name = if located.prefix.is_empty() { "root".to_owned() } else { located.prefix.replace('/', "%2F") };
+        let kept = located.git_dir.join("clustergraph").join(name).join("session.json");
+        let path = located.root();
+        let known = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).ok());
+        let id = match known {
+            Some(identity) if identity.path == path && is_id(&identity.id) => identity.id,
+            _ => {
+                let id = hex::encode(rand::random::<[u8; 6]>());
+                let identity = Identity { id: id.clone(), path };
+                write_whole(&kept, &serde_json::to_vec_pretty(&identity).unwrap_or_default())?;
+                id
+            }
+        };
+        let root = rustix::process::geteuid().is_root();
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        let state = folder_of("CLUSTERGRAPH_STATE_DIR", "XDG_STATE_HOME")
+            // A server that runs as another user must be able to reach its data below root's folders.
+            .unwrap_or_else(
+                || if root { "/var/lib/clustergraph".into() } else { home.join(".local/state/clustergraph") },
+            );
+        let cache =
+            folder_of("CLUSTERGRAPH_CACHE_DIR", "XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache/clustergraph"));
+        let runtime = folder_of("CLUSTERGRAPH_RUNTIME_DIR", "XDG_RUNTIME_DIR").unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("clustergraph-{}", rustix::process::geteuid().as_raw()))
+        });
+        Ok(Self {
+            located,
+            runtime_dir: runtime.join(&id),
+            state_dir: state.join("sessions").join(&id),
+            cache_dir: cache,
+            id,
+        })
+    }
+
+    /// The supervisor's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime_dir.join("supervisor.sock")
+    }
+
+    /// Held by the supervisor while it lives.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.runtime_dir.join("supervisor.lock")
+    }
+
+    /// Where the records are.
+    pub(crate) fn records(&self) -> PathBuf {
+        self.state_dir.join("records.json")
+    }
+
+    /// Where a unit's programs write.
+    pub(crate) fn log(&self, unit: &clustergraph::graph::Unit) -> PathBuf {
+        let name = unit.to_string().replace(['/', ':'], ".");
+        self.state_dir.join("logs").join(format!("{}.{name}.log", unit.kind.as_str()))
+    }
+}
+
+fn folder_of(own: &str, general: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(own).or_else(|| absolute(general).map(|path| path.join("clustergraph")))
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Writes a file so that a reader sees all of it or what was there before.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    std::fs::write(&draft, bytes)?;
+    #[cfg(unix)]
+    std::fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    std::fs::rename(&draft, path)
+}

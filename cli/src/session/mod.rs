@@ -1,0 +1,9 @@
+//! A session: what runs for one work tree. Its identity, its folders, its records, and the way to its supervisor.
+
+mod client;
+mod folders;
+mod records;
+
+pub(crate) use client::{Client, connect};
+pub(crate) use folders::Session;
+pub(crate) use records::{Instance, Record, Records};

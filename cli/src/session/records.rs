@@ -1,0 +1,141 @@
+//! What a session remembers: what was started, how, and where it is reached.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clustergraph::format::service::Wait;
+use clustergraph::graph::{Key, Unit, Units};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::folders::write_whole;
+use crate::protocol::RuntimeName;
+
+/// All of it. Written whole after each change, by the supervisor alone.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Records {
+    /// The services that were asked for; empty with `all` means none.
+    pub(crate) roots: std::collections::BTreeSet<String>,
+    /// Whether everything was asked for.
+    pub(crate) all: bool,
+    /// The runtimes that were used: each may hold something that belongs to no unit.
+    pub(crate) runtimes: std::collections::BTreeSet<RuntimeName>,
+    /// Units that were started or done, by `kind name`.
+    pub(crate) units: BTreeMap<String, Record>,
+    /// Ports of this machine, by `unit port`: a unit keeps its ports from one start to the next.
+    pub(crate) ports: BTreeMap<String, u16>,
+    /// Generated passwords, by server or database.
+    pub(crate) passwords: BTreeMap<String, String>,
+}
+
+/// One unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Which.
+    pub(crate) unit: Unit,
+    /// With which key it was started or done.
+    pub(crate) key: Key,
+    /// The parts of that key.
+    pub(crate) parts: BTreeMap<String, Key>,
+    /// How it was made real.
+    pub(crate) runtime: RuntimeName,
+    /// What it waited for.
+    pub(crate) waits: Vec<(Unit, String)>,
+    /// What runs of it; `None` for what is done once.
+    pub(crate) instance: Option<Instance>,
+    /// Where this machine reaches it.
+    pub(crate) addresses: Vec<String>,
+    /// Whether it became ready, or was done.
+    pub(crate) ready: bool,
+    /// When it was started, in seconds since 1970.
+    pub(crate) since: i64,
+    /// How it is stopped: the signal's name and the grace in milliseconds.
+    pub(crate) stop: (String, u64),
+}
+
+/// Something that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Instance {
+    /// A process and when it began, in the kernel's own count: numbers of processes come back.
+    Process {
+        /// Its number, which is also its group's.
+        pid: i32,
+        /// Ticks since the machine started.
+        started: u64,
+    },
+    /// A container's id.
+    Container(String),
+}
+
+impl std::fmt::Display for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Process { pid, .. } => write!(f, "pid {pid}"),
+            Self::Container(id) => write!(f, "container {}", id.get(..12).unwrap_or(id)),
+        }
+    }
+}
+
+fn row(unit: &Unit) -> String {
+    format!("{} {}", unit.kind.as_str(), unit.name)
+}
+
+impl Records {
+    /// What was written last; nothing when there is nothing.
+    ///
+    /// # Errors
+    /// When there are records that cannot be read: starting anew would forget what runs.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                format!(
+                    "{}: {error}: the session's records are damaged; move the file away to start anew",
+                    path.display()
+                )
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// Writes everything.
+    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
+        write_whole(path, &serde_json::to_vec(self)?)
+    }
+
+    pub(crate) fn get(&self, unit: &Unit) -> Option<&Record> {
+        self.units.get(&row(unit))
+    }
+
+    pub(crate) fn get_mut(&mut self, unit: &Unit) -> Option<&mut Record> {
+        self.units.get_mut(&row(unit))
+    }
+
+    pub(crate) fn put(&mut self, record: Record) {
+        self.units.insert(row(&record.unit), record);
+    }
+
+    pub(crate) fn forget(&mut self, unit: &Unit) -> Option<Record> {
+        self.units.remove(&row(unit))
+    }
+
+    /// The waits of what was started, for stopping it in the reverse order.
+    pub(crate) fn waits(&self) -> Units {
+        self.units
+            .values()
+            .map(|record| {
+                let waits = record.waits.iter().map(|(unit, _)| (unit.clone(), Wait::Ready)).collect();
+                (record.unit.clone(), waits)
+            })
+            .collect()
+    }
+
+    /// A password that stays the same for as long as the data does: 24 letters and digits.
+    pub(crate) fn password(&mut self, of: &str) -> String {
+        self.passwords
+            .entry(of.to_owned())
+            .or_insert_with(|| rand::rng().sample_iter(rand::distr::Alphanumeric).take(24).map(char::from).collect())
+            .clone()
+    }
+}
