@@ -20,7 +20,7 @@ use crate::session::{Instance, Session};
 
 pub(crate) use docker::{Docker, lines as container_lines};
 pub(crate) use environment::{Addresses, port_row, server_row, service_environment};
-pub(crate) use ports::allocate;
+pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
 
 /// Why something could not be done: the cause in one line, and the program's last words.

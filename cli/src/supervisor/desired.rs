@@ -14,7 +14,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{Addresses, Program, Server, allocate, port_row, server_row, service_environment};
+use crate::runtime::{Addresses, Claims, Program, Server, allocate, port_row, server_row, service_environment};
 use crate::session::{Records, Session};
 
 /// Everything that an `up` wants.
@@ -115,17 +115,18 @@ pub(super) fn desired(
 impl Builder<'_> {
     /// Every unit that listens gets its ports first: the environment of one holds the ports of others.
     fn give_ports(&mut self, units: &Units, alive: &BTreeSet<Unit>) -> std::io::Result<()> {
+        let claims = Claims::of(self.session)?;
         for unit in units.keys() {
             let held = alive.contains(unit);
             match unit.kind {
                 UnitKind::Service => {
                     for port in self.graph.services.get(&unit.name).map(|s| s.ports.as_slice()).unwrap_or_default() {
-                        allocate(self.records, &port_row(&unit.name, &port.name), port.number, held)?;
+                        allocate(self.records, &claims, &port_row(&unit.name, &port.name), port.number, held)?;
                     }
                 }
                 UnitKind::Server => {
                     if let Some(kind) = self.kind_of_server(&unit.name) {
-                        allocate(self.records, &server_row(&unit.name), kind.port, held)?;
+                        allocate(self.records, &claims, &server_row(&unit.name), kind.port, held)?;
                     }
                 }
                 _ => {}

@@ -38,7 +38,7 @@ pub(super) enum Effect {
     /// Write the records.
     Save(Box<Records>),
     /// Remove what belongs to no unit: answered by [`Event::CleanedUp`].
-    CleanUp { runtimes: BTreeSet<RuntimeName>, delete_data: bool },
+    CleanUp { runtimes: BTreeSet<RuntimeName>, ports: Vec<u16>, delete_data: bool },
     /// End the supervisor.
     Quit,
 }
@@ -454,7 +454,8 @@ impl Machine {
             && nothing_runs
             && operation.failures.is_empty()
         {
-            effects.push(Effect::CleanUp { runtimes: self.records.runtimes.clone(), delete_data });
+            let ports = self.records.ports.values().copied().collect();
+            effects.push(Effect::CleanUp { runtimes: self.records.runtimes.clone(), ports, delete_data });
             return;
         }
         let (client, failures) = (operation.client, operation.failures.join("\n"));

@@ -22,7 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::exit::Failure;
 use crate::protocol::{self, Request, RuntimeName};
-use crate::runtime::{self, Cause, Runtime};
+use crate::runtime::{self, Cause, Claims, Runtime};
 use crate::session::{Instance, Record, Records, Session};
 use desired::Desired;
 use machine::{Effect, Machine};
@@ -221,9 +221,10 @@ impl Supervisor {
                 let path = self.session.records();
                 records.write(&path).map_err(|error| Failure::unusable(format!("{}: {error}", path.display())))?;
             }
-            Effect::CleanUp { runtimes, delete_data } => {
+            Effect::CleanUp { runtimes, ports, delete_data } => {
                 let runtimes: Vec<_> = runtimes.into_iter().map(|name| self.runtime(name)).collect();
                 let session = self.session.clone();
+                Claims::of(&session)?.release(ports);
                 tokio::spawn(async move {
                     let _ = events.send(Event::CleanedUp { result: clean_up(&runtimes, &session, delete_data).await });
                 });
