@@ -1,0 +1,1 @@
+//! ARCHITECTURE.md is the house that stands.

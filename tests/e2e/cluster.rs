@@ -1,0 +1,1 @@
+//! `komandan` on a real Kubernetes.

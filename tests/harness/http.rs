@@ -1,0 +1,57 @@
+//! HTTP as a visitor speaks it.
+
+use std::time::Duration;
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its text.
+    pub body: String,
+    /// The nodes that took part, as each of them put itself into `x-served-by`.
+    pub served_by: Vec<String>,
+}
+
+/// Gets a page; fails when there is none.
+#[must_use]
+pub fn get(url: &str) -> Answer {
+    block_on(async { ask(&client(), url).await.unwrap_or_else(|error| panic!("{url}: {error}")) })
+}
+
+/// Sends a form and gives the answer's status; redirects are not followed.
+#[must_use]
+pub fn post(url: &str, form: &str) -> u16 {
+    block_on(async {
+        let request =
+            client().post(url).header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
+        request.send().await.unwrap_or_else(|error| panic!("{url}: {error}")).status().as_u16()
+    })
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(20))
+        .build()
+        .expect("a client")
+}
+
+pub(crate) async fn ask(client: &reqwest::Client, url: &str) -> Result<Answer, String> {
+    let answer = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+    let served_by = answer
+        .headers()
+        .get("x-served-by")
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(',').map(|name| name.trim().to_owned()).collect())
+        .unwrap_or_default();
+    let status = answer.status().as_u16();
+    let body = answer.text().await.map_err(|error| format!("{error:?}"))?;
+    Ok(Answer { status, body, served_by })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
