@@ -31,6 +31,21 @@ impl Place {
     pub fn start_of(file: &str) -> Self {
         Self { file: file.into(), line: 1, column: 1, bytes: 0..0 }
     }
+
+    /// A stretch of a file's text; line and column are counted from its bytes.
+    #[must_use]
+    pub fn at(file: &str, text: &str, bytes: Range<usize>) -> Self {
+        let bytes = within(text, &bytes);
+        let before = &text[..bytes.start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+        Self {
+            file: file.into(),
+            line: count(before.matches('\n').count()),
+            column: count(before[line_start..].chars().count()),
+            bytes,
+        }
+    }
 }
 
 impl std::fmt::Display for Place {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::{Catalogue, fill};
+use crate::catalogue::Catalogue;
+pub use crate::catalogue::fill_database;
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::expression::{DatabaseField, EndpointField, Expression, Part, Template};
 use crate::format::service::{DatabaseUse, Port, ServiceFile};
@@ -94,90 +95,141 @@ impl Value {
             .iter()
             .map(|piece| match piece {
                 Piece::Text(text) => format!("text:{text}"),
-                Piece::Hole(hole) => format!("hole:{hole:?}"),
+                Piece::Hole(hole) => hole.placeholder(),
             })
             .collect()
     }
 
     fn then(mut self, other: Self) -> Self {
-        self.pieces.extend(other.pieces);
+        self.extend(other);
         self
+    }
+
+    /// Adds pieces. Texts beside each other become one: equal values have equal pieces.
+    fn extend(&mut self, other: Self) {
+        for piece in other.pieces {
+            match (self.pieces.last_mut(), piece) {
+                (_, Piece::Text(more)) if more.is_empty() => {}
+                (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
+                (_, piece) => self.pieces.push(piece),
+            }
+        }
+    }
+}
+
+impl Hole {
+    /// What it asks for, in words that are part of identities: a renamed variant must not change them.
+    fn placeholder(&self) -> String {
+        match self {
+            Self::ServiceHost(service) => format!("service-host:{service}"),
+            Self::ServicePort(service, port) => format!("service-port:{service}:{port}"),
+            Self::OwnPort(port) => format!("own-port:{port}"),
+            Self::DatabaseHost(address) => format!("database-host:{address}"),
+            Self::DatabasePort(address) => format!("database-port:{address}"),
+            Self::DatabaseUsername(address) => format!("database-username:{address}"),
+            Self::DatabasePassword(address) => format!("database-password:{address}"),
+            Self::DatabaseName(address) => format!("database-name:{address}"),
+            Self::Version => "version".to_owned(),
+        }
     }
 }
 
 /// `order-db` as a variable's first part: `ORDER_DB`.
 #[must_use]
 pub fn variable_prefix(alias: &str) -> String {
-    let upper: String =
-        alias.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let upper = upper(alias);
     if upper.starts_with(|c: char| c.is_ascii_digit()) { format!("_{upper}") } else { upper }
 }
 
-type Ports<'a> = BTreeMap<&'a str, &'a [Port]>;
+/// A name as a variable's further part, where a digit may lead.
+fn upper(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+type Files<'a> = BTreeMap<&'a str, &'a ServiceFile>;
 
 /// The whole environment of a service: own ports, edges, and `env:` laid over them.
 pub(crate) fn environment(
     file: &ServiceFile,
-    ports: &Ports<'_>,
+    files: &Files<'_>,
     catalogue: &Catalogue,
     problems: &mut Problems,
 ) -> BTreeMap<String, Value> {
     let mut wired = Wired::default();
     own(file, &mut wired);
     for edge in &file.dependencies {
-        if let Some(ports) = ports.get(edge.service.as_str()) {
-            service(&edge.service, &variable_prefix(&edge.alias), ports, &edge.place, &mut wired);
+        if let Some(target) = files.get(edge.service.as_str()) {
+            service(&edge.service, &variable_prefix(&edge.alias), &target.ports, &edge.place, &mut wired);
         }
     }
     for used in &file.databases {
         database(&file.name, used, &variable_prefix(&used.alias), catalogue, &mut wired);
     }
     families(file, catalogue, &mut wired, problems);
-    for (name, places) in &wired.clashes {
-        if !file.env.contains_key(name)
-            && let [first, second, ..] = places.as_slice()
-        {
-            problems.add(
-                Problem::new("wiring-collision", second.clone(), format!("two edges give the variable `{name}`"))
-                    .related(first.clone(), "the other is here")
-                    .mend(format!(
-                        "name one of them otherwise with `as:`, or say what it is in `env: {{ {name}: ... }}`"
-                    )),
-            );
-        }
-    }
+    refuse_clashes(file, &wired, problems);
     let mut env: BTreeMap<String, Value> = wired.values.into_iter().map(|(name, (value, _))| (name, value)).collect();
     for (name, template) in &file.env {
-        env.insert(name.clone(), filled(template, file, ports, catalogue, problems));
+        env.insert(name.clone(), filled(template, file, files, catalogue, problems));
     }
     env
 }
 
 #[derive(Default)]
 struct Wired {
-    values: BTreeMap<String, (Value, Option<Place>)>,
-    clashes: BTreeMap<String, Vec<Place>>,
+    values: BTreeMap<String, (Value, Place)>,
+    /// Pairs of places that give one variable two values, with the names of these.
+    clashes: BTreeMap<[usize; 2], (Place, Place, Vec<String>)>,
 }
 
 impl Wired {
-    fn set(&mut self, name: String, value: Value, place: Option<&Place>) {
+    fn set(&mut self, name: String, value: Value, place: &Place) {
         if let Some((existing, first)) = self.values.get(&name)
             && *existing != value
+            && first != place
         {
-            let places = self.clashes.entry(name.clone()).or_insert_with(|| first.iter().cloned().collect());
-            places.extend(place.cloned());
+            let pair = [first.bytes.start, place.bytes.start];
+            let clash = self.clashes.entry(pair).or_insert_with(|| (first.clone(), place.clone(), Vec::new()));
+            clash.2.push(name.clone());
         }
-        self.values.insert(name, (value, place.cloned()));
+        self.values.insert(name, (value, place.clone()));
+    }
+}
+
+/// Two values for one variable are a problem, unless `env:` says which is meant.
+fn refuse_clashes(file: &ServiceFile, wired: &Wired, problems: &mut Problems) {
+    for (first, second, names) in wired.clashes.values() {
+        let open: Vec<&str> = names.iter().map(String::as_str).filter(|name| !file.env.contains_key(*name)).collect();
+        let (message, example) = match open.as_slice() {
+            [] => continue,
+            [one] => (format!("the variable `{one}` is given twice"), one),
+            [one, ..] => (format!("the variables {} are given twice", ticked(&open)), one),
+        };
+        problems.add(
+            Problem::new("wiring-collision", second.clone(), message)
+                .label("by this")
+                .related(first.clone(), "and by this")
+                .mend(format!(
+                    "name one of them otherwise with `as:`, or say what is meant in `env: {{ {example}: ... }}`"
+                )),
+        );
+    }
+}
+
+fn ticked(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.join(""),
     }
 }
 
 fn own(file: &ServiceFile, wired: &mut Wired) {
-    wired.set("OTEL_SERVICE_NAME".to_owned(), Value::text(&file.name), None);
+    wired.set("OTEL_SERVICE_NAME".to_owned(), Value::text(&file.name), &file.name_place);
     for port in &file.ports {
-        wired.set(format!("PORT_{}", variable_prefix(&port.name)), Value::hole(Hole::OwnPort(port.name.clone())), None);
+        wired.set(format!("PORT_{}", upper(&port.name)), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
     }
     if let Some(port) = primary(&file.ports) {
-        wired.set("PORT".to_owned(), Value::hole(Hole::OwnPort(port.name.clone())), None);
+        wired.set("PORT".to_owned(), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
     }
 }
 
@@ -186,7 +238,7 @@ fn service(name: &str, prefix: &str, ports: &[Port], place: &Place, wired: &mut 
     for port in ports {
         let prefixes = [
             main.filter(|main| main.name == port.name).map(|_| prefix.to_owned()),
-            main.filter(|main| main.name != port.name).map(|_| format!("{prefix}_{}", variable_prefix(&port.name))),
+            main.filter(|main| main.name != port.name).map(|_| format!("{prefix}_{}", upper(&port.name))),
         ];
         for prefix in prefixes.into_iter().flatten() {
             for (suffix, field) in [
@@ -195,7 +247,7 @@ fn service(name: &str, prefix: &str, ports: &[Port], place: &Place, wired: &mut 
                 ("PORT", EndpointField::Port),
                 ("ADDR", EndpointField::Addr),
             ] {
-                wired.set(format!("{prefix}_{suffix}"), endpoint(name, port, field), Some(place));
+                wired.set(format!("{prefix}_{suffix}"), endpoint(name, port, field), place);
             }
         }
     }
@@ -223,7 +275,7 @@ fn database(owner: &str, used: &DatabaseUse, prefix: &str, catalogue: &Catalogue
         ("PASSWORD", DatabaseField::Password),
         ("DATABASE", DatabaseField::Database),
     ] {
-        wired.set(format!("{prefix}_{suffix}"), store(owner, used, field, catalogue), Some(&used.place));
+        wired.set(format!("{prefix}_{suffix}"), store(owner, used, field, catalogue), &used.place);
     }
 }
 
@@ -255,9 +307,7 @@ fn store(owner: &str, used: &DatabaseUse, field: DatabaseField, catalogue: &Cata
             let query: Vec<String> =
                 used.params.iter().map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect();
             let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-            value = value.then(Value::text(format!("{rest}{query}")));
-            value.pieces.retain(|piece| *piece != Piece::Text(String::new()));
-            value
+            value.then(Value::text(format!("{rest}{query}")))
         }
     }
 }
@@ -281,6 +331,10 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
         }
     }
     for (family, members) in families {
+        // The one that is primary may be among those that could not be read.
+        if file.is_broken("databases") && members.len() > 1 {
+            continue;
+        }
         let marked: Vec<_> = members.iter().filter(|used| used.primary).collect();
         let chosen = match (members.as_slice(), marked.as_slice()) {
             ([only], _) => *only,
@@ -307,24 +361,26 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
         };
         let name = format!("{family}_URL");
         let value = store(&file.name, chosen, DatabaseField::Url, catalogue);
-        wired.set(name, value, Some(&chosen.place));
+        wired.set(name, value, &chosen.place);
     }
 }
 
 fn filled(
     template: &Template,
     file: &ServiceFile,
-    ports: &Ports<'_>,
+    files: &Files<'_>,
     catalogue: &Catalogue,
     problems: &mut Problems,
 ) -> Value {
-    let mut pieces = Vec::new();
+    let mut filled = Value::default();
     for part in &template.parts {
         match part {
-            Part::Text(text) => pieces.push(Piece::Text(text.clone())),
-            Part::Hole(expression) => match expand(expression, file, ports, catalogue) {
-                Ok(value) => pieces.extend(value.pieces),
-                Err((message, mend)) => {
+            Part::Text(text) => filled.extend(Value::text(text)),
+            Part::Hole(expression) => match expand(expression, file, files, catalogue) {
+                Ok(value) => filled.extend(value),
+                // What it lacks may stand where another problem was noted.
+                Err(lack) if lack.is_excused => {}
+                Err(Lack { message, mend, .. }) => {
                     let problem = Problem::new("expression", template.place.clone(), message);
                     problems.add(match mend {
                         Some(mend) => problem.mend(mend),
@@ -334,26 +390,47 @@ fn filled(
             },
         }
     }
-    Value { pieces }
+    filled
+}
+
+/// Why an expression has no value.
+struct Lack {
+    message: String,
+    mend: Option<String>,
+    /// Whether the field that lacks it has problems of its own.
+    is_excused: bool,
 }
 
 fn expand(
     expression: &Expression,
     file: &ServiceFile,
-    ports: &Ports<'_>,
+    files: &Files<'_>,
     catalogue: &Catalogue,
-) -> Result<Value, (String, Option<String>)> {
-    let port_of = |of: &[Port], name: Option<&String>, whose: &str| match name {
-        None => primary(of).cloned().ok_or_else(|| (format!("{whose} has no primary port"), None)),
-        Some(name) => of.iter().find(|port| port.name == *name).cloned().ok_or_else(|| {
-            let known: Vec<_> = of.iter().map(|port| port.name.as_str()).collect();
-            (format!("{whose} has no port `{}`", name.escape_debug()), Some(format!("its ports: {}", known.join(", "))))
-        }),
+) -> Result<Value, Lack> {
+    let port_of = |of: &ServiceFile, name: Option<&String>, whose: &str| {
+        let found = match name {
+            None => primary(&of.ports),
+            Some(name) => of.ports.iter().find(|port| port.name == *name),
+        };
+        found.cloned().ok_or_else(|| {
+            let known: Vec<_> = of.ports.iter().map(|port| port.name.as_str()).collect();
+            let (message, mend) = match name {
+                _ if known.is_empty() => (format!("{whose} has no port"), Some(format!("add `ports:` to {whose}"))),
+                None => (format!("{whose} has no primary port"), None),
+                Some(name) => (
+                    format!("{whose} has no port `{}`", name.escape_debug()),
+                    Some(format!("its ports: {}", known.join(", "))),
+                ),
+            };
+            // That none of several is primary is noted where they are written.
+            let is_excused = of.is_broken("ports") || name.is_none() && known.len() > 1;
+            Lack { message, mend, is_excused }
+        })
     };
     match expression {
         Expression::Version => Ok(Value::hole(Hole::Version)),
         Expression::Own { port, field } => {
-            let port = port_of(&file.ports, port.as_ref(), "this service")?;
+            let port = port_of(file, port.as_ref(), "this service")?;
             Ok(endpoint(&file.name, &port, *field))
         }
         Expression::Service { alias, port, field } => {
@@ -361,29 +438,34 @@ fn expand(
                 let known = file.dependencies.iter().map(|edge| edge.alias.as_str());
                 let mend = match suggestion(alias, known) {
                     Some(close) => format!("did you mean `{close}`?"),
-                    None => format!("add `{alias}` to `dependencies`"),
+                    None => format!("add `{}` to `dependencies`", alias.escape_debug()),
                 };
-                return Err((format!("this service depends on nothing called `{}`", alias.escape_debug()), Some(mend)));
+                return Err(Lack {
+                    message: format!("this service depends on nothing called `{}`", alias.escape_debug()),
+                    mend: Some(mend),
+                    is_excused: file.is_broken("dependencies"),
+                });
             };
             // An unknown service is a problem of its own, noted where the edge is written.
-            let Some(ports) = ports.get(edge.service.as_str()) else { return Ok(Value::default()) };
-            let port = port_of(ports, port.as_ref(), &format!("`{}`", edge.service))?;
+            let Some(target) = files.get(edge.service.as_str()) else { return Ok(Value::default()) };
+            let port = port_of(target, port.as_ref(), &format!("`{}`", edge.service))?;
             Ok(endpoint(&edge.service, &port, *field))
         }
         Expression::Database { alias, field } => {
             let Some(used) = file.databases.iter().find(|used| used.alias == *alias) else {
-                let known = file.databases.iter().map(|used| used.alias.as_str());
-                let mend = suggestion(alias, known).map(|close| format!("did you mean `{close}`?"));
-                return Err((format!("this service has no database `{}`", alias.escape_debug()), mend));
+                let known: Vec<&str> = file.databases.iter().map(|used| used.alias.as_str()).collect();
+                let mend = match suggestion(alias, known.iter().copied()) {
+                    Some(close) => format!("did you mean `{close}`?"),
+                    None if known.is_empty() => "add it to `databases`".to_owned(),
+                    None => format!("its databases: {}", known.join(", ")),
+                };
+                return Err(Lack {
+                    message: format!("this service has no database `{}`", alias.escape_debug()),
+                    mend: Some(mend),
+                    is_excused: file.is_broken("databases"),
+                });
             };
             Ok(store(&file.name, used, *field, catalogue))
         }
     }
-}
-
-/// Texts of the catalogue for one logical database: `{host}`, `{username}` and so on.
-#[must_use]
-pub fn fill_database(text: &str, values: &BTreeMap<&str, String>) -> String {
-    let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    fill(text, &pairs)
 }

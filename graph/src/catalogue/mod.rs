@@ -11,7 +11,7 @@ use crate::diagnostic::Problems;
 use crate::format::yaml;
 
 pub use database::{Container, DatabaseKind, Input, Native};
-pub use fill::fill;
+pub use fill::{fill, fill_database};
 pub use stack::{CONTAINER_DEPS, CONTAINER_ROOT, Setup, Stack};
 
 /// Everything that is known without asking a repository.

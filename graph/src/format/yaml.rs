@@ -60,10 +60,7 @@ impl Value {
 /// One problem: what does not parse has no meaning to go on with.
 pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Yaml, Box<Problem>> {
     if text.len() > MAX_BYTES {
-        return Err(Box::new(
-            Problem::new("too-large", Place::start_of(file), format!("{file} is larger than {} KiB", MAX_BYTES / 1024))
-                .mend("a description of a service is a few lines; move data into files of its own"),
-        ));
+        return Err(Box::new(too_large(file)));
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: 20_000, max_depth: 32, max_documents: 1, max_aliases: 100 },
@@ -79,6 +76,12 @@ pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Yaml, Box<Problem>> {
         Ok(raw) => Ok(place_all(raw, file, text)),
         Err(error) => Err(Box::new(not_yaml(&error, file, text))),
     }
+}
+
+/// The problem of a file above [`MAX_BYTES`].
+pub(crate) fn too_large(file: &Arc<str>) -> Problem {
+    Problem::new("too-large", Place::start_of(file), format!("{file} is larger than {} KiB", MAX_BYTES / 1024))
+        .mend("what describes a service is a few lines; move data into files of their own")
 }
 
 fn not_yaml(error: &serde_saphyr::Error, file: &Arc<str>, text: &str) -> Problem {

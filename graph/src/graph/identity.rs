@@ -3,7 +3,7 @@
 //! The third key, `run` (must it restart here?), needs resolved values and is made by
 //! [`crate::plan::run_key`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
@@ -71,7 +71,8 @@ impl<'de> Deserialize<'de> for Key {
 pub(crate) fn source_key(service: &Service) -> Key {
     let recipe = match &service.image {
         Image::Ready(image) => json!({ "image": image }),
-        Image::Recipe(recipe) => json!({ "recipe": recipe }),
+        // The base by its name: which mirror it is pulled through is not part of it.
+        Image::Recipe(recipe) => json!({ "recipe": recipe, "base": service.stack.image }),
         Image::Dockerfile(build) => {
             json!({ "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "folder": service.folder })
         }
@@ -81,10 +82,11 @@ pub(crate) fn source_key(service: &Service) -> Key {
 
 /// Behaviour: everything beside its sources that a running instance can observe, wiring as placeholders.
 pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Database>) -> Key {
-    let ports: Vec<_> = service
+    let primary = service.primary_port().map(|port| &port.name);
+    let ports: BTreeMap<_, _> = service
         .ports
         .iter()
-        .map(|port| json!({ "name": port.name, "number": port.number, "protocol": port.protocol, "primary": port.primary }))
+        .map(|port| (&port.name, json!({ "number": port.number, "protocol": port.protocol })))
         .collect();
     let mut stores: Vec<_> = service
         .databases
@@ -102,8 +104,9 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
     Key::of(
         "behaviour",
         &json!({
-            "name": service.name, "stack": service.stack.name, "run": service.run,
-            "setup": service.setup, "ports": ports, "databases": stores, "env": env,
+            "name": service.name, "stack": { "name": service.stack.name, "env": service.stack.env },
+            "run": service.run, "setup": service.setup, "ports": ports, "primary": primary,
+            "databases": stores, "env": env,
         }),
     )
 }
@@ -126,8 +129,7 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
     }
     // tarjan_scc yields components in reverse topological order: what is depended on comes first.
     for component in tarjan_scc(&graph) {
-        let mut members: Vec<&str> = component.iter().map(|node| names[graph[*node]].as_str()).collect();
-        members.sort_unstable();
+        let members: BTreeSet<&str> = component.iter().map(|node| names[graph[*node]].as_str()).collect();
         let whole: Vec<_> = members
             .iter()
             .filter_map(|name| services.get(*name))
@@ -136,7 +138,7 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
                     .dependencies
                     .iter()
                     .map(|edge| {
-                        let inside = members.contains(&edge.service.as_str());
+                        let inside = members.contains(edge.service.as_str());
                         let id = services.get(&edge.service).filter(|_| !inside).map(|target| target.id);
                         json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "id": id })
                     })
@@ -145,7 +147,7 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
                 json!({ "name": service.name, "source": service.source, "behaviour": service.behaviour, "dependencies": edges })
             })
             .collect();
-        let whole = json!(whole);
+        let whole = Key::of("component", &json!(whole));
         let ids: Vec<(String, Key)> = members
             .iter()
             .map(|name| ((*name).to_owned(), Key::of("id", &json!({ "name": name, "component": whole }))))

@@ -2,8 +2,12 @@
 
 mod build;
 mod canonical;
+mod check;
+mod cycles;
+mod discover;
 mod identity;
 mod order;
+mod resolve;
 mod source;
 
 use std::collections::BTreeMap;

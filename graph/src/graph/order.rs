@@ -98,13 +98,18 @@ impl Graph {
     /// The services that depend on `name`, directly or not.
     #[must_use]
     pub fn dependents(&self, name: &str) -> BTreeSet<String> {
+        let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for service in self.services.values() {
+            for edge in &service.dependencies {
+                callers.entry(&edge.service).or_default().push(&service.name);
+            }
+        }
         let mut reached = BTreeSet::new();
-        let mut open = vec![name.to_owned()];
+        let mut open = vec![name];
         while let Some(name) = open.pop() {
-            for service in self.services.values() {
-                if service.dependencies.iter().any(|edge| edge.service == name) && reached.insert(service.name.clone())
-                {
-                    open.push(service.name.clone());
+            for caller in callers.get(name).into_iter().flatten() {
+                if reached.insert((*caller).to_owned()) {
+                    open.push(caller);
                 }
             }
         }

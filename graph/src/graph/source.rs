@@ -1,10 +1,12 @@
 //! Which files are a service's sources.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ignore::gitignore::GitignoreBuilder;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::Located;
+use super::discover::SERVICE_FILE;
 use crate::catalogue::Stack;
 use crate::diagnostic::{Problem, Problems};
 use crate::tree::{Directory, Entry};
@@ -15,32 +17,21 @@ pub(crate) fn sources(
     root: &Arc<Directory>,
     service: &Located,
     stack: &Stack,
-    all_folders: &[&str],
+    all_folders: &BTreeSet<&str>,
     problems: &mut Problems,
 ) -> Arc<Directory> {
     let mut ignore = GitignoreBuilder::new("");
     for pattern in &service.file.ignore {
-        if let Err(error) = ignore.add_line(None, pattern) {
-            problems.add(Problem::new(
-                "ignore",
-                service.file.name_place.clone(),
-                format!("`ignore: {pattern}`: {error}"),
-            ));
-        }
+        // Each was tried when the file was read; one that fails nevertheless ignores nothing.
+        let _ = ignore.add_line(None, pattern);
     }
-    let ignore = match ignore.build() {
-        Ok(ignore) => ignore,
-        Err(error) => {
-            problems.add(Problem::new("ignore", service.file.name_place.clone(), format!("`ignore`: {error}")));
-            return Arc::default();
-        }
-    };
+    let ignore = ignore.build().unwrap_or_else(|_| Gitignore::empty());
     let folder = service.folder.as_str();
     let full = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
     // What a setup installs is no source, whether or not `.gitignore` says so.
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let unwanted = |path: &str, is_folder: bool| {
-        path == "service.yaml"
+        path == SERVICE_FILE
             || folder.is_empty() && path == "clustergraph.yaml"
             || is_folder && all_folders.contains(&full(path).as_str())
             || is_folder && Some(path) == installed
@@ -57,13 +48,35 @@ pub(crate) fn sources(
         sources.insert(folder, Entry::Directory(own));
     }
     for (path, place) in &service.file.include {
+        if folder == path || folder.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+            problems.add(
+                Problem::new("include", place.clone(), format!("`{path}` holds the service's own folder"))
+                    .mend("its own folder is there anyway; include what lies beside it"),
+            );
+            continue;
+        }
         match root.entry(path) {
+            Some(Entry::Directory(directory)) => {
+                sources.insert(path, Entry::Directory(without_service_files(directory, path, all_folders)));
+            }
             Some(entry) => sources.insert(path, entry.clone()),
             None => problems.add(
                 Problem::new("missing-file", place.clone(), format!("there is no `{path}` to include"))
-                    .mend("the path starts at the repository's root; ignored files are no sources"),
+                    .mend("the path starts at the folder of clustergraph.yaml; files that git ignores are no sources"),
             ),
         }
     }
     Arc::new(sources)
+}
+
+/// What another service is must not change this one, however it is written down: only its files may.
+fn without_service_files(directory: &Arc<Directory>, at: &str, all_folders: &BTreeSet<&str>) -> Arc<Directory> {
+    directory.without(&|path, is_folder| {
+        let folder = match path.rsplit_once('/') {
+            None if path == SERVICE_FILE => at.to_owned(),
+            Some((below, SERVICE_FILE)) => format!("{at}/{below}"),
+            _ => return false,
+        };
+        !is_folder && all_folders.contains(folder.as_str())
+    })
 }

@@ -32,7 +32,8 @@ pub struct File {
     pub oid: Oid,
     /// What git keeps of its permissions.
     pub mode: Mode,
-    /// Where its content lies when git has no object of it: changed and untracked files.
+    /// Where its content lies when git has no object of it: changed and untracked files. Their bytes are those
+    /// of the disk, before git's filters (line ends and the like); `oid` is of what `git add` would store.
     pub on_disk: Option<PathBuf>,
 }
 
@@ -152,7 +153,7 @@ impl Directory {
         }
     }
 
-    /// Takes away what lies at a path.
+    /// Takes away what lies at a path, and the folders that hold nothing without it: git knows no empty ones.
     pub fn remove(&mut self, path: &str) {
         self.oid = OnceLock::new();
         match path.split_once('/') {
@@ -160,8 +161,11 @@ impl Directory {
                 self.entries.remove(path);
             }
             Some((first, rest)) => {
-                if let Some(Entry::Directory(directory)) = self.entries.get_mut(first) {
-                    Arc::make_mut(directory).remove(rest);
+                let Some(Entry::Directory(directory)) = self.entries.get_mut(first) else { return };
+                let directory = Arc::make_mut(directory);
+                directory.remove(rest);
+                if directory.entries.is_empty() {
+                    self.entries.remove(first);
                 }
             }
         }

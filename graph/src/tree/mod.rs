@@ -46,7 +46,7 @@ pub enum TreeError {
     )]
     NoRepository(PathBuf),
     /// The repository has no work tree.
-    #[error("{0} is a bare repository: name a commit, or work in a clone of it")]
+    #[error("{0} is a bare repository, without files to work on: use a clone of it")]
     Bare(PathBuf),
     /// The revision names nothing.
     #[error("`{revision}` names no commit: {why}")]
@@ -56,7 +56,7 @@ pub enum TreeError {
         /// git's own words.
         why: String,
     },
-    /// A file that is no regular file, folder or link.
+    /// A name that is no text.
     #[error("{0} has a name that is not UTF-8: rename it")]
     NotUtf8(String),
     /// A submodule has changes of its own.

@@ -1,103 +1,164 @@
 //! A work tree as the tree that `git add --all` would make of it.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use git2::{ObjectType, Oid, Repository, Status, StatusOptions};
+use git2::{
+    Index, IndexEntry, IndexEntryExtendedFlag, Repository, Status, StatusOptions, StatusShow, SubmoduleIgnore,
+    SubmoduleStatus,
+};
 
+use super::TreeError;
 use super::directory::{Directory, Entry, File, Mode};
-use super::{TreeError, read_tree};
 
 /// Reads the index, then what differs from it on disk.
+///
+/// A repository inside that is no submodule is passed over: its files belong to it.
 pub(super) fn read(repository: &Repository, worktree: &Path) -> Result<Arc<Directory>, TreeError> {
-    let mut root = match repository.head().and_then(|head| head.peel_to_tree()) {
-        Ok(tree) => read_tree(repository, &tree)?,
-        // Before the first commit everything is new.
-        Err(_) => Directory::default(),
-    };
+    let index = repository.index()?;
+    let mut root = of_index(&index)?;
     let mut options = StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false).renames_head_to_index(false);
+    options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
+    let mut removed = Vec::new();
     let mut changed = Vec::new();
     for status in repository.statuses(Some(&mut options))?.iter() {
-        let path = status
-            .path()
-            .map_err(|_| TreeError::NotUtf8(String::from_utf8_lossy(status.path_bytes()).into_owned()))?
-            .trim_end_matches('/')
-            .to_owned();
-        if matches!(root.entry(&path), Some(Entry::Submodule(_))) && status.status().intersects(Status::WT_MODIFIED) {
-            return Err(TreeError::DirtySubmodule(path));
+        let path = status.path().map_err(|_| not_utf8(status.path_bytes()))?.trim_end_matches('/').to_owned();
+        if matches!(root.entry(&path), Some(Entry::Submodule(_))) {
+            match submodule(repository, &path)? {
+                Some(entry) => root.insert(&path, entry),
+                None => removed.push(path),
+            }
+            continue;
         }
         let on_disk = worktree.join(&path);
         match std::fs::symlink_metadata(&on_disk) {
-            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => changed.push((path, on_disk, metadata)),
-            // A folder here is a repository of its own: git adds nothing of it.
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => root.remove(&path),
+            // What lies behind a link that took a folder's place is not there, whatever the system says.
+            _ if status.status().contains(Status::WT_DELETED) => removed.push(path),
+            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => changed.push((path, on_disk)),
+            Ok(_) if status.status().contains(Status::WT_NEW) => {}
+            Ok(_) => removed.push(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => removed.push(path),
             Err(error) => return Err(TreeError::Io { path: on_disk, error }),
         }
     }
-    let plain: Vec<&str> =
-        changed.iter().filter(|(_, _, metadata)| metadata.is_file()).map(|(path, _, _)| path.as_str()).collect();
-    let mut oids = hash_as_git_add_would(worktree, &plain)?.into_iter();
-    for (path, on_disk, metadata) in changed {
-        let (oid, mode) = if metadata.is_symlink() {
-            let target =
-                std::fs::read_link(&on_disk).map_err(|error| TreeError::Io { path: on_disk.clone(), error })?;
-            (Oid::hash_object(ObjectType::Blob, target.as_os_str().as_encoded_bytes())?, Mode::Link)
-        } else {
-            let oid = oids.next().ok_or_else(|| program("hash-object", "it answered for fewer files than asked"))?;
-            (oid, if is_executable(&metadata) { Mode::Executable } else { Mode::Plain })
-        };
-        root.insert(&path, Entry::File(File { oid, mode, on_disk: Some(on_disk) }));
+    for path in removed.iter().filter(|path| !is_sparse(&index, path)) {
+        root.remove(path);
+    }
+    let objects = repository.odb()?;
+    for (path, entry) in added(repository, worktree, &changed)? {
+        // What git has an object of (a file that was only touched, or changed back) is read from there.
+        let on_disk = (!objects.exists(entry.id)).then(|| worktree.join(&path));
+        root.insert(&path, Entry::File(File { oid: entry.id, mode: mode(&entry), on_disk }));
     }
     Ok(Arc::new(root))
 }
 
-#[cfg(unix)]
-fn is_executable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o100 != 0
+fn of_index(index: &Index) -> Result<Directory, TreeError> {
+    let mut root = Directory::default();
+    // An entry of another stage is one side of a conflict; the status names it, and the disk decides.
+    for entry in index.iter().filter(|entry| stage(entry) == 0) {
+        let path = std::str::from_utf8(&entry.path).map_err(|_| not_utf8(&entry.path))?;
+        let entry = match entry.mode {
+            0o160_000 => Entry::Submodule(entry.id),
+            _ => Entry::File(File { oid: entry.id, mode: mode(&entry), on_disk: None }),
+        };
+        root.insert(path, entry);
+    }
+    Ok(root)
 }
 
-#[cfg(not(unix))]
-fn is_executable(_: &std::fs::Metadata) -> bool {
-    false
+fn stage(entry: &IndexEntry) -> u16 {
+    (entry.flags >> 12) & 3
 }
 
-fn program(command: &str, why: &str) -> TreeError {
-    TreeError::Program { command: command.to_owned(), why: why.to_owned() }
+fn mode(entry: &IndexEntry) -> Mode {
+    match entry.mode {
+        0o120_000 => Mode::Link,
+        0o100_755 => Mode::Executable,
+        _ => Mode::Plain,
+    }
 }
 
-/// The ids that `git add` would give these files. Filters (line ends, LFS) may be programs that only git
-/// itself knows how to run, so git does it: one process for all files.
-fn hash_as_git_add_would(worktree: &Path, paths: &[&str]) -> Result<Vec<Oid>, TreeError> {
-    const COMMAND: &str = "hash-object --stdin-paths";
-    if paths.is_empty() {
+/// Whether a file is absent because the checkout is sparse: that is no deletion.
+fn is_sparse(index: &Index, path: &str) -> bool {
+    index
+        .get_path(Path::new(path), 0)
+        .is_some_and(|entry| IndexEntryExtendedFlag::from_bits_truncate(entry.flags_extended).is_skip_worktree())
+}
+
+/// What `git add` would make of a submodule that differs from the index; `None` when its folder is gone.
+fn submodule(repository: &Repository, path: &str) -> Result<Option<Entry>, TreeError> {
+    let status = repository.submodule_status(path, SubmoduleIgnore::None)?;
+    if status.contains(SubmoduleStatus::WD_DELETED) {
+        return Ok(None);
+    }
+    if status.intersects(
+        SubmoduleStatus::WD_INDEX_MODIFIED | SubmoduleStatus::WD_WD_MODIFIED | SubmoduleStatus::WD_UNTRACKED,
+    ) {
+        return Err(TreeError::DirtySubmodule(path.to_owned()));
+    }
+    let submodule = repository.find_submodule(path)?;
+    Ok(submodule.workdir_id().or(submodule.index_id()).map(Entry::Submodule))
+}
+
+fn not_utf8(path: &[u8]) -> TreeError {
+    TreeError::NotUtf8(String::from_utf8_lossy(path).into_owned())
+}
+
+/// What the index would hold of these files after `git add`.
+///
+/// Filters (line ends, LFS) may be programs, and what they do depends on what the index holds already; only git
+/// knows all of it. So git does it: one process for all files, on a copy of the index, and without making objects.
+fn added(
+    repository: &Repository,
+    worktree: &Path,
+    changed: &[(String, PathBuf)],
+) -> Result<Vec<(String, IndexEntry)>, TreeError> {
+    const COMMAND: &[&str] = &["update-index", "--add", "--replace", "--info-only", "-z", "--stdin"];
+    let failed = |why: &str| TreeError::Program { command: COMMAND.join(" "), why: why.to_owned() };
+    if changed.is_empty() {
         return Ok(Vec::new());
     }
-    if let Some(odd) = paths.iter().find(|path| path.contains('\n')) {
-        return Err(program(COMMAND, &format!("the name {odd:?} has a line break: rename the file")));
+    let folder = tempfile::tempdir().map_err(|error| failed(&error.to_string()))?;
+    let copy = folder.path().join("index");
+    let original = repository.path().join("index");
+    match std::fs::copy(&original, &copy) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(TreeError::Io { path: original, error }),
     }
-    let failed = |error: std::io::Error| program(COMMAND, &error.to_string());
     let mut git = Command::new("git")
-        .args(COMMAND.split(' '))
+        .args(["-c", "core.safecrlf=false", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"])
+        .args(COMMAND)
         .current_dir(worktree)
+        // Inside a hook these name another repository's parts, or a commit's half-made index.
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_PREFIX")
+        .env("GIT_INDEX_FILE", &copy)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(failed)?;
-    let mut stdin = git.stdin.take().ok_or_else(|| program(COMMAND, "it has no input"))?;
-    let asked = paths.join("\n") + "\n";
-    // A thread of its own: git answers while it is still being asked, and both pipes are finite.
+        .map_err(|error| failed(&error.to_string()))?;
+    let mut stdin = git.stdin.take().ok_or_else(|| failed("it has no input"))?;
+    let asked: String = changed.iter().flat_map(|(path, _)| [path.as_str(), "\0"]).collect();
+    // A thread of its own: a filter may fill the other pipe while git is still being told what to add.
     let writer = std::thread::spawn(move || stdin.write_all(asked.as_bytes()));
-    let output = git.wait_with_output().map_err(failed)?;
+    let output = git.wait_with_output().map_err(|error| failed(&error.to_string()))?;
     // git's own words tell more than a broken pipe does.
     let _ = writer.join();
     if !output.status.success() {
-        return Err(program(COMMAND, String::from_utf8_lossy(&output.stderr).trim()));
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
     }
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| Oid::from_str(line).map_err(TreeError::from)).collect()
+    let index = Index::open(&copy)?;
+    changed
+        .iter()
+        .map(|(path, _)| {
+            let entry = index.get_path(Path::new(path), 0);
+            entry.map(|entry| (path.clone(), entry)).ok_or_else(|| failed(&format!("it passed over {path:?}")))
+        })
+        .collect()
 }

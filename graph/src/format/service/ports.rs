@@ -1,0 +1,144 @@
+//! How a service is reached, and how its health is asked there.
+
+use std::time::Duration;
+
+use crate::diagnostic::{Place, Problem, Problems};
+use crate::format::decode::{self, Fields};
+use crate::format::dns_label;
+use crate::format::yaml::{Key, Value, Yaml};
+
+/// A port a service listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// The number it prefers.
+    pub number: u16,
+    /// The scheme of its URLs.
+    pub protocol: String,
+    /// Whether it is the one meant when none is named.
+    pub primary: bool,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// How health is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The question.
+    pub probe: Probe,
+    /// The name of the port that is asked; the primary one otherwise.
+    pub port: Option<(String, Place)>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How long the service may take to become ready after its start.
+    pub start_timeout: Duration,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// One way to ask for health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A GET of this path is answered with a status from 200 to 399.
+    Http(String),
+    /// A connection is accepted and stays open.
+    Tcp,
+}
+
+pub(super) fn ports(yaml: &Yaml, problems: &mut Problems) -> Vec<Port> {
+    let mut ports: Vec<Port> = Vec::new();
+    for (key, yaml) in decode::entries(yaml, "`ports`", problems) {
+        let Some(port) = port(key, yaml, problems) else { continue };
+        if let Some(other) = ports.iter().find(|other| other.number == port.number) {
+            problems.add(
+                Problem::new(
+                    "port-clash",
+                    port.place.clone(),
+                    format!("the port {} is taken by `{}`", port.number, other.name),
+                )
+                .related(other.place.clone(), "here"),
+            );
+        }
+        ports.push(port);
+    }
+    let marked: Vec<_> = ports.iter().filter(|port| port.primary).collect();
+    if let [first, second, ..] = marked.as_slice() {
+        problems.add(
+            Problem::new("conflict", second.place.clone(), "only one port can be primary")
+                .related(first.place.clone(), "this one is, too"),
+        );
+    }
+    ports
+}
+
+fn port(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Port> {
+    let name = dns_label(&key.name, &key.place, "the port's name", problems)?;
+    let what = format!("the port `{name}`");
+    let number = |yaml: &Yaml, problems: &mut Problems| {
+        decode::integer(yaml, &what, 1..=65535, problems).and_then(|number| u16::try_from(number).ok())
+    };
+    if !matches!(yaml.value, Value::Map(_)) {
+        let protocol = if name == "grpc" { "grpc" } else { "http" }.to_owned();
+        let number = number(yaml, problems)?;
+        return Some(Port { name, number, protocol, primary: false, place: key.place.clone() });
+    }
+    let mut fields = Fields::open(yaml, &what, problems)?;
+    let number = match fields.take("port") {
+        Some(yaml) => number(yaml, problems),
+        None => {
+            problems.add(Problem::new("missing-field", key.place.clone(), format!("{what} needs `port`")));
+            None
+        }
+    };
+    let protocol = fields.take("protocol").and_then(|yaml| {
+        let protocol = decode::string(yaml, "`protocol`", problems)?;
+        let fine = protocol.starts_with(|c: char| c.is_ascii_lowercase())
+            && protocol.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+        if !fine {
+            problems.add(
+                Problem::new("protocol", yaml.place.clone(), format!("`{}` is no URL scheme", protocol.escape_debug()))
+                    .mend("write http, https, grpc, tcp, ..."),
+            );
+        }
+        fine.then(|| protocol.to_owned())
+    });
+    let primary = fields.take("primary").and_then(|yaml| decode::boolean(yaml, "`primary`", problems)).unwrap_or(false);
+    fields.close(&what, problems);
+    let protocol = protocol.unwrap_or_else(|| if name == "grpc" { "grpc" } else { "http" }.to_owned());
+    Some(Port { name, number: number?, protocol, primary, place: key.place.clone() })
+}
+
+pub(super) fn health(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Health> {
+    let mut fields = Fields::open(yaml, "`health`", problems)?;
+    let http = fields.take("http").and_then(|yaml| {
+        let path = decode::string(yaml, "`health.http`", problems)?;
+        if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c == ' ') {
+            problems.add(Problem::new("path", yaml.place.clone(), "the path of a health check starts with `/`"));
+            return None;
+        }
+        Some(Probe::Http(path.to_owned()))
+    });
+    let tcp = fields
+        .take("tcp")
+        .and_then(|yaml| decode::boolean(yaml, "`health.tcp`", problems))
+        .and_then(|on| on.then_some(Probe::Tcp));
+    let port = fields.take("port").and_then(|yaml| {
+        decode::string(yaml, "`health.port`", problems).map(|port| (port.to_owned(), yaml.place.clone()))
+    });
+    let timeout = fields.take("timeout").and_then(|yaml| decode::duration(yaml, "`health.timeout`", problems));
+    let start =
+        fields.take("start_timeout").and_then(|yaml| decode::duration(yaml, "`health.start_timeout`", problems));
+    fields.not_yet(&["grpc", "command", "log", "headers", "liveness"], problems);
+    if http.is_some() && tcp.is_some() {
+        problems.add(Problem::new("conflict", fields.place().clone(), "`health` asks one question: `http` or `tcp`"));
+    }
+    fields.close("`health`", problems);
+    Some(Health {
+        probe: http.or(tcp).unwrap_or(Probe::Tcp),
+        port,
+        timeout: timeout.unwrap_or(Duration::from_secs(2)),
+        start_timeout: start.unwrap_or(Duration::from_secs(60)),
+        place: key.place.clone(),
+    })
+}

@@ -1,0 +1,190 @@
+//! Which files there are, and what they say by themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use globset::{Glob, GlobMatcher};
+
+use super::Located;
+use super::build::Builder;
+use crate::diagnostic::{Place, Problem};
+use crate::format::repository::RepositoryFile;
+use crate::format::service::ServiceFile;
+use crate::format::yaml::{self, Yaml};
+use crate::tree::{Directory, Entry, Mode, TreeError};
+
+const REPOSITORY_FILE: &str = "clustergraph.yaml";
+pub(super) const SERVICE_FILE: &str = "service.yaml";
+
+impl Builder<'_> {
+    /// Reads one YAML file, noting what keeps it from being read.
+    fn yaml(&mut self, path: &str) -> Result<Read, TreeError> {
+        let Some(file) = self.tree.root().file(path) else { return Ok(Read::Absent) };
+        if file.mode == Mode::Link {
+            self.problems.add(
+                Problem::new("link", Place::start_of(path), format!("{path} is a symbolic link"))
+                    .mend("put the file itself there: a link says where a file is, not what it says"),
+            );
+            return Ok(Read::Bad);
+        }
+        if self.tree.size(file)? > yaml::MAX_BYTES as u64 {
+            self.problems.add(yaml::too_large(&path.into()));
+            return Ok(Read::Bad);
+        }
+        let bytes = self.tree.read(file)?;
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                // Up to the bad byte the lossy text has the same bytes, so its place is right.
+                let text = String::from_utf8_lossy(&bytes);
+                let at = error.valid_up_to();
+                let place = Place::at(path, &text, at..at + '\u{fffd}'.len_utf8());
+                self.problems.keep_text(path, Arc::from(text));
+                self.problems.add(
+                    Problem::new("not-utf-8", place, format!("{path} is not UTF-8"))
+                        .label("no character starts with this byte")
+                        .mend("save the file as UTF-8"),
+                );
+                return Ok(Read::Bad);
+            }
+        };
+        self.problems.keep_text(path, Arc::from(text));
+        match yaml::parse(&path.into(), text) {
+            Ok(yaml) => Ok(Read::Yaml(Box::new(yaml))),
+            Err(problem) => {
+                self.problems.add(*problem);
+                Ok(Read::Bad)
+            }
+        }
+    }
+
+    /// The repository's own settings; `None` when they are there but cannot be read, so that nobody knows
+    /// which folders hold services.
+    pub(super) fn repository(&mut self) -> Result<Option<RepositoryFile>, TreeError> {
+        Ok(match self.yaml(REPOSITORY_FILE)? {
+            Read::Absent => Some(RepositoryFile::default()),
+            Read::Bad => None,
+            Read::Yaml(yaml) => {
+                let before = self.problems.len();
+                let file = RepositoryFile::decode(&yaml, &mut self.problems);
+                // A folder that is meant may be missing from `services`: its service is not unknown.
+                self.nameless |= self.problems.len() > before;
+                Some(file)
+            }
+        })
+    }
+
+    /// Every service.yaml that the patterns reach.
+    pub(super) fn located(&mut self, repository: &RepositoryFile, cluster: &str) -> Result<Vec<Located>, TreeError> {
+        let mut folders = BTreeSet::new();
+        match &repository.services {
+            None => folders.extend(self.expand("*", None)),
+            Some(patterns) => {
+                for (pattern, place) in patterns {
+                    folders.extend(self.expand(pattern, Some(place)));
+                }
+            }
+        }
+        let mut located = Vec::new();
+        for folder in folders {
+            let path = if folder.is_empty() { SERVICE_FILE.to_owned() } else { format!("{folder}/{SERVICE_FILE}") };
+            let file = match self.yaml(&path)? {
+                Read::Absent => continue,
+                Read::Bad => None,
+                Read::Yaml(yaml) => ServiceFile::decode(*yaml, cluster, &mut self.problems),
+            };
+            match file {
+                Some(file) => located.push(Located { folder, file }),
+                None => self.nameless = true,
+            }
+        }
+        if located.is_empty() && self.problems.is_empty() {
+            let patterns = repository.services.as_deref().and_then(<[_]>::first);
+            let place = patterns.map_or_else(|| Place::start_of(REPOSITORY_FILE), |(_, place)| place.clone());
+            self.problems.add(
+                Problem::new("no-services", place, "there is no service.yaml in this repository's folders")
+                    .mend("write one in a folder of its own: `name: web` and `run: [./server]` are enough; folders are those of `services:` in clustergraph.yaml, every top-level folder without it"),
+            );
+        }
+        Ok(located)
+    }
+
+    /// The folders with a service.yaml that match a pattern.
+    fn expand(&mut self, pattern: &str, place: Option<&Place>) -> Vec<String> {
+        let mut parts = Vec::new();
+        for part in pattern.split('/').filter(|_| pattern != ".") {
+            match Glob::new(part) {
+                Ok(glob) => parts.push(glob.compile_matcher()),
+                Err(error) => {
+                    self.nameless = true;
+                    if let Some(place) = place {
+                        self.problems.add(
+                            Problem::new("path", place.clone(), format!("`{pattern}` is no pattern: {}", error.kind()))
+                                .mend("write it relative to the repository's root, such as services/*"),
+                        );
+                    }
+                    return Vec::new();
+                }
+            }
+        }
+        let mut found = Vec::new();
+        matching(self.tree.root(), "", &parts, &mut found);
+        if let Some(place) = place
+            && found.is_empty()
+            && !pattern.contains(['*', '?', '[', '{'])
+        {
+            self.nameless = true;
+            self.problems.add(
+                Problem::new("missing-file", place.clone(), format!("there is no `{pattern}/{SERVICE_FILE}`"))
+                    .mend("write one, or take the folder out of `services`; files that git ignores do not count"),
+            );
+        }
+        found
+    }
+
+    pub(super) fn refuse_same_names(&mut self, located: &[Located]) {
+        let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+        for service in located {
+            let file = &service.file;
+            match seen.get(file.name.as_str()) {
+                None => {
+                    seen.insert(&file.name, &file.name_place);
+                }
+                Some(first) => self.problems.add(
+                    Problem::new(
+                        "duplicate-name",
+                        file.name_place.clone(),
+                        format!("two services are named `{}`", file.name),
+                    )
+                    .related((*first).clone(), "the first is here")
+                    .mend("rename one of them"),
+                ),
+            }
+        }
+    }
+}
+
+/// What became of a file.
+enum Read {
+    Absent,
+    /// It is there; why it cannot be read has been noted.
+    Bad,
+    Yaml(Box<Yaml>),
+}
+
+fn matching(directory: &Directory, below: &str, parts: &[GlobMatcher], found: &mut Vec<String>) {
+    let Some((part, rest)) = parts.split_first() else {
+        if matches!(directory.entries.get(SERVICE_FILE), Some(Entry::File(_))) {
+            found.push(below.to_owned());
+        }
+        return;
+    };
+    for (name, entry) in &directory.entries {
+        if let Entry::Directory(directory) = entry
+            && part.is_match(name)
+        {
+            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+            matching(directory, &path, rest, found);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Repositories of any size: services in five layers, twenty files and three dependencies each.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const LAYERS: usize = 5;
+const FILES: usize = 20;
+const DEPENDENCIES: usize = 3;
+
+/// Makes a repository of `services` in an empty folder, committed. git's own fast-import writes it: no
+/// work tree is needed to read a commit.
+pub(crate) fn repository(folder: &Path, services: usize) {
+    git(folder, &["init", "--quiet", "--initial-branch=main"]);
+    let mut stream = String::new();
+    let _ = writeln!(stream, "commit refs/heads/main\ncommitter Bench <bench@example.com> 1700000000 +0000");
+    data(&mut stream, "the services");
+    file(&mut stream, "clustergraph.yaml", "services: [\"services/*\"]\n");
+    let layer = services.div_ceil(LAYERS);
+    for number in 0..services {
+        let below = (number / layer + 1) * layer;
+        let dependencies: Vec<String> = (0..DEPENDENCIES)
+            .map(|nth| below + (number * 7 + nth * 13) % layer)
+            .filter(|target| *target < services)
+            .map(|target| format!("s{target:05}"))
+            .collect();
+        let yaml = format!(
+            "name: s{number:05}\nstack: command\ndependencies: [{}]\nports: {{ http: 8080 }}\nhealth: {{ http: /healthz }}\nenv: {{ LOG_LEVEL: info, NUMBER: \"{number}\" }}\nrun: [./server]\n",
+            dependencies.join(", ")
+        );
+        file(&mut stream, &format!("services/s{number:05}/service.yaml"), &yaml);
+        for nth in 1..FILES {
+            file(&mut stream, &format!("services/s{number:05}/src/file{nth:02}.txt"), &format!("{number} {nth}\n"));
+        }
+    }
+    let mut import = Command::new("git")
+        .args(["fast-import", "--quiet"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("git runs");
+    import.stdin.take().expect("its input").write_all(stream.as_bytes()).expect("it reads");
+    assert!(import.wait().expect("it ends").success());
+}
+
+fn file(stream: &mut String, path: &str, text: &str) {
+    let _ = writeln!(stream, "M 100644 inline {path}");
+    data(stream, text);
+}
+
+fn data(stream: &mut String, text: &str) {
+    let _ = writeln!(stream, "data {}\n{text}", text.len());
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let status = Command::new("git").args(arguments).current_dir(folder).status().expect("git runs");
+    assert!(status.success(), "git {arguments:?}");
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# run.sh - `make test`: sets up the machine, runs every check and every test, prints the time of each stage and, last, the
+# number of tests. What it started it ends, also when it is interrupted; KEEP=1 leaves engine, registry and cluster up.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$HERE/.."
+OUTPUT=$(mktemp -d)
+STAGES=()
+passed=0 failed=0 skipped=0
+
+finish() {
+  local code=$?
+  [ -z "${DEMO_FOLDER:-}" ] || "$HERE/demo.sh" down >/dev/null 2>&1 || true
+  [ "${KEEP:-}" = 1 ] || "$HERE/machine/down.sh" || true
+  rm -rf "$OUTPUT"
+  exit $code
+}
+
+# stage NAME COMMAND...: runs it, remembers how long it took, and goes on to count its tests. A failing stage does not keep
+# the next ones from telling what they find. Commands that are functions of this file must say themselves when they fail:
+# the shell does not end them at the first failure here.
+broken=()
+stage() {
+  local name=$1 began=$EPOCHREALTIME code=0; shift
+  echo "=== $name"
+  "$@" 2>&1 | tee "$OUTPUT/$name" || code=1
+  STAGES+=("$(printf '%-12s %7.1f s  %s' "$name" "$(difference "$EPOCHREALTIME" "$began")" "$([ $code = 0 ] && echo ok || echo FAILED)")")
+  [ $code = 0 ] || broken+=("$name")
+  count "$OUTPUT/$name"
+}
+
+difference() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
+
+# Cargo's, node's and Python's closing lines.
+count() {
+  local line
+  while read -r line; do
+    case $line in
+      "test result: "*) read -r p f s < <(sed -E 's/.* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored.*/\1 \2 \3/' <<<"$line") ;;
+      "# pass "* | "ℹ pass "*) p=${line##* } f=0 s=0 ;;
+      "# fail "* | "ℹ fail "*) p=0 f=${line##* } s=0 ;;
+      "Ran "*" tests in "*) p=$(awk '{ print $2 }' <<<"$line") f=0 s=0 ;;
+      *) continue ;;
+    esac
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  done <"$1"
+}
+
+lint() {
+  local status=0
+  cargo fmt --all --check || status=1
+  cargo clippy --quiet --workspace --all-targets -- --deny warnings || status=1
+  return $status
+}
+
+dependencies() {
+  local tools=${CLUSTERGRAPH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clustergraph}/tools
+  [ -x "$tools/bin/cargo-deny" ] || cargo install --quiet --locked --root "$tools" cargo-deny
+  "$tools/bin/cargo-deny" --log-level error check --hide-inclusion-graph bans licenses sources
+}
+
+unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
+local_tests() { cargo test --quiet --package clustergraph-tests --test architecture --test local --test docs; }
+cluster_tests() { cargo test --quiet --package clustergraph-tests --test cluster; }
+
+example_tests() {
+  local hello=examples/hello/services deps=$OUTPUT/venv status=0
+  (cd $hello/www && node --test) || status=1
+  python3 -m venv "$deps" &&
+    "$deps/bin/pip" install --quiet --disable-pip-version-check -r $hello/api/requirements.txt &&
+    (cd $hello/api && "$deps/bin/python" -m unittest) || status=1
+  return $status
+}
+
+# Twice in a row, as a newcomer would; the second time there is nothing to do. A copy: the checkout stays as it is.
+demo() {
+  git ls-files -z examples/hello | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" --strip-components 2 &&
+    git -C "$DEMO_FOLDER" init --quiet &&
+    "$HERE/demo.sh" up &&
+    "$HERE/demo.sh" up | tee "$OUTPUT/second" &&
+    curl --silent --show-error --fail --output "$OUTPUT/page" "$(tail -n 1 "$OUTPUT/second")" &&
+    grep -q '<title>' "$OUTPUT/page" &&
+    "$HERE/demo.sh" down
+}
+
+trap finish EXIT
+trap 'exit 130' INT TERM
+stage machine "$HERE/machine/up.sh"
+eval "$("$HERE/machine/env.sh")"
+stage build cargo build --quiet --locked --workspace
+stage lint lint
+stage deny dependencies
+stage unit unit_tests
+stage local local_tests
+stage cluster cluster_tests
+stage examples example_tests
+# Servers of databases run as another user and must reach the folder.
+chmod 755 "$OUTPUT"
+export DEMO_FOLDER=$OUTPUT/demo
+mkdir "$DEMO_FOLDER"
+stage demo demo
+
+echo "=== stages"
+printf '%s\n' "${STAGES[@]}"
+if [ ${#broken[@]} -gt 0 ]; then
+  echo "failed stages: ${broken[*]}"
+  [ "$failed" -gt 0 ] || failed=${#broken[@]}
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
