@@ -12,7 +12,7 @@ fn the_story(runtime: &str) {
     let up = format!("up -d --runtime {runtime}");
 
     let check = session.ssi("check").run().succeeds().stdout();
-    assert!(check.starts_with("2 services, 1 databases, no problems"), "{check}");
+    assert!(check.starts_with("2 services, 1 database, no problems"), "{check}");
     let graph = session.ssi("graph").run().succeeds().stdout();
     let names: Vec<&str> = graph
         .lines()

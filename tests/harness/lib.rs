@@ -4,10 +4,12 @@
 
 pub mod http;
 pub mod load;
+pub mod namespace;
 pub mod program;
 pub mod repository;
 
 pub use http::{Answer, get};
 pub use load::{Load, Served};
+pub use namespace::Namespace;
 pub use program::{Program, Run, Session};
 pub use repository::{Repository, workspace};

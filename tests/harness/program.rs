@@ -27,6 +27,17 @@ impl Program {
         Self { command, words: name.to_owned() }
     }
 
+    /// Where the programs of this workspace are.
+    #[must_use]
+    pub fn folder() -> PathBuf {
+        if let Some(folder) = std::env::var_os("CLUSTERGRAPH_BIN_DIR") {
+            return PathBuf::from(folder);
+        }
+        let test = std::env::current_exe().expect("the test's own path");
+        let above = if test.parent().is_some_and(|folder| folder.ends_with("deps")) { 2 } else { 1 };
+        test.ancestors().nth(above).expect("a target folder").to_owned()
+    }
+
     /// Adds words to the command line.
     #[must_use]
     pub fn args(mut self, line: &str) -> Self {
@@ -206,13 +217,7 @@ fn processes() -> Vec<(i32, String, String)> {
 
 /// A program that was built with the tests.
 fn binary(name: &str) -> PathBuf {
-    if let Some(folder) = std::env::var_os("CLUSTERGRAPH_BIN_DIR") {
-        return PathBuf::from(folder).join(name);
-    }
-    let test = std::env::current_exe().expect("the test's own path");
-    let profile =
-        test.ancestors().nth(if test.parent().is_some_and(|folder| folder.ends_with("deps")) { 2 } else { 1 });
-    let binary = profile.expect("a target folder").join(name);
+    let binary = Program::folder().join(name);
     assert!(
         binary.exists(),
         "{} is not there: run `cargo build --workspace` first, as `make test` does",

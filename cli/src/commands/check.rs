@@ -26,11 +26,16 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
             .to_string(),
         ),
         Output::Text => console::data(&format!(
-            "{} services, {} databases, no problems; version {}",
-            graph.services.len(),
-            graph.databases.len(),
+            "{}, {}, no problems; version {}",
+            count(graph.services.len(), "service"),
+            count(graph.databases.len(), "database"),
             graph.version.short()
         )),
     }
     Ok(Exit::Success)
+}
+
+/// `1 service`, `2 services`.
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,0 +1,69 @@
+//! A namespace of a real Kubernetes, for one test.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A namespace with a name of its own; gone when dropped, whatever the test did.
+pub struct Namespace {
+    name: String,
+    kubeconfig: String,
+}
+
+impl Namespace {
+    /// A name that no other test has. Nothing is made: that is the program's affair.
+    #[must_use]
+    pub fn new(about: &str) -> Self {
+        let kubeconfig = std::env::var("KOMANDAN_TEST_KUBECONFIG")
+            .expect("KOMANDAN_TEST_KUBECONFIG names a cluster to test on: `make machine-up` makes one, tests/machine/env.sh prints its name");
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_nanos();
+        let name = format!("test-{about}-{:x}-{:x}", std::process::id(), nanos % 0xffff_ffff);
+        Self { name, kubeconfig }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that says where the cluster is.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// Asks kubectl for JSON of this namespace; `Null` when there is none of it.
+    #[must_use]
+    pub fn kubectl(&self, line: &str) -> Value {
+        let output = self.command(line).args(["--output", "json"]).output().expect("kubectl runs");
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Tells kubectl to do something to this namespace.
+    pub fn kubectl_does(&self, line: &str) {
+        let output = self.command(line).output().expect("kubectl runs");
+        assert!(output.status.success(), "kubectl {line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The names of everything of a kind.
+    #[must_use]
+    pub fn names(&self, kind: &str) -> Vec<String> {
+        let list = self.kubectl(&format!("get {kind}"));
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command.args(["--kubeconfig", &self.kubeconfig, "--namespace", &self.name]).args(line.split_whitespace());
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Its end takes its time, and nobody needs to wait for it.
+        let _ = self.command("delete namespace --ignore-not-found --wait=false").arg(&self.name).output();
+    }
+}
