@@ -1,2 +1,71 @@
-//! x
-fn main() {}
+//! `komandan` deploys a repository's cluster to Kubernetes, and reverts it.
+//!
+//! [`plan`] decides, purely, from what is wanted ([`target`], [`render`]) and what is seen
+//! ([`cluster::view`], [`health`]); [`apply`] does it, under the lock that [`session`] holds; [`store`] keeps
+//! every version in the cluster itself.
+
+mod apply;
+mod cli;
+mod cluster;
+mod commands;
+mod console;
+mod error;
+mod exit;
+mod fault;
+mod health;
+mod images;
+mod names;
+mod plan;
+mod render;
+mod repository;
+mod session;
+mod settings;
+mod store;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+use crate::error::Error;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.global.output);
+    // An error here means that a provider is there already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(&cli, &console));
+            // A thread that waits for a slow program must not keep us.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Error::Io { what: "starting".to_owned(), error }),
+    };
+    match result {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            console.error(&error);
+            error.exit().into()
+        }
+    }
+}
+
+async fn run(cli: &Cli, console: &Console) -> error::Result<()> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Build(args) => commands::build::run(args, global, console).await,
+        Command::Plan(args) => commands::plan::run(args, global, console).await,
+        Command::Deploy(args) => commands::deploy::run(args, global, console).await,
+        Command::Status(args) => commands::status::run(args, global, console).await,
+        Command::History(args) => commands::history::run(args, global, console).await,
+        Command::Revert(args) => commands::revert::run(args, global, console).await,
+        Command::Render(args) => commands::render::run(args, global, console).await,
+        Command::Down(args) => commands::down::run(args, global, console).await,
+    }
+}

@@ -1,0 +1,139 @@
+//! Takes away what no kept version needs, callers before what they call.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::cluster::ensure::is_leaving;
+use crate::cluster::view::Observed;
+use crate::error::{Error, Result};
+use crate::fault;
+use crate::names;
+use crate::plan::{Garbage, calls, garbage};
+use crate::session::{Kept, Session};
+use crate::store::record::Record;
+
+/// Deletes the workloads of all versions but `kept`. What another one still calls while it finishes is handed
+/// to the garbage collector, which takes it when the last pod of those is gone: nobody has to wait for that.
+///
+/// Returns how many went.
+pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<usize> {
+    let observed = session.view.now();
+    let garbage = garbage_of(&observed, kept, session.cluster.name());
+    for (workload, callers) in &garbage.later {
+        hand_over(session, &observed, workload, callers).await?;
+    }
+    fault::point("handed-over");
+    let gone = garbage.now.iter().map(|workload| delete(session, &observed, workload));
+    futures_util::future::try_join_all(gone).await?;
+    let entries: BTreeSet<&String> = kept.iter().flat_map(|record| record.content.entries.keys()).collect();
+    for (name, service) in &observed.services {
+        let labels = service.metadata.labels.as_ref();
+        let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
+        if component == Some(names::Component::Entry.as_str())
+            && session.cluster.owns(&service.metadata)
+            && !entries.contains(name)
+        {
+            session.cluster.remove::<Service>(&service.metadata).await?;
+        }
+    }
+    Ok(count(&observed, &garbage))
+}
+
+/// Whether something is there that no kept version needs and that nobody has taken away yet.
+pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bool {
+    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0
+}
+
+fn garbage_of(observed: &Observed, kept: &[&Record], cluster: &str) -> Garbage {
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let workloads: BTreeSet<String> = nodes.map(|node| node.workload.clone()).collect();
+    garbage(&calls(observed, cluster), &workloads)
+}
+
+fn count(observed: &Observed, garbage: &Garbage) -> usize {
+    let there = |workload: &&String| observed.deployments.get(*workload).is_some_and(|live| !is_leaving(live.as_ref()));
+    garbage.now.iter().chain(garbage.later.keys()).filter(there).count()
+}
+
+async fn delete(session: &Session<'_>, observed: &Observed, workload: &str) -> Result<()> {
+    let deployment = observed.deployments.get(workload).filter(|live| live.metadata.deletion_timestamp.is_none());
+    if let Some(live) = deployment {
+        session.cluster.remove::<Deployment>(&live.metadata).await?;
+    }
+    if let Some(live) = observed.services.get(workload) {
+        session.cluster.remove::<Service>(&live.metadata).await?;
+    }
+    Ok(())
+}
+
+/// Makes the callers' Deployments and pods, those included that are finishing, owners of a workload.
+async fn hand_over(
+    session: &Session<'_>,
+    observed: &Observed,
+    workload: &str,
+    callers: &BTreeSet<String>,
+) -> Result<()> {
+    let mut owners = Vec::new();
+    for caller in callers {
+        if let Some(deployment) = observed.deployments.get(caller) {
+            owners.push(owner("apps/v1", "Deployment", &deployment.metadata));
+        }
+        let pods = observed
+            .pods
+            .values()
+            .filter(|pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)) == Some(caller));
+        owners.extend(pods.map(|pod| owner("v1", "Pod", &pod.metadata)));
+    }
+    let api = session.cluster.api::<Deployment>();
+    if let Some(live) = observed.deployments.get(workload) {
+        let patched = api.patch_metadata(workload, &parameters(), &patch(session, &live.metadata, &owners)).await;
+        fine_if_gone(workload, patched.map(drop))?;
+    }
+    let api = session.cluster.api::<Service>();
+    if let Some(live) = observed.services.get(workload) {
+        let patched = api.patch_metadata(workload, &parameters(), &patch(session, &live.metadata, &owners)).await;
+        fine_if_gone(workload, patched.map(drop))?;
+    }
+    Ok(())
+}
+
+fn patch(session: &Session<'_>, live: &kube::api::ObjectMeta, owners: &[OwnerReference]) -> Patch<serde_json::Value> {
+    Patch::Merge(json!({
+        "metadata": {
+            "uid": live.uid,
+            "resourceVersion": live.resource_version,
+            "ownerReferences": owners,
+            "annotations": { (names::FENCE): session.guard.fence.to_string() },
+        },
+    }))
+}
+
+fn owner(version: &str, kind: &str, metadata: &kube::api::ObjectMeta) -> OwnerReference {
+    OwnerReference {
+        api_version: version.to_owned(),
+        kind: kind.to_owned(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        controller: None,
+        block_owner_deletion: None,
+    }
+}
+
+fn fine_if_gone(workload: &str, patched: kube::Result<()>) -> Result<()> {
+    match patched {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            Err(Error::Locked(format!("{workload} was changed by somebody else while this ran. Run this again")))
+        }
+        other => other.map_err(|error| Error::cluster(format!("handing {workload} over"), &error)),
+    }
+}
+
+fn parameters() -> PatchParams {
+    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}

@@ -1,0 +1,185 @@
+//! Makes services and servers real.
+
+use std::time::Instant;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::Work;
+use crate::cluster::ensure::{hash_of_live, is_leaving};
+use crate::cluster::view::Observed;
+use crate::console;
+use crate::error::{Error, Result};
+use crate::health;
+use crate::names;
+use crate::plan::{Action, Part, Step};
+use crate::render::Object;
+
+/// An object as it is seen.
+struct Live {
+    metadata: ObjectMeta,
+    replicas: Option<i32>,
+    leaving: bool,
+}
+
+fn live(observed: &Observed, object: &Object) -> Option<Live> {
+    match object.kind() {
+        "Deployment" => observed.deployments.get(object.name()).map(|live| Live {
+            metadata: live.metadata.clone(),
+            replicas: live.spec.as_ref().and_then(|spec| spec.replicas),
+            leaving: is_leaving(live.as_ref()),
+        }),
+        _ => observed.services.get(object.name()).map(|live| Live {
+            metadata: live.metadata.clone(),
+            replicas: None,
+            leaving: is_leaving(live.as_ref()),
+        }),
+    }
+}
+
+impl Work<'_> {
+    /// Makes a service's objects what they should be, and waits until it takes requests.
+    pub(super) async fn node(&self, name: &str, shown: &mut console::Step) -> Result<String> {
+        let unknown = || Error::Store(format!("there is nothing to make {name} of"));
+        let node = self.target.content.nodes.get(name).ok_or_else(unknown)?;
+        let objects = self.target.objects.get(name).ok_or_else(unknown)?;
+        futures_util::future::try_join_all(objects.iter().map(|object| self.object(object, node.replicas))).await?;
+        let label = format!("{name} ({})", node.workload);
+        let generation = self.generation(&node.workload);
+        self.ready(&label, shown, |observed, now| {
+            // What was just changed must have been seen before it can be judged.
+            match (generation, observed.deployments.get(&node.workload)) {
+                (Some(wanted), Some(seen)) if seen.metadata.generation < Some(wanted) => {
+                    health::Progress::Waiting("applied".to_owned())
+                }
+                _ => health::deployment(observed, &node.workload, now),
+            }
+        })
+        .await?;
+        if self.target.content.nodes.values().any(|other| other.dependencies.iter().any(|called| called == name)) {
+            *lock(&self.called) = Some(Instant::now());
+        }
+        Ok(format!("{} ready, {}", node.workload, count(node.replicas)))
+    }
+
+    /// Makes the services of these steps what they should be, without waiting for them.
+    pub(crate) async fn restore(&self, steps: &[Step]) -> Result<()> {
+        for step in steps {
+            let Part::Service(name) = &step.part else { continue };
+            let (Some(node), Some(objects)) = (self.target.content.nodes.get(name), self.target.objects.get(name))
+            else {
+                continue;
+            };
+            for object in objects.iter().filter(|_| matches!(step.action, Action::Change | Action::Scale)) {
+                self.object(object, node.replicas).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn generation(&self, workload: &str) -> Option<i64> {
+        lock(&self.applied).get(workload).copied()
+    }
+
+    async fn object(&self, object: &Object, replicas: u32) -> Result<()> {
+        let session = self.session;
+        let mut wanted = object.clone();
+        let is_deployment = object.kind() == "Deployment";
+        if is_deployment {
+            wanted.set_spec("replicas", json!(replicas));
+        }
+        let mut found = live(&session.view.now(), object);
+        if let Some(leaving) = found.as_ref().filter(|found| found.leaving) {
+            session.cluster.refuse_foreign(object.name(), &leaving.metadata)?;
+            if leaving.metadata.deletion_timestamp.is_none() {
+                // Handed to the garbage collector, but not gone: it is taken back. If that comes too late, it
+                // goes, and is made anew.
+                self.take_back(object, &leaving.metadata).await?;
+            }
+            found = session
+                .view
+                .until(|observed| match live(observed, object) {
+                    Some(live) if live.leaving => None,
+                    other => Some(other),
+                })
+                .await;
+        }
+        if let Some(found) = &found
+            && hash_of_live(&found.metadata) == Some(object.hash())
+            && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
+        {
+            return session.cluster.refuse_foreign(object.name(), &found.metadata);
+        }
+        let metadata =
+            session.cluster.ensure(&wanted, found.as_ref().map(|found| &found.metadata), session.guard).await?;
+        if let (true, Some(generation)) = (is_deployment, metadata.generation) {
+            lock(&self.applied).insert(object.name().to_owned(), generation);
+        }
+        Ok(())
+    }
+
+    async fn take_back(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
+        let patch = Patch::Merge(json!({
+            "metadata": {
+                "resourceVersion": live.resource_version,
+                "uid": live.uid,
+                "ownerReferences": null,
+                "annotations": { (names::FENCE): self.session.guard.fence.to_string() },
+            },
+        }));
+        let cluster = self.session.cluster;
+        let patched = match object.kind() {
+            "Deployment" => patch_metadata(&cluster.api::<Deployment>(), object.name(), &patch).await,
+            _ => patch_metadata(&cluster.api::<Service>(), object.name(), &patch).await,
+        };
+        match patched {
+            Ok(()) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(Error::cluster(format!("keeping {}", object.name()), &error)),
+        }
+    }
+
+    /// Makes a database server, and waits until it answers.
+    pub(super) async fn server(&self, name: &str, shown: &mut console::Step) -> Result<String> {
+        let server = self.target.servers.get(name).ok_or_else(|| Error::Store(format!("no server {name}")))?;
+        let session = self.session;
+        session.cluster.ensure_credentials(&server.secret).await?;
+        let observed = session.view.now();
+        for object in &server.objects {
+            let found = match object.kind() {
+                "StatefulSet" => observed.stateful_sets.get(object.name()).map(|live| &live.metadata),
+                _ => observed.services.get(object.name()).map(|live| &live.metadata),
+            };
+            // A server that is there stays as it is: changing one restarts it, and that is never a side effect.
+            match found {
+                Some(live) => session.cluster.refuse_foreign(object.name(), live)?,
+                None => {
+                    session.cluster.ensure(object, None, session.guard).await?;
+                }
+            }
+        }
+        self.ready(&server.name, shown, |observed, now| health::stateful_set(observed, &server.name, now)).await?;
+        Ok(format!("{} ready", server.name))
+    }
+}
+
+async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> kube::Result<()>
+where
+    K: ResourceExt + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch_metadata(name, &parameters, patch).await.map(drop)
+}
+
+/// Nothing that is held here can be left half done.
+pub(super) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn count(replicas: u32) -> String {
+    if replicas == 1 { "1 instance".to_owned() } else { format!("{replicas} instances") }
+}

@@ -1,0 +1,57 @@
+//! What is made once and then stays: accounts and generated credentials.
+
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{ObjectMeta, PostParams};
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+
+use crate::cluster::{Cluster, Guard};
+use crate::error::{Error, Result};
+use crate::names;
+use crate::render::{Credentials, Object};
+
+/// 190 bits.
+const PASSWORD_LENGTH: usize = 32;
+
+impl Cluster {
+    /// Makes an object that all pods share, unless it is there.
+    pub(super) async fn ensure_base(&self, object: &Object, guard: Guard) -> Result<()> {
+        let found = self.api::<ServiceAccount>().get_metadata_opt(object.name()).await;
+        let found = found.map_err(|error| Error::cluster(format!("reading {}", object.name()), &error))?;
+        match found {
+            Some(found) => self.refuse_foreign(&format!("{} {}", object.kind(), object.name()), &found.metadata),
+            None => self.ensure(object, None, guard).await.map(drop),
+        }
+    }
+
+    /// Makes a Secret with a password of its own, unless it is there: a password that exists is never changed.
+    pub(super) async fn ensure_credentials(&self, credentials: &Credentials) -> Result<()> {
+        let password: String = rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(credentials.name.clone()),
+                labels: Some(credentials.labels.clone()),
+                ..ObjectMeta::default()
+            },
+            string_data: Some(
+                [("username", credentials.username.clone()), ("password", password)]
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .into(),
+            ),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        };
+        let api = self.api::<Secret>();
+        let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), dry_run: false };
+        let what = format!("Secret {}", credentials.name);
+        match api.create(&parameters, &secret).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let found = api.get_metadata(&credentials.name).await;
+                let found = found.map_err(|error| Error::cluster(format!("reading the {what}"), &error))?;
+                self.refuse_foreign(&what, &found.metadata)
+            }
+            Err(error) => Err(Error::cluster(format!("making the {what}"), &error)),
+        }
+    }
+}

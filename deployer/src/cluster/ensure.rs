@@ -1,0 +1,151 @@
+//! Verbs that may be repeated: what is already as asked is left alone, what is somebody else's is refused.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::Cluster;
+use crate::error::{Error, Result};
+use crate::names;
+use crate::render::Object;
+
+/// How often something is read again that changed while it was to be deleted.
+const TRIES: usize = 4;
+
+/// What a change is conditional on: that an object is the very one that was read, and unchanged since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    uid: Option<String>,
+    revision: Option<String>,
+}
+
+impl Condition {
+    /// The object as it was read.
+    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), revision: metadata.resource_version.clone() }
+    }
+
+    /// Deletes that very object, and what it made after it.
+    pub(crate) fn parameters(&self) -> DeleteParams {
+        let conditions = Preconditions { uid: self.uid.clone(), resource_version: self.revision.clone() };
+        DeleteParams { preconditions: Some(conditions), ..DeleteParams::background() }
+    }
+}
+
+/// What every change carries: the number of the lock's holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Guard {
+    /// The fence of the lock under which this is done.
+    pub(crate) fence: u64,
+}
+
+impl Cluster {
+    /// Makes an object what it should be, if `live` (as just read) is not.
+    ///
+    /// Nothing is asked when the hash and the fields in `also` say that it is. Somebody else's object is
+    /// refused by name and left untouched. An object changed since it was read is a conflict.
+    pub(crate) async fn ensure(&self, object: &Object, live: Option<&ObjectMeta>, guard: Guard) -> Result<ObjectMeta> {
+        let what = format!("{} {}", object.kind(), object.name());
+        let mut wanted = object.clone();
+        if let Some(live) = live {
+            self.refuse_foreign(&what, live)?;
+            wanted.set_metadata("resourceVersion", json!(live.resource_version));
+            wanted.set_metadata("uid", json!(live.uid));
+        }
+        wanted.annotate(names::FENCE, &guard.fence.to_string());
+        let mut parameters = PatchParams::apply(names::MANAGER).validation_strict();
+        // A new object must be nobody's: without force, what somebody else has just made is a conflict.
+        parameters.force = live.is_some();
+        let api = self.dynamic(object)?;
+        let applied = match api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await {
+            Ok(applied) => applied,
+            Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
+                return Err(Error::Refused(format!(
+                    "there is a {what} in the namespace {} that was not made by us: it is left as it is ({})",
+                    self.namespace(),
+                    status.message
+                )));
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => return Err(conflict(&what)),
+            Err(error) => return Err(Error::cluster(format!("applying {what}"), &error)),
+        };
+        Ok(applied.metadata)
+    }
+
+    /// Refuses an object that we did not make for this cluster.
+    pub(crate) fn refuse_foreign(&self, what: &str, live: &ObjectMeta) -> Result<()> {
+        if self.owns(live) {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "there is a {what} in the namespace {} that was not made by us for the cluster {}: it is left as it is. \
+             Remove or rename it, or use another --namespace",
+            self.namespace(),
+            self.name()
+        )))
+    }
+
+    /// Deletes an object as it was read. One that is gone, or is another by now, is fine.
+    pub(crate) async fn remove<K>(&self, metadata: &ObjectMeta) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let name = metadata.name.clone().unwrap_or_default();
+        let what = format!("{} {name}", K::kind(&K::DynamicType::default()));
+        let api = self.api::<K>();
+        let mut metadata = metadata.clone();
+        for _ in 0..TRIES {
+            self.refuse_foreign(&what, &metadata)?;
+            match api.delete(&name, &Condition::of(&metadata).parameters()).await {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                // Often only its status has changed. It goes if it is still the very same object of ours.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(Error::cluster(format!("deleting {what}"), &error)),
+            }
+            let found = api.get_metadata_opt(&name).await;
+            let found = found.map_err(|error| Error::cluster(format!("reading {what}"), &error))?;
+            match found.map(|found| found.metadata) {
+                Some(found) if found.uid == metadata.uid => metadata = found,
+                _ => return Ok(()),
+            }
+        }
+        Err(conflict(&what))
+    }
+
+    fn dynamic(&self, object: &Object) -> Result<Api<DynamicObject>> {
+        let resource = match (object.api_version(), object.kind()) {
+            ("v1", "Service") => ApiResource::erase::<Service>(&()),
+            ("v1", "ServiceAccount") => ApiResource::erase::<ServiceAccount>(&()),
+            ("apps/v1", "Deployment") => ApiResource::erase::<Deployment>(&()),
+            ("apps/v1", "StatefulSet") => ApiResource::erase::<StatefulSet>(&()),
+            ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
+            (version, kind) => {
+                return Err(Error::Store(format!("{version} {kind} is no object that this komandan makes: update it")));
+            }
+        };
+        Ok(Api::namespaced_with(self.client.clone(), self.namespace(), &resource))
+    }
+}
+
+fn conflict(what: &str) -> Error {
+    Error::Locked(format!(
+        "{what} was changed by somebody else while this ran; it is left as it is. Run this again, which goes on from here"
+    ))
+}
+
+/// The hash that an object of ours carries.
+pub(crate) fn hash_of_live(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::HASH)).map(String::as_str)
+}
+
+/// Whether an object is about to go: deleted, or handed to the garbage collector.
+pub(crate) fn is_leaving(object: &impl ResourceExt) -> bool {
+    object.meta().deletion_timestamp.is_some() || !object.owner_references().is_empty()
+}

@@ -1,0 +1,267 @@
+//! Who may change a cluster: a Lease that is renewed while its holder lives.
+//!
+//! The API server checks no fence. So a holder first raises the number in the head, every change of an
+//! existing object is conditional on the revision read under the lock, and what is changed carries the
+//! number: a former holder that was only paused meets a conflict.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Cluster;
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::names::{self, Component};
+
+/// For how long a lock holds without being renewed.
+const DURATION: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(4);
+/// How often a waiting command looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The lock of a cluster, held until it is released or dropped.
+pub(crate) struct Lock {
+    api: Api<Lease>,
+    /// Whether the former holder went without releasing it.
+    pub(crate) taken_over: bool,
+    lease: watch::Receiver<Option<Lease>>,
+    renewal: JoinHandle<()>,
+    /// Locked while we live: another process on this machine sees at once when we do not.
+    sign_of_life: Option<(PathBuf, File)>,
+}
+
+impl Lock {
+    /// Takes the lock, waiting for it if asked to.
+    pub(crate) async fn acquire(cluster: &Cluster, wait: bool, console: &Console) -> Result<Self> {
+        let token = hex::encode(rand::random::<[u8; 8]>());
+        let identity = format!("{}:{} {token}", author(), std::process::id());
+        let sign_of_life = sign_of_life(&token);
+        let api = cluster.api::<Lease>();
+        let mut waiting = None;
+        loop {
+            let found = api.get_opt(names::LOCK).await.map_err(|error| Error::cluster("reading the lock", &error))?;
+            if let Some(lease) = &found {
+                cluster.refuse_foreign(&format!("Lease {}", names::LOCK), &lease.metadata)?;
+            }
+            let held = found.as_ref().and_then(Held::of);
+            let Some(held) = held.filter(|held| !held.is_over()) else {
+                let taken_over = found.as_ref().and_then(Held::of).is_some();
+                match take(&api, cluster, found, &identity).await? {
+                    Some(lease) => return Ok(Self::hold(api, lease, taken_over, sign_of_life)),
+                    // Somebody was faster.
+                    None => continue,
+                }
+            };
+            if !wait {
+                return Err(Error::Locked(format!(
+                    "{} is changing {} since {}. Run this again when that is over, or with --wait; if that process is \
+                     gone, the lock ends by itself within {} seconds",
+                    held.holder,
+                    cluster.name(),
+                    held.since,
+                    DURATION.as_secs()
+                )));
+            }
+            waiting.get_or_insert_with(|| console.step("lock", &format!("waiting for {}", held.holder)));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn hold(api: Api<Lease>, lease: Lease, taken_over: bool, sign_of_life: Option<(PathBuf, File)>) -> Self {
+        let (sender, receiver) = watch::channel(Some(lease));
+        let renewal = tokio::spawn(renew(api.clone(), sender));
+        Self { api, taken_over, lease: receiver, renewal, sign_of_life }
+    }
+
+    /// Ends when the lock is lost. Until then nobody else changes the cluster.
+    pub(crate) async fn lost(&self) -> Error {
+        let mut lease = self.lease.clone();
+        // Both an empty lease and a renewal that has ended mean the same.
+        let _ = lease.wait_for(Option::is_none).await;
+        Error::Locked("the lock was lost: the API did not answer in time, or another komandan took over. Run this again, which goes on from here".to_owned())
+    }
+
+    /// Gives the lock back.
+    pub(crate) async fn release(mut self) {
+        self.renewal.abort();
+        let lease = self.lease.borrow().clone();
+        if let Some(mut lease) = lease {
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = None;
+                spec.renew_time = None;
+            }
+            // If this fails, the lock ends by itself.
+            let _ = self.api.replace(names::LOCK, &PostParams::default(), &lease).await;
+        }
+        self.sign_of_life.take().map(|(path, _)| std::fs::remove_file(path));
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file stays, unlocked: whoever finds it knows that we ended without giving the lock back.
+        self.renewal.abort();
+    }
+}
+
+/// Somebody's hold of a lock, as the Lease says.
+struct Held {
+    holder: String,
+    token: String,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Held {
+    fn of(lease: &Lease) -> Option<Self> {
+        let spec = lease.spec.as_ref()?;
+        let identity = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
+        let (holder, token) = identity.rsplit_once(' ').unwrap_or((identity, ""));
+        let renewed = spec.renew_time.as_ref()?.0;
+        let seconds = spec.lease_duration_seconds.unwrap_or(0).clamp(0, 3600);
+        let until = renewed.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok()?;
+        let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0);
+        let since = since.round(jiff::Unit::Second).unwrap_or(since);
+        Some(Self { holder: holder.to_owned(), token: token.to_owned(), since, until })
+    }
+
+    /// Expired, or its holder is known to have ended.
+    fn is_over(&self) -> bool {
+        Timestamp::now() > self.until || is_dead(&self.token)
+    }
+}
+
+/// Takes a lock that is free. `None` when somebody else just did.
+async fn take(api: &Api<Lease>, cluster: &Cluster, found: Option<Lease>, identity: &str) -> Result<Option<Lease>> {
+    let now = MicroTime(Timestamp::now());
+    let transitions = found.as_ref().and_then(|lease| lease.spec.as_ref()).and_then(|spec| spec.lease_transitions);
+    let spec = LeaseSpec {
+        holder_identity: Some(identity.to_owned()),
+        lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+        acquire_time: Some(now.clone()),
+        renew_time: Some(now),
+        lease_transitions: Some(transitions.unwrap_or(0).saturating_add(1)),
+        ..LeaseSpec::default()
+    };
+    let taken = match found {
+        Some(mut lease) => {
+            lease.spec = Some(spec);
+            api.replace(names::LOCK, &PostParams::default(), &lease).await
+        }
+        None => {
+            let metadata = ObjectMeta {
+                name: Some(names::LOCK.to_owned()),
+                labels: Some(names::labels(cluster.name(), Component::Store)),
+                ..ObjectMeta::default()
+            };
+            api.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await
+        }
+    };
+    match taken {
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+        Err(error) => Err(Error::cluster("taking the lock", &error)),
+    }
+}
+
+/// Renews until somebody else took over, or for as long as a lock holds without an answer.
+async fn renew(api: Api<Lease>, sender: watch::Sender<Option<Lease>>) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let Some(mut lease) = sender.borrow().clone() else { return };
+        if let Some(spec) = &mut lease.spec {
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        match api.replace(names::LOCK, &PostParams::default(), &lease).await {
+            Ok(lease) => {
+                renewed = Instant::now();
+                sender.send_replace(Some(lease));
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => break,
+            Err(_) if renewed.elapsed() + RENEWAL > DURATION => break,
+            Err(_) => {}
+        }
+    }
+    sender.send_replace(None);
+}
+
+/// Who we are, for people: `KOMANDAN_AUTHOR`, else the account and machine.
+pub(crate) fn author() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(author) = set("KOMANDAN_AUTHOR") {
+        return author.replace(char::is_whitespace, "-");
+    }
+    let user = set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| "someone".to_owned());
+    let host = set("HOSTNAME")
+        .or_else(|| std::fs::read_to_string("/etc/hostname").ok())
+        .unwrap_or_else(|| "unknown".to_owned());
+    format!("{user}@{}", host.trim()).replace(char::is_whitespace, "-")
+}
+
+fn sign_path(token: &str) -> PathBuf {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    folder.join(format!("komandan-{token}.lock"))
+}
+
+/// A file that the system unlocks when we end, however that happens.
+fn sign_of_life(token: &str) -> Option<(PathBuf, File)> {
+    let path = sign_path(token);
+    let file = File::options().create_new(true).write(true).open(&path).ok()?;
+    file.try_lock().ok()?;
+    Some((path, file))
+}
+
+/// Whether a holder was a process of this machine that has ended. Of other machines nothing is known.
+fn is_dead(token: &str) -> bool {
+    if token.is_empty() || !token.chars().all(|c| c.is_ascii_hexdigit()) {
+        return false;
+    }
+    let path = sign_path(token);
+    let Ok(file) = File::open(&path) else { return false };
+    let dead = file.try_lock().is_ok();
+    if dead {
+        let _ = std::fs::remove_file(&path);
+    }
+    dead
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_of_this_machine_is_known_to_live_or_not() {
+        let token = hex::encode(rand::random::<[u8; 8]>());
+        assert!(!is_dead(&token), "one that is not of this machine");
+        let (path, file) = sign_of_life(&token).unwrap();
+        assert!(!is_dead(&token), "one that lives");
+        drop(file);
+        assert!(is_dead(&token), "one that has ended");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_hold_is_read_and_ends() {
+        let spec = |renewed: Timestamp| LeaseSpec {
+            holder_identity: Some("me@here:1 abcd".to_owned()),
+            lease_duration_seconds: Some(15),
+            renew_time: Some(MicroTime(renewed)),
+            ..LeaseSpec::default()
+        };
+        let held = |renewed| Held::of(&Lease { spec: Some(spec(renewed)), ..Lease::default() }).unwrap();
+        assert_eq!(held(Timestamp::now()).holder, "me@here:1");
+        assert!(!held(Timestamp::now()).is_over());
+        assert!(held(Timestamp::UNIX_EPOCH).is_over());
+        assert!(Held::of(&Lease::default()).is_none());
+    }
+}

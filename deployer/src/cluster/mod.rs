@@ -1,0 +1,149 @@
+//! One cluster's namespace on a Kubernetes API.
+
+pub(crate) mod ensure;
+pub(crate) mod lock;
+pub(crate) mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ObjectMeta, PostParams};
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Resource};
+use tower::limit::ConcurrencyLimitLayer;
+use tower::util::MapRequestLayer;
+
+pub(crate) use ensure::{Condition, Guard};
+
+use crate::error::{Error, Result};
+use crate::names;
+use crate::settings::Settings;
+
+/// Requests in flight at once. The client itself has no limit, and the API server's fairness queues beyond.
+const IN_FLIGHT: usize = 32;
+
+/// A connection to one cluster's namespace.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    name: String,
+    namespace: String,
+    requests: Arc<AtomicU64>,
+}
+
+impl Cluster {
+    /// Connects as `kubectl` would. Nothing is asked of the API yet.
+    pub(crate) async fn connect(settings: &Settings) -> Result<Self> {
+        let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
+        let config = match (Kubeconfig::read(), &settings.context) {
+            (Ok(file), _) => Config::from_custom_kubeconfig(file, &options).await.map_err(|error| error.to_string()),
+            // Inside a cluster there is no kubeconfig, but an account.
+            (Err(error), None) => Config::incluster().map_err(|_| error.to_string()),
+            (Err(error), Some(_)) => Err(error.to_string()),
+        };
+        let config = config.map_err(|why| Error::Cluster {
+            what: "finding the Kubernetes API".to_owned(),
+            why: format!("{why}. Set KUBECONFIG, or choose a context with --context"),
+        })?;
+        let requests = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&requests);
+        let count = MapRequestLayer::new(move |request: http::Request<Body>| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            request
+        });
+        let builder = ClientBuilder::try_from(config).map_err(|error| Error::cluster("connecting", &error))?;
+        let client = builder.with_layer(&count).with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT)).build();
+        Ok(Self { client, name: settings.cluster.clone(), namespace: settings.namespace.clone(), requests })
+    }
+
+    /// The cluster's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// How many requests were made so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The objects of one kind in the namespace.
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Whether we made an object, for this very cluster.
+    pub(crate) fn owns(&self, metadata: &ObjectMeta) -> bool {
+        let labels = metadata.labels.as_ref();
+        let is =
+            |name: &str, value: &str| labels.and_then(|labels| labels.get(name)).is_some_and(|found| found == value);
+        is(names::MANAGED_BY, names::MANAGER) && is(names::PART_OF, &self.name)
+    }
+
+    /// Makes sure that the namespace exists. One that we make only takes pods that are restricted.
+    pub(crate) async fn ensure_namespace(&self) -> Result<()> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let found = match api.get_opt(&self.namespace).await {
+            // For a permanent cluster the rights of one namespace are enough, and reading it is not among them.
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
+            found => {
+                found.map_err(|error| Error::cluster(format!("reading the namespace {}", self.namespace), &error))?
+            }
+        };
+        if found.is_some() {
+            return Ok(());
+        }
+        let labels = [
+            (names::MANAGED_BY, names::MANAGER),
+            (names::PART_OF, self.name.as_str()),
+            ("pod-security.kubernetes.io/enforce", "restricted"),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(self.namespace.clone()),
+                labels: Some(labels.map(owned).into()),
+                annotations: Some([owned((names::CREATED, names::MANAGER))].into()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        match api.create(&PostParams::default(), &namespace).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(Error::cluster(format!("making the namespace {}", self.namespace), &error)),
+        }
+    }
+
+    /// Deletes the namespace if we made it. `true` when it goes.
+    pub(crate) async fn delete_namespace(&self) -> Result<bool> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let found = match api.get_opt(&self.namespace).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(false),
+            found => {
+                found.map_err(|error| Error::cluster(format!("reading the namespace {}", self.namespace), &error))?
+            }
+        };
+        let Some(found) = found else { return Ok(false) };
+        let made = found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::CREATED));
+        if !self.owns(&found.metadata) || made.is_none() {
+            return Ok(false);
+        }
+        let condition = Condition::of(&found.metadata);
+        api.delete(&self.namespace, &condition.parameters())
+            .await
+            .map_err(|error| Error::cluster(format!("deleting the namespace {}", self.namespace), &error))?;
+        Ok(true)
+    }
+}

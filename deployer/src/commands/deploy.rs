@@ -1,0 +1,354 @@
+//! `komandan deploy`
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+
+use super::{entry_urls, plan_json, plan_rows, short};
+use crate::apply::{Work, collect, switch};
+use crate::cluster::Cluster;
+use crate::cluster::view::{Observed, list};
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::fault;
+use crate::images::{self, Found, Registry};
+use crate::names;
+use crate::plan::{Action, Step, Target, plan};
+use crate::render::{self, Images, Logical};
+use crate::repository::{self, Repository};
+use crate::session::{self, Kept, Session, under_lock};
+use crate::settings::Global;
+use crate::store::bundle::Bundle;
+use crate::store::databases::{Databases, Need, State};
+use crate::store::record::{Record, changes};
+use crate::store::{Store, Stored};
+use crate::target;
+
+/// Makes a commit's cluster real beside what runs, and then sends the requests to it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  komandan deploy                   the current commit
+  komandan deploy --dry-run v1.4    what that commit would change
+  komandan deploy --wait            after whoever is deploying now")]
+pub(crate) struct Args {
+    /// The commit
+    #[arg(default_value = "HEAD")]
+    pub(crate) commit: String,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Wait while somebody else changes the cluster
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Run a migration again that failed or was interrupted: its schema was checked
+    #[arg(long)]
+    pub(crate) retry_migration: bool,
+}
+
+/// What was wanted and what was found, and the way from one to the other.
+struct Prepared {
+    target: Target,
+    bundles: Vec<Bundle>,
+    logical: BTreeMap<String, Logical>,
+    databases: Stored<Databases>,
+    steps: Vec<Step>,
+    kept: Kept,
+}
+
+impl Prepared {
+    /// Whether the version that is served is the very same.
+    fn same(&self) -> Option<&Record> {
+        self.kept.current.as_ref().filter(|current| current.content.same_cluster(&self.target.content))
+    }
+}
+
+pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
+    let begun = Instant::now();
+    let repository = repository::read(global, &args.commit).await?;
+    let cluster = Cluster::connect(&repository.settings).await?;
+    let store = Store::new(&cluster);
+    let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
+    let kept = session::kept(store, &head.value).await?;
+
+    let registry = Registry::new();
+    let known = target::known_images(&repository.graph, &kept.all(), &observed);
+    let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
+    let missing: Vec<String> =
+        resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();
+    let services = if args.dry_run {
+        // A node whose image is not built yet is a new one in any case.
+        resolved
+            .into_iter()
+            .map(|(name, (wanted, found))| match found {
+                Found::Digest(digest) => (name, digest),
+                Found::Missing => (name, wanted.name),
+            })
+            .collect()
+    } else {
+        images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?
+    };
+    let images = Images { services, servers };
+    let images_took = begun.elapsed();
+
+    let kept_before = kept.clone();
+    let prepared = prepare(&repository, &images, kept, &observed, &cluster, args.retry_migration).await?;
+    // What an interrupted command left is ended or taken away even when nothing else is to be done.
+    let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
+    if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
+        unchanged(current, &repository, &observed, &cluster, console);
+        return Ok(());
+    }
+    if args.dry_run {
+        show(&prepared, &missing, console);
+        return Ok(());
+    }
+    cluster.ensure_namespace().await?;
+    let waited = Instant::now();
+    under_lock(&cluster, console, args.wait, async |session| {
+        let lock_took = waited.elapsed();
+        // What was decided before the lock was only seen, not held.
+        let kept = session.kept().await?;
+        let observed = session.view.now();
+        let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args.retry_migration).await?;
+        if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
+            unchanged(current, &repository, &observed, session.cluster, console);
+            tidy(session).await;
+            return Ok(());
+        }
+        deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)]).await
+    })
+    .await
+}
+
+/// Renders and plans.
+async fn prepare(
+    repository: &Repository,
+    images: &Images,
+    kept: Kept,
+    observed: &Observed,
+    cluster: &Cluster,
+    retry: bool,
+) -> Result<Prepared> {
+    let graph = &repository.graph;
+    let databases = Store::new(cluster).databases().await?;
+    let asks_for_jobs = databases.value.0.values().any(|known| known.work.state == State::Running);
+    let read;
+    let jobs = if asks_for_jobs && observed.jobs.is_empty() {
+        read = list::<Job>(cluster).await?;
+        &read
+    } else {
+        &observed.jobs
+    };
+    let rendered = render::render(graph, images, cluster.name())?;
+    let logical = rendered.databases.clone();
+    let (target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
+    let mut needs: BTreeMap<String, Need> = BTreeMap::new();
+    for database in graph.databases.values() {
+        let claim = observed.claims.get(&format!("data-{}-0", names::server(database)));
+        let volume = claim.and_then(|claim| claim.metadata.uid.as_deref());
+        let exists = |work: &crate::store::databases::Work| {
+            jobs.get(&work.job).is_some_and(|job| job.metadata.uid.as_ref() == Some(&work.uid))
+        };
+        needs.insert(database.address.clone(), databases.value.need(database, volume, exists, retry)?);
+    }
+    let current = kept.current.as_ref().map(|record| &record.content);
+    let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
+    Ok(Prepared { target, bundles, logical, databases, steps, kept })
+}
+
+async fn deploy(
+    session: &mut Session<'_>,
+    prepared: Prepared,
+    begun: Instant,
+    stages: [(&'static str, Duration); 2],
+) -> Result<()> {
+    let mut stages: Vec<(&str, Duration)> = stages.into();
+    let current = prepared.kept.current.clone();
+    // The same cluster, of which a part was missing: that is no new version.
+    let record = match prepared.same() {
+        Some(current) => current.clone(),
+        None => {
+            let number = session.head.value.last + 1;
+            let parent = session.head.value.current;
+            Record::new(number, prepared.target.content.clone(), parent, session.author.clone(), Timestamp::now())
+        }
+    };
+    let applying = Instant::now();
+    {
+        let work = Work::new(session, &prepared.target, &prepared.logical, prepared.databases);
+        let store = session.store();
+        let bundles =
+            futures_util::future::try_join_all(prepared.bundles.iter().map(|bundle| store.save_bundle(bundle)));
+        if let Err(error) = tokio::try_join!(work.run(&prepared.steps), bundles) {
+            restore(session, &prepared.steps, current.as_ref()).await;
+            return Err(error);
+        }
+        work.settle().await;
+    }
+    stages.push(("apply", applying.elapsed()));
+    fault::point("applied");
+
+    let switching = Instant::now();
+    let is_new = Some(record.number) != current.as_ref().map(|current| current.number);
+    if is_new {
+        session.store().save_record(&record, &session.head.value).await?;
+        fault::point("record-written");
+    }
+    serve(session, &record, "deploy").await?;
+    stages.push(("switch", switching.elapsed()));
+
+    let observed = session.view.now();
+    report(session, &record, current.as_ref(), &observed, begun.elapsed(), &stages);
+    tidy(session).await;
+    Ok(())
+}
+
+/// Gives back their form and size to what serves and was changed in place by a deploy that failed.
+async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
+    let in_place = |step: &&Step| matches!(step.action, Action::Change | Action::Scale);
+    let Some(current) = current.filter(|_| steps.iter().any(|step| in_place(&step))) else { return };
+    let shown = session.console.step("restore", "what was changed in place");
+    let restored = async {
+        let target = target::of_record(current, session.store()).await?;
+        let logical = BTreeMap::new();
+        Work::new(session, &target, &logical, Stored::default()).restore(steps).await
+    };
+    match restored.await {
+        Ok(()) => shown.done("what was changed in place is as it was"),
+        Err(error) => shown.failed(&error.to_string()),
+    }
+}
+
+/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit.
+/// If they do not follow, they are sent back.
+pub(super) async fn serve(session: &mut Session<'_>, record: &Record, by: &str) -> Result<()> {
+    let step = session.console.step("switch", &format!("to version {}", record.number));
+    session.head.value.intend(record.number, by);
+    session.save_head().await?;
+    fault::point("intent-written");
+    if let Err(error) = switch::switch(session, record).await {
+        step.failed("failed");
+        // Of a lost lock the next holder takes care; everything else is undone here.
+        if matches!(error, Error::Locked(_)) {
+            return Err(error);
+        }
+        let kept = session.kept().await?;
+        if let Some(current) = &kept.current {
+            switch::switch(session, current).await?;
+        }
+        session.head.value.abandon();
+        session.save_head().await?;
+        return Err(error);
+    }
+    fault::point("switched");
+    session.head.value.commit(&session.author.clone(), Timestamp::now());
+    session.save_head().await?;
+    fault::point("committed");
+    step.done(&format!("version {} serves", record.number));
+    Ok(())
+}
+
+/// Takes away what no kept version needs. What cannot go now goes the next time.
+pub(super) async fn tidy(session: &Session<'_>) {
+    let gone = async { collect::collect(session, &session.kept().await?.all()).await };
+    match gone.await {
+        Ok(0) => {}
+        Ok(1) => session.console.note("  1 workload of a former version is going"),
+        Ok(count) => session.console.note(&format!("  {count} workloads of former versions are going")),
+        Err(error) => session.console.note(&format!("  left for the next time: {error}")),
+    }
+}
+
+fn report(
+    session: &Session<'_>,
+    record: &Record,
+    former: Option<&Record>,
+    observed: &Observed,
+    took: Duration,
+    stages: &[(&str, Duration)],
+) {
+    let urls = entry_urls(&record.content, observed);
+    let requests = session.cluster.requests();
+    let changed = changes(former.map(|former| &former.content), &record.content);
+    if session.console.is_json() {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let stages: BTreeMap<_, _> = stages.iter().map(|(name, took)| (*name, milliseconds(*took))).collect();
+        session.console.json(json!({
+            "event": "result", "command": "deploy", "unchanged": false, "cluster": session.cluster.name(),
+            "namespace": session.cluster.namespace(), "version": record.number, "graph": record.content.version,
+            "commit": record.content.commit.id, "changed": changed, "entries": urls, "elapsed_ms": milliseconds(took),
+            "stages_ms": stages, "requests": requests,
+        }));
+        return;
+    }
+    let commit = &record.content.commit;
+    session.console.data(&format!(
+        "version {} serves {}: {} {} (changed: {changed})",
+        record.number,
+        session.cluster.name(),
+        short(&commit.id),
+        commit.summary
+    ));
+    for (name, url) in urls {
+        session.console.data(&format!("  {name}  {url}"));
+    }
+    let stages: Vec<String> = stages.iter().map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f64())).collect();
+    session.console.note(&format!("  {:.1} s ({}), {requests} requests", took.as_secs_f64(), stages.join(", ")));
+}
+
+fn unchanged(current: &Record, repository: &Repository, observed: &Observed, cluster: &Cluster, console: &Console) {
+    let urls = entry_urls(&current.content, observed);
+    let asked = repository.graph.commit.as_ref().map(|commit| commit.id.as_str()).unwrap_or_default();
+    if console.is_json() {
+        console.json(json!({
+            "event": "result", "command": "deploy", "unchanged": true, "cluster": cluster.name(),
+            "namespace": cluster.namespace(), "version": current.number, "graph": current.content.version,
+            "commit": current.content.commit.id, "entries": urls, "requests": cluster.requests(),
+        }));
+        return;
+    }
+    console.data(&format!(
+        "unchanged: version {} of {} is {} already",
+        current.number,
+        cluster.name(),
+        if current.content.commit.id == asked {
+            short(asked).to_owned()
+        } else {
+            format!("the same cluster as {}", short(asked))
+        }
+    ));
+    for (name, url) in urls {
+        console.data(&format!("  {name}  {url}"));
+    }
+    console.note(&format!("  {} requests", cluster.requests()));
+}
+
+fn show(prepared: &Prepared, missing: &[String], console: &Console) {
+    let shared: Vec<&String> = prepared
+        .target
+        .content
+        .nodes
+        .keys()
+        .filter(|name| !prepared.steps.iter().any(|step| step.part == crate::plan::Part::Service((*name).clone())))
+        .collect();
+    if console.is_json() {
+        console.json(json!({
+            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared,
+            "graph": prepared.target.content.version,
+        }));
+        return;
+    }
+    let mut rows: Vec<Vec<String>> = missing
+        .iter()
+        .map(|name| vec!["build".to_owned(), format!("image {name}"), "the registry lacks it".to_owned()])
+        .collect();
+    rows.extend(plan_rows(&prepared.steps));
+    console.table(&["", "WHAT", "WHY"], &rows);
+    if !shared.is_empty() {
+        let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();
+        console.note(&format!("shared with the version that serves: {}", names.join(", ")));
+    }
+}

@@ -1,0 +1,160 @@
+//! `komandan down`
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use kube::api::{ListParams, ObjectMeta};
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::names;
+use crate::session::{Session, under_lock};
+use crate::settings::Global;
+
+/// How long pods may take to end.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Ends a cluster. Its data stays, unless that is asked for as well
+///
+/// Data are the databases' volumes and credentials, and what is known of their schemas.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  komandan down                  data stays; `komandan deploy` finds it again
+  komandan down --delete-data    nothing stays")]
+pub(crate) struct Args {
+    /// Delete the databases' volumes and credentials too: there is no way back
+    #[arg(long)]
+    pub(crate) delete_data: bool,
+    /// Wait while somebody else changes the cluster
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
+    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let (runs, data) = tokio::try_join!(runs(&cluster), data(&cluster))?;
+    if !runs && (!args.delete_data || data == 0) {
+        let namespace = args.delete_data && cluster.delete_namespace().await?;
+        report(console, &cluster, 0, namespace, data == 0);
+        return Ok(());
+    }
+    let (gone, left) =
+        under_lock(&cluster, console, args.wait, async |session| down(session, args.delete_data).await).await?;
+    // The lock goes last, when nobody holds it any more.
+    for lease in list::<Lease>(&cluster).await? {
+        cluster.remove::<Lease>(&lease).await?;
+    }
+    let namespace = args.delete_data && cluster.delete_namespace().await?;
+    report(console, &cluster, gone, namespace, left == 0);
+    Ok(())
+}
+
+/// Whether there is anything but data.
+async fn runs(cluster: &Cluster) -> Result<bool> {
+    let (maps, services, deployments, sets, jobs) = tokio::try_join!(
+        list::<ConfigMap>(cluster),
+        list::<Service>(cluster),
+        list::<Deployment>(cluster),
+        list::<StatefulSet>(cluster),
+        list::<Job>(cluster),
+    )?;
+    let store = maps.iter().any(|map| map.name.as_deref() != Some(names::DATABASES));
+    Ok(store || !services.is_empty() || !deployments.is_empty() || !sets.is_empty() || !jobs.is_empty())
+}
+
+/// How many objects of data there are.
+async fn data(cluster: &Cluster) -> Result<usize> {
+    let (secrets, claims) = tokio::try_join!(list::<Secret>(cluster), list::<PersistentVolumeClaim>(cluster))?;
+    // A volume goes when its last pod is known to be gone: it is on its way.
+    let stays = |metadata: &&ObjectMeta| metadata.deletion_timestamp.is_none();
+    Ok(secrets.iter().chain(&claims).filter(stays).count())
+}
+
+async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, usize)> {
+    let cluster = session.cluster;
+    let mut step = session.console.step("down", "ending what runs");
+    let mut gone = remove_all::<Service>(cluster).await?;
+    gone += remove_all::<Job>(cluster).await?;
+    gone += remove_all::<Deployment>(cluster).await?;
+    gone += remove_all::<StatefulSet>(cluster).await?;
+    let ended = session.view.until(|observed| {
+        step.doing(&format!("{} pods are ending", observed.pods.len()));
+        observed.pods.is_empty().then_some(())
+    });
+    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    if ended.is_err() {
+        let left: Vec<String> = session.view.now().pods.keys().cloned().collect();
+        step.failed("pods do not end");
+        return Err(Error::Deploy(format!(
+            "these pods did not end within {} seconds: {}. Run this again",
+            PATIENCE.as_secs(),
+            left.join(", ")
+        )));
+    }
+    for map in list::<ConfigMap>(cluster).await? {
+        if delete_data || map.name.as_deref() != Some(names::DATABASES) {
+            cluster.remove::<ConfigMap>(&map).await?;
+            gone += 1;
+        }
+    }
+    gone += remove_all::<ServiceAccount>(cluster).await?;
+    if delete_data {
+        gone += remove_all::<Secret>(cluster).await?;
+        gone += remove_all::<PersistentVolumeClaim>(cluster).await?;
+    }
+    step.done("over");
+    let left = data(cluster).await?;
+    Ok((gone, left))
+}
+
+async fn remove_all<K>(cluster: &Cluster) -> Result<usize>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let all = list::<K>(cluster).await?;
+    futures_util::future::try_join_all(all.iter().map(|metadata| cluster.remove::<K>(metadata))).await?;
+    Ok(all.len())
+}
+
+/// Our objects of one kind. What controllers copied our labels onto is of other kinds, or has an owner.
+async fn list<K>(cluster: &Cluster) -> Result<Vec<ObjectMeta>>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let selector = ListParams::default().labels(&names::selector(cluster.name()));
+    let found = cluster.api::<K>().list_metadata(&selector).await;
+    let found = found.map_err(|error| Error::cluster(format!("reading the {}", K::plural(&())), &error))?;
+    let ours = found.items.into_iter().map(|object| object.metadata);
+    Ok(ours
+        .filter(|metadata| !metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true)))
+        .collect())
+}
+
+fn report(console: &Console, cluster: &Cluster, gone: usize, namespace: bool, nothing_left: bool) {
+    if console.is_json() {
+        console.json(json!({
+            "event": "result", "command": "down", "cluster": cluster.name(), "namespace": cluster.namespace(),
+            "deleted": gone, "namespace_deleted": namespace, "data_left": !nothing_left,
+        }));
+        return;
+    }
+    if gone == 0 {
+        console.data(&format!("nothing runs in {} (namespace {})", cluster.name(), cluster.namespace()));
+    } else {
+        console.data(&format!("{} is down: {gone} objects deleted", cluster.name()));
+    }
+    if !nothing_left {
+        console.note("  its data stays: `komandan deploy` finds it again, `komandan down --delete-data` deletes it");
+    }
+}

@@ -1,0 +1,70 @@
+//! `komandan render`
+
+use serde_json::{Value, json};
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::images::{self, Found, Registry};
+use crate::render::{self, Images, Object};
+use crate::repository;
+use crate::settings::Global;
+
+/// Prints a commit's Kubernetes objects as plain YAML
+///
+/// For those who apply them by other means. Generated credentials are not among them: which Secrets are
+/// needed is said on top. All images must be in the registry.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  komandan build && komandan render > production.yaml")]
+pub(crate) struct Args {
+    /// The commit
+    #[arg(default_value = "HEAD")]
+    pub(crate) commit: String,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
+    let repository = repository::read(global, &args.commit).await?;
+    let settings = &repository.settings;
+    let registry = Registry::new();
+    let (resolved, servers) = images::resolve(&repository.graph, settings, &Images::default(), &registry).await?;
+    let mut services = std::collections::BTreeMap::new();
+    for (name, (wanted, found)) in resolved {
+        let Found::Digest(digest) = found else {
+            return Err(Error::Image(format!("the registry has no {}: run `komandan build` first", wanted.name)));
+        };
+        services.insert(name, digest);
+    }
+    let rendered = render::render(&repository.graph, &Images { services, servers }, &settings.cluster)?;
+    let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
+    for (name, entry) in &rendered.entries {
+        objects.push(entry.object(name, &settings.cluster));
+    }
+    for object in &mut objects {
+        object.set_metadata("namespace", json!(settings.namespace));
+        if object.kind() == "Job" {
+            // Held back only while komandan itself watches over it.
+            object.set_spec("suspend", json!(false));
+        }
+        if let Some(node) = rendered.nodes.values().find(|node| node.workload == object.name())
+            && object.kind() == "Deployment"
+        {
+            object.set_spec("replicas", json!(node.replicas));
+        }
+    }
+    if console.is_json() {
+        let objects: Vec<Value> = objects.into_iter().map(|object| object.body).collect();
+        console.json(json!({ "command": "render", "objects": objects }));
+        return Ok(());
+    }
+    let secrets = rendered.servers.values().map(|server| &server.secret);
+    let secrets = secrets.chain(rendered.databases.values().map(|database| &database.secret));
+    let mut text: String =
+        secrets.map(|secret| format!("# needs the Secret {} with username and password\n", secret.name)).collect();
+    for object in objects {
+        let yaml = serde_yaml::to_string(&object.body)
+            .map_err(|error| Error::Usage(format!("{} {} cannot be written: {error}", object.kind(), object.name())))?;
+        text.push_str("---\n");
+        text.push_str(&yaml);
+    }
+    console.data(&text);
+    Ok(())
+}

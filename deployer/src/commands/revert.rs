@@ -1,0 +1,130 @@
+//! `komandan revert`
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::deploy::{serve, tidy};
+use super::{entry_urls, short};
+use crate::apply::Work;
+use crate::cluster::Cluster;
+use crate::cluster::ensure::hash_of_live;
+use crate::cluster::view::Observed;
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::plan::plan;
+use crate::render::hash_of;
+use crate::session::{Session, all_ready, under_lock};
+use crate::settings::Global;
+use crate::store::Stored;
+use crate::store::record::Record;
+use crate::target;
+
+/// Sends the requests back to a former version
+///
+/// The version before is kept warm: going back to it takes one write. An older one is made again from the
+/// store first; neither the repository nor the registry is asked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  komandan revert       to the version that served before
+  komandan revert 12    to version 12 of `komandan history`")]
+pub(crate) struct Args {
+    /// The version's number [default: the one that served before]
+    #[arg(value_name = "VERSION")]
+    pub(crate) number: Option<u64>,
+    /// Wait while somebody else changes the cluster
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
+    let begun = Instant::now();
+    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    under_lock(&cluster, console, args.wait, async |session| revert(session, args.number, begun).await).await
+}
+
+async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant) -> Result<()> {
+    let head = &session.head.value;
+    let current = head.current.ok_or_else(|| {
+        Error::Usage(format!("nothing was ever deployed to {}: there is nothing to go back to", session.cluster.name()))
+    })?;
+    let number = version.or(head.previous).ok_or_else(|| {
+        Error::Usage(format!("version {current} is the first of {}: there is none before it", session.cluster.name()))
+    })?;
+    let record = session.store().record(number).await?.ok_or_else(|| {
+        Error::Usage(format!(
+            "there is no version {number} of {}; `komandan history` lists them",
+            session.cluster.name()
+        ))
+    })?;
+    let warm = is_warm(&record, &session.view.now());
+    if number == current && warm {
+        report(session, &record, begun.elapsed(), warm, true);
+        return Ok(());
+    }
+    if !warm {
+        warm_up(session, &record).await?;
+    }
+    serve(session, &record, "revert").await?;
+    report(session, &record, begun.elapsed(), warm, false);
+    tidy(session).await;
+    Ok(())
+}
+
+/// Makes a version again from the store, beside what serves.
+async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
+    let target = target::of_record(record, session.store()).await?;
+    let kept = session.kept().await?;
+    let current = kept.current.as_ref().map(|record| &record.content);
+    let observed = session.view.now();
+    let steps = plan(&target, current, &BTreeMap::new(), &observed, session.cluster.name(), Timestamp::now())?;
+    let logical = BTreeMap::new();
+    let work = Work::new(session, &target, &logical, Stored::default());
+    work.run(&steps).await?;
+    work.settle().await;
+    Ok(())
+}
+
+/// Whether a version takes requests at once, in exactly the form and size in which it was stored.
+pub(super) fn is_warm(record: &Record, observed: &Observed) -> bool {
+    let same = record.content.nodes.values().all(|node| {
+        let Some(deployment) = observed.deployments.get(&node.workload) else { return false };
+        let leaving = crate::cluster::ensure::is_leaving(deployment.as_ref());
+        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let service = observed.services.get(&node.workload).map(|service| &service.metadata);
+        let hashes: Vec<&str> =
+            [Some(&deployment.metadata), service].into_iter().flatten().filter_map(hash_of_live).collect();
+        !leaving && u32::try_from(replicas).ok() == Some(node.replicas) && hash_of(&hashes) == node.hash
+    });
+    same && all_ready(record, observed)
+}
+
+fn report(session: &Session<'_>, record: &Record, took: Duration, warm: bool, unchanged: bool) {
+    let urls = entry_urls(&record.content, &session.view.now());
+    let requests = session.cluster.requests();
+    if session.console.is_json() {
+        session.console.json(json!({
+            "event": "result", "command": "revert", "unchanged": unchanged, "cluster": session.cluster.name(),
+            "namespace": session.cluster.namespace(), "version": record.number, "graph": record.content.version,
+            "commit": record.content.commit.id, "warm": warm, "entries": urls,
+            "elapsed_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "requests": requests,
+        }));
+        return;
+    }
+    let commit = &record.content.commit;
+    let serves = if unchanged { "serves already" } else { "serves again" };
+    session.console.data(&format!(
+        "version {} {serves} {}: {} {}",
+        record.number,
+        session.cluster.name(),
+        short(&commit.id),
+        commit.summary
+    ));
+    for (name, url) in urls {
+        session.console.data(&format!("  {name}  {url}"));
+    }
+    let how = if warm { "warm" } else { "made ready first, from the store" };
+    session.console.note(&format!("  {:.2} s ({how}), {requests} requests", took.as_secs_f64()));
+}

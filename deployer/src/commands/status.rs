@@ -1,0 +1,117 @@
+//! `komandan status`
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{entry_urls, short};
+use crate::cluster::Cluster;
+use crate::cluster::view::Observed;
+use crate::console::Console;
+use crate::error::Result;
+use crate::health::{self, Progress};
+use crate::names::{self, Component};
+use crate::session;
+use crate::settings::Global;
+use crate::store::Store;
+
+/// Shows what serves, and whether all of it is ready
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  komandan status --cluster production")]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<()> {
+    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let store = Store::new(&cluster);
+    let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
+    let head = head.value;
+    let kept = session::kept(store, &head).await?;
+    let Some(current) = &kept.current else {
+        if console.is_json() {
+            console.json(json!({ "command": "status", "cluster": cluster.name(), "namespace": cluster.namespace(), "version": null, "nodes": {}, "entries": {} }));
+        } else {
+            console.note(&format!("nothing is deployed to {} (namespace {})", cluster.name(), cluster.namespace()));
+        }
+        return Ok(());
+    };
+    let content = &current.content;
+    let now = Timestamp::now();
+    let ready = |workload: &str| {
+        let live = observed.deployments.get(workload).and_then(|live| live.status.as_ref());
+        live.and_then(|status| status.available_replicas).unwrap_or(0)
+    };
+    let words = |progress: Progress| match progress {
+        Progress::Ready => String::new(),
+        Progress::Waiting(why) => why,
+        Progress::Failed(cause) => cause.why,
+    };
+    let servers: Vec<(String, String)> = observed
+        .stateful_sets
+        .values()
+        .filter(|set| cluster.owns(&set.metadata))
+        .filter(|set| {
+            let labels = set.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str)
+                == Some(Component::Database.as_str())
+        })
+        .filter_map(|set| set.metadata.name.clone())
+        .map(|name| (name.clone(), words(health::stateful_set(&observed, &name, now))))
+        .collect();
+    let urls = entry_urls(content, &observed);
+    if console.is_json() {
+        let nodes: serde_json::Map<_, _> = content
+            .nodes
+            .iter()
+            .map(|(name, node)| {
+                let note = words(health::deployment(&observed, &node.workload, now));
+                let value = json!({
+                    "id": node.id, "workload": node.workload, "image": node.image, "desired": node.replicas,
+                    "ready": ready(&node.workload), "note": note,
+                });
+                (name.clone(), value)
+            })
+            .collect();
+        let servers: serde_json::Map<_, _> =
+            servers.into_iter().map(|(name, note)| (name, json!({ "ready": note.is_empty(), "note": note }))).collect();
+        console.json(json!({
+            "command": "status", "cluster": cluster.name(), "namespace": cluster.namespace(), "version": current.number,
+            "previous": head.previous, "graph": content.version, "commit": content.commit.id, "nodes": nodes,
+            "servers": servers, "entries": urls, "intent": head.intent,
+        }));
+        return Ok(());
+    }
+    console.data(&format!(
+        "version {} of {} (namespace {}): {} {}",
+        current.number,
+        cluster.name(),
+        cluster.namespace(),
+        short(&content.commit.id),
+        content.commit.summary
+    ));
+    let mut rows: Vec<Vec<String>> = content
+        .nodes
+        .iter()
+        .map(|(name, node)| {
+            vec![
+                name.clone(),
+                node.workload.clone(),
+                format!("{}/{}", ready(&node.workload), node.replicas),
+                words(health::deployment(&observed, &node.workload, now)),
+            ]
+        })
+        .collect();
+    for (name, note) in servers {
+        let ready = if note.is_empty() { "1/1" } else { "0/1" };
+        rows.push(vec![name.clone(), name, ready.to_owned(), note]);
+    }
+    console.table(&["NODE", "WORKLOAD", "READY", ""], &rows);
+    for (name, url) in urls {
+        console.data(&format!("{name}  {url}"));
+    }
+    if let Some(intent) = &head.intent {
+        console.note(&format!(
+            "a switch to version {} was begun and is not over: the next deploy or revert ends it",
+            intent.to
+        ));
+    }
+    Ok(())
+}

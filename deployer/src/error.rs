@@ -1,0 +1,96 @@
+//! What can go wrong: what happened, where, why, and what to do next.
+
+use clustergraph::graph::BuildError;
+use clustergraph::tree::TreeError;
+
+use crate::exit::Exit;
+
+/// The one error of the program.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The repository's files say something wrong.
+    #[error(transparent)]
+    Graph(#[from] BuildError),
+    /// The repository could not be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The command cannot be done as asked.
+    #[error("{0}")]
+    Usage(String),
+    /// Going on would harm what is not ours, or data.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody else holds the lock.
+    #[error("{0}")]
+    Locked(String),
+    /// Images.
+    #[error("{0}")]
+    Image(String),
+    /// What was deployed did not become ready.
+    #[error("{0}")]
+    Deploy(String),
+    /// A request to the cluster failed.
+    #[error("{what}: {why}")]
+    Cluster {
+        /// What was being done.
+        what: String,
+        /// The API's own words.
+        why: String,
+    },
+    /// Something in the store is not what we wrote.
+    #[error("{0}")]
+    Store(String),
+    /// A file or process of this machine.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Interrupted by a signal.
+    #[error("interrupted; traffic is where it was. The same command again goes on from here")]
+    Interrupted,
+}
+
+/// Shorthand.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A request to the cluster failed.
+    pub(crate) fn cluster(what: impl Into<String>, error: &kube::Error) -> Self {
+        let why = match error {
+            kube::Error::Api(status) => {
+                let hint = match status.code {
+                    401 => " (the credentials of the kubeconfig are not accepted)",
+                    403 => " (the account of the kubeconfig lacks this right)",
+                    _ => "",
+                };
+                format!("the API server says {} {}{hint}", status.code, status.message)
+            }
+            other => {
+                // kube's messages repeat their sources; the last one says what happened.
+                let mut last: &dyn std::error::Error = other;
+                while let Some(source) = last.source() {
+                    last = source;
+                }
+                last.to_string()
+            }
+        };
+        Self::Cluster { what: what.into(), why }
+    }
+
+    /// The exit code that tells this kind of failure.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Graph(_) | Self::Tree(_) => Exit::Repository,
+            Self::Usage(_) | Self::Store(_) | Self::Io { .. } => Exit::Failure,
+            Self::Refused(_) => Exit::Refused,
+            Self::Locked(_) => Exit::Locked,
+            Self::Image(_) => Exit::Image,
+            Self::Deploy(_) => Exit::Deploy,
+            Self::Cluster { .. } => Exit::Cluster,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The user's own `docker`, or a program that takes the same arguments.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use clustergraph::graph::{Image, Service};
+use tokio::process::Command;
+
+use super::Wanted;
+use super::context::Context;
+use crate::error::{Error, Result};
+
+/// How much of a log is shown when a build fails.
+const SHOWN: usize = 20;
+
+/// Builds and pushes.
+pub(super) struct Docker {
+    program: OsString,
+}
+
+impl Docker {
+    /// `docker`, or what `KOMANDAN_DOCKER` names, such as `podman`.
+    pub(super) fn new() -> Self {
+        let program = std::env::var_os("KOMANDAN_DOCKER").filter(|program| !program.is_empty());
+        Self { program: program.unwrap_or_else(|| "docker".into()) }
+    }
+
+    /// Builds a service's image under the name that is wanted.
+    pub(super) async fn build(&self, service: &Service, wanted: &Wanted, context: Context) -> Result<()> {
+        let mut arguments: Vec<String> =
+            ["build", "--tag", &wanted.name, "--file", &context.dockerfile].map(str::to_owned).into();
+        if let Image::Dockerfile(build) = &service.image {
+            if let Some(target) = &build.target {
+                arguments.extend(["--target".to_owned(), target.clone()]);
+            }
+            for (name, value) in &build.args {
+                arguments.extend(["--build-arg".to_owned(), format!("{name}={value}")]);
+            }
+        }
+        arguments.push("-".to_owned());
+        let what = format!("the image of {}", service.name);
+        let again = context.tar.try_clone().ok();
+        let log = match self.run(&arguments, Some(context.tar), &[]).await? {
+            Ended::Well => return Ok(()),
+            // The client was told to use BuildKit, which is no part of it here.
+            Ended::Badly(log) if log.text.contains("buildx component is missing") => match again {
+                Some(mut tar) => {
+                    std::io::Seek::rewind(&mut tar)
+                        .map_err(|error| Error::Io { what: "reading the build context again".to_owned(), error })?;
+                    match self.run(&arguments, Some(tar), &[("DOCKER_BUILDKIT", "0")]).await? {
+                        Ended::Well => return Ok(()),
+                        Ended::Badly(second) => second,
+                    }
+                }
+                None => log,
+            },
+            Ended::Badly(log) => log,
+        };
+        Err(log.error(&format!("{what} does not build")))
+    }
+
+    /// Pushes an image.
+    pub(super) async fn push(&self, image: &str) -> Result<()> {
+        match self.run(&["push".to_owned(), image.to_owned()], None, &[]).await? {
+            Ended::Well => Ok(()),
+            Ended::Badly(log) => Err(log.error(&format!("{image} cannot be pushed"))),
+        }
+    }
+
+    async fn run(&self, arguments: &[String], stdin: Option<File>, env: &[(&str, &str)]) -> Result<Ended> {
+        let program = self.program.to_string_lossy().into_owned();
+        let failed = |error| Error::Io {
+            what: format!("running {program} (KOMANDAN_DOCKER names another program that builds images)"),
+            error,
+        };
+        // One file for both streams, in the order in which things were said.
+        let (log, path) = tempfile::Builder::new()
+            .prefix("komandan-build-")
+            .suffix(".log")
+            .tempfile()
+            .and_then(|file| file.keep().map_err(|error| error.error))
+            .map_err(failed)?;
+        let both = log.try_clone().map_err(failed)?;
+        let status = Command::new(&self.program)
+            .args(arguments)
+            .envs(env.iter().copied())
+            .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::from(both))
+            .kill_on_drop(true)
+            .status()
+            .await
+            .map_err(failed)?;
+        if status.success() {
+            let _ = std::fs::remove_file(&path);
+            return Ok(Ended::Well);
+        }
+        let text = std::fs::read(&path).map_err(failed)?;
+        Ok(Ended::Badly(Log { path, text: String::from_utf8_lossy(&text).into_owned() }))
+    }
+}
+
+enum Ended {
+    Well,
+    Badly(Log),
+}
+
+struct Log {
+    path: PathBuf,
+    text: String,
+}
+
+impl Log {
+    fn error(&self, what: &str) -> Error {
+        let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n  ");
+        Error::Image(format!("{what}. Its last words:\n  {shown}\nall of them: {}", self.path.display()))
+    }
+}

@@ -1,0 +1,169 @@
+//! Images: found in the registry by what they are made of, else built from the git tree and pushed.
+
+mod context;
+mod docker;
+pub(crate) mod reference;
+mod registry;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clustergraph::catalogue::fill;
+use clustergraph::graph::{Graph, Image, Service};
+use clustergraph::tree::Tree;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+pub(crate) use reference::Wanted;
+pub(crate) use registry::Registry;
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::render::{Images, database};
+use crate::settings::Settings;
+use docker::Docker;
+
+/// Builds at once: each of them takes as many processors as it finds.
+const BUILDS: usize = 2;
+/// Questions to the registry at once.
+const QUESTIONS: usize = 16;
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The registry, or what already runs, has it.
+    Digest(String),
+    /// It has to be built.
+    Missing,
+}
+
+/// What is wanted of each service, and whether it is there.
+pub(crate) type Resolved = BTreeMap<String, (Wanted, Found)>;
+
+/// Asks for the images of all services but those whose digest is `known`.
+pub(crate) async fn resolve(
+    graph: &Graph,
+    settings: &Settings,
+    known: &Images,
+    registry: &Registry,
+) -> Result<(Resolved, BTreeMap<String, String>)> {
+    let services = stream::iter(graph.services.values())
+        .map(|service| async {
+            if let Some(digest) = known.services.get(&service.name) {
+                let wanted = Wanted { name: digest.clone(), base: None };
+                return Ok((service.name.clone(), (wanted, Found::Digest(digest.clone()))));
+            }
+            let wanted = reference::wanted(service, settings)?;
+            let found = match registry.digest(&wanted.name).await? {
+                Some(digest) => Found::Digest(reference::by_digest(&wanted.name, &digest)),
+                None if matches!(service.image, Image::Ready(_)) => {
+                    return Err(Error::Image(format!(
+                        "there is no image {}, which {} names at {}",
+                        wanted.name, service.name, service.place
+                    )));
+                }
+                None => Found::Missing,
+            };
+            Ok((service.name.clone(), (wanted, found)))
+        })
+        .buffer_unordered(QUESTIONS)
+        .try_collect::<Resolved>();
+    let servers: BTreeMap<_, _> = graph.databases.values().map(|database| (database.server(), database)).collect();
+    let servers = stream::iter(servers)
+        .map(|(server, database)| async {
+            if let Some(digest) = known.servers.get(&server) {
+                return Ok((server, digest.clone()));
+            }
+            let image = reference::mirrored(&database::server_image(database)?, settings.mirror.as_deref());
+            let digest = registry.digest(&image).await?.ok_or_else(|| {
+                Error::Image(format!("there is no image {image}, which {} needs ({})", server, database.place))
+            })?;
+            Ok((server, reference::by_digest(&image, &digest)))
+        })
+        .buffer_unordered(QUESTIONS)
+        .try_collect::<BTreeMap<_, _>>();
+    tokio::try_join!(services, servers)
+}
+
+/// Builds and pushes what is missing, and returns the images of all services by digest.
+pub(crate) async fn build(
+    graph: &Graph,
+    tree: &Arc<Mutex<Tree>>,
+    resolved: Resolved,
+    registry: &Registry,
+    console: &Console,
+) -> Result<BTreeMap<String, String>> {
+    let docker = Docker::new();
+    stream::iter(resolved)
+        .map(|(name, (wanted, found))| {
+            let docker = &docker;
+            async move {
+                let digest = match found {
+                    Found::Digest(digest) => digest,
+                    Found::Missing => {
+                        let service = graph.services.get(&name).ok_or_else(|| Error::Image(name.clone()))?;
+                        build_one(service, &wanted, tree, docker, registry, console).await?
+                    }
+                };
+                Ok((name, digest))
+            }
+        })
+        .buffer_unordered(BUILDS)
+        .try_collect()
+        .await
+}
+
+async fn build_one(
+    service: &Service,
+    wanted: &Wanted,
+    tree: &Arc<Mutex<Tree>>,
+    docker: &Docker,
+    registry: &Registry,
+    console: &Console,
+) -> Result<String> {
+    let mut step = console.step(format!("image {}", service.name), "exporting its sources");
+    let built = async {
+        let dockerfile = dockerfile(service, wanted);
+        let (exported, shared) = (service.clone(), Arc::clone(tree));
+        let export = move || {
+            let tree = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            context::export(&tree, &exported.sources, &dockerfile)
+        };
+        let context = tokio::task::spawn_blocking(export)
+            .await
+            .map_err(|error| Error::Image(format!("the sources of {} cannot be exported: {error}", service.name)))??;
+        step.doing("building");
+        docker.build(service, wanted, context).await?;
+        // The first pushed digest wins: somebody may have been faster.
+        if let Some(digest) = registry.digest(&wanted.name).await? {
+            return Ok(digest);
+        }
+        step.doing("pushing");
+        docker.push(&wanted.name).await?;
+        registry
+            .digest(&wanted.name)
+            .await?
+            .ok_or_else(|| Error::Image(format!("{} was pushed, but its registry does not show it", wanted.name)))
+    };
+    match built.await {
+        Ok(digest) => {
+            step.done("built and pushed");
+            Ok(reference::by_digest(&wanted.name, &digest))
+        }
+        Err(error) => {
+            step.failed("failed");
+            Err(error)
+        }
+    }
+}
+
+/// The Dockerfile of a build: a path among the sources, or a text that is put beside them.
+fn dockerfile(service: &Service, wanted: &Wanted) -> context::Dockerfile {
+    match &service.image {
+        Image::Recipe(recipe) => {
+            context::Dockerfile::Text(fill(recipe, &[("image", wanted.base.as_deref().unwrap_or_default())]))
+        }
+        Image::Dockerfile(build) if service.folder.is_empty() => context::Dockerfile::Path(build.dockerfile.clone()),
+        Image::Dockerfile(build) => context::Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),
+        Image::Ready(_) => context::Dockerfile::Path(String::new()),
+    }
+}

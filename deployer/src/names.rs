@@ -1,0 +1,162 @@
+//! What objects are called, and the labels and annotations by which they are known again.
+
+use std::collections::BTreeMap;
+
+use clustergraph::graph::{Database, Key, Service};
+use serde_json::json;
+
+/// Our name in `app.kubernetes.io/managed-by`, and our field manager.
+pub(crate) const MANAGER: &str = "komandan";
+
+/// Who made an object. Copied by controllers onto what they make: never enough by itself to delete.
+pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The cluster that an object belongs to.
+pub(crate) const PART_OF: &str = "app.kubernetes.io/part-of";
+/// The service that a pod is an instance of.
+pub(crate) const NAME: &str = "app.kubernetes.io/name";
+/// The workload that a pod is an instance of.
+pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The version of that service.
+pub(crate) const ID: &str = "clustergraph.dev/id";
+/// What an object is for; one of [`Component`].
+pub(crate) const COMPONENT: &str = "clustergraph.dev/component";
+
+/// The hash of what we rendered, without what is changed in place by its number (the size).
+pub(crate) const HASH: &str = "clustergraph.dev/hash";
+/// The fence of the lock under which an object was last changed.
+pub(crate) const FENCE: &str = "clustergraph.dev/fence";
+/// The version that an entry leads to.
+pub(crate) const VERSION: &str = "clustergraph.dev/version";
+/// On a Deployment and its pods: the workloads that it calls, so that it can end before them.
+pub(crate) const CALLS: &str = "clustergraph.dev/calls";
+/// On a Deployment: the seconds that an instance may take to become ready after its start.
+pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
+/// On a namespace that we made, and that therefore goes with the last of its data.
+pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
+
+/// The lock's Lease.
+pub(crate) const LOCK: &str = "komandan-lock";
+/// The ConfigMap that says which version is served.
+pub(crate) const HEAD: &str = "komandan-head";
+/// The ConfigMap that says what was done to which database.
+pub(crate) const DATABASES: &str = "komandan-databases";
+/// The ServiceAccount of the cluster's pods, which may do nothing.
+pub(crate) const ACCOUNT: &str = "komandan-workload";
+
+/// The longest name of a Service, and the longest value of a label.
+const LONGEST: usize = 63;
+
+/// What an object is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Component {
+    /// One version of a service.
+    Service,
+    /// What leads into the cluster.
+    Entry,
+    /// A database server and what belongs to it.
+    Database,
+    /// A database's credentials: data, outlives everything but `down --delete-data`.
+    Credentials,
+    /// Something that runs once for a database.
+    Migration,
+    /// The store of versions.
+    Store,
+    /// Shared by all pods.
+    Base,
+}
+
+impl Component {
+    /// The label's value.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Entry => "entry",
+            Self::Database => "database",
+            Self::Credentials => "credentials",
+            Self::Migration => "migration",
+            Self::Store => "store",
+            Self::Base => "base",
+        }
+    }
+}
+
+/// The labels of an object.
+pub(crate) fn labels(cluster: &str, component: Component) -> BTreeMap<String, String> {
+    [(MANAGED_BY, MANAGER), (PART_OF, cluster), (COMPONENT, component.as_str())]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Selects everything of a cluster that we made.
+pub(crate) fn selector(cluster: &str) -> String {
+    format!("{MANAGED_BY}={MANAGER},{PART_OF}={cluster}")
+}
+
+/// A service's workload and Service of one version: `order-3f9c2a81d0`.
+pub(crate) fn workload(service: &Service) -> String {
+    versioned(&service.name, &service.id.short())
+}
+
+fn versioned(name: &str, id: &str) -> String {
+    fit(name, &format!("-{id}"))
+}
+
+/// A database server's StatefulSet and Service.
+pub(crate) fn server(database: &Database) -> String {
+    fit(&format!("db-{}", database.server().replace(['.', '_'], "-").to_ascii_lowercase()), "")
+}
+
+/// The administrator's password of a server. No database's credentials have a name of two parts.
+pub(crate) fn admin_secret(server: &str) -> String {
+    format!("credentials.{server}")
+}
+
+/// A logical database's user and password. Labels hold no dots, so two addresses never meet.
+pub(crate) fn credentials_secret(database: &Database) -> String {
+    format!("credentials.{}.{}", database.owner, database.alias)
+}
+
+/// The Job that makes a database and brings its schema up to date, by all that decides what it does.
+pub(crate) fn migration_job(database: &Database, image: &str) -> String {
+    let key = Key::of("migration-job", &json!([database.address, database.migration, image])).short();
+    fit(&format!("migrate-{}-{}", database.owner, database.alias), &format!("-{key}"))
+}
+
+/// A version's record. Padded, so that names sort as numbers do.
+pub(crate) fn version_record(number: u64) -> String {
+    format!("komandan-version-{number:06}")
+}
+
+/// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.
+fn fit(name: &str, suffix: &str) -> String {
+    if name.len() + suffix.len() <= LONGEST {
+        return format!("{name}{suffix}");
+    }
+    let hash = &Key::of("name", &json!(name)).short()[..6];
+    // One character for the dash before the hash. Names are ASCII, so any cut is between characters.
+    let kept = name.get(..LONGEST - suffix.len() - hash.len() - 1).unwrap_or_default();
+    format!("{}-{hash}{suffix}", kept.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clustergraph::format::is_dns_label;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_that_kubernetes_takes(name in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?") {
+            let versioned = versioned(&name, "3f9c2a81d0");
+            prop_assert!(is_dns_label(&versioned), "{}", versioned);
+            prop_assert!(versioned.ends_with("-3f9c2a81d0"));
+        }
+    }
+
+    #[test]
+    fn short_names_stay_and_long_ones_stay_apart() {
+        assert_eq!(versioned("order", "3f9c2a81d0"), "order-3f9c2a81d0");
+        let (one, other) = ("a".repeat(62) + "b", "a".repeat(62) + "c");
+        assert_ne!(versioned(&one, "3f9c2a81d0"), versioned(&other, "3f9c2a81d0"));
+    }
+}

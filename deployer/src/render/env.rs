@@ -1,0 +1,154 @@
+//! The environment of a container, with no secret value in it.
+//!
+//! Kubernetes replaces `$(NAME)` in a variable's value by a variable that stands before it. So a password
+//! is read from its Secret into one variable, and what is composed of it refers to that.
+
+use std::collections::BTreeMap;
+
+use clustergraph::graph::{Graph, Service};
+use clustergraph::wiring::{Hole, Piece, variable_prefix};
+use serde_json::json;
+
+use super::Scene;
+use crate::error::{Error, Result};
+use crate::names;
+
+/// A text in which Kubernetes finds nothing to replace: `$$` is a dollar to it.
+pub(super) fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// A variable whose value is a key of a Secret.
+pub(super) fn from_secret(name: &str, secret: &str, key: &str) -> serde_json::Value {
+    json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } })
+}
+
+/// The key of a password in every Secret of credentials.
+pub(super) const PASSWORD: &str = "password";
+
+impl Scene<'_> {
+    /// The whole environment of a service, secrets first, then by name.
+    pub(super) fn environment(&self, service: &Service) -> Result<Vec<serde_json::Value>> {
+        let mut passwords = password_variables(service);
+        let mut secrets = Vec::new();
+        let mut plain = Vec::new();
+        for (address, variable) in &passwords {
+            secrets.push(from_secret(variable, &self.credentials(address)?, PASSWORD));
+        }
+        for (name, value) in &service.env {
+            if passwords.values().any(|variable| variable == name) {
+                continue;
+            }
+            let mut text = String::new();
+            for piece in &value.pieces {
+                match piece {
+                    Piece::Text(words) => text.push_str(&literal(words)),
+                    Piece::Hole(Hole::DatabasePassword(address)) => {
+                        let variable = match passwords.get(address) {
+                            Some(variable) => variable.clone(),
+                            None => {
+                                let variable = helper(service, address);
+                                secrets.push(from_secret(&variable, &self.credentials(address)?, PASSWORD));
+                                passwords.insert(address.clone(), variable.clone());
+                                variable
+                            }
+                        };
+                        text.push_str(&format!("$({variable})"));
+                    }
+                    Piece::Hole(hole) => text.push_str(&literal(&fill(self.graph, service, hole)?)),
+                }
+            }
+            plain.push(json!({ "name": name, "value": text }));
+        }
+        secrets.extend(plain);
+        Ok(secrets)
+    }
+
+    fn credentials(&self, address: &str) -> Result<String> {
+        self.graph.databases.get(address).map(names::credentials_secret).ok_or_else(|| unknown(address))
+    }
+}
+
+fn unknown(what: &str) -> Error {
+    Error::Usage(format!("the wiring names `{what}`, which the graph does not have; please report this"))
+}
+
+/// For each database the variable that holds its password and nothing else.
+fn password_variables(service: &Service) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (name, value) in &service.env {
+        if let [Piece::Hole(Hole::DatabasePassword(address))] = value.pieces.as_slice() {
+            variables.entry(address.clone()).or_insert_with(|| name.clone());
+        }
+    }
+    variables
+}
+
+/// A variable for a password that `env:` left no variable to.
+fn helper(service: &Service, address: &str) -> String {
+    let mut name = format!("CLUSTERGRAPH_{}_PASSWORD", variable_prefix(address));
+    while service.env.contains_key(&name) {
+        name.push('_');
+    }
+    name
+}
+
+/// What a hole is on Kubernetes. Consumers are wired to exactly the versions of their own graph.
+fn fill(graph: &Graph, service: &Service, hole: &Hole) -> Result<String> {
+    let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
+    Ok(match hole {
+        Hole::ServiceHost(name) => names::workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
+        Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
+        Hole::OwnPort(port) => port_of(service, port)?,
+        Hole::DatabaseHost(address) => names::server(database(address)?),
+        Hole::DatabasePort(address) => super::database::kind(database(address)?)?.port.to_string(),
+        Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
+        Hole::Version => service.id.short(),
+        Hole::DatabasePassword(address) => return Err(unknown(address)),
+    })
+}
+
+fn port_of(service: &Service, name: &str) -> Result<String> {
+    let port = service.ports.iter().find(|port| port.name == name);
+    port.map(|port| port.number.to_string()).ok_or_else(|| unknown(&format!("{}.{name}", service.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Kubernetes' own rule (third_party/forked/golang/expansion), with no variable defined.
+    fn expand(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text.chars().peekable();
+        while let Some(c) = rest.next() {
+            if c != '$' {
+                out.push(c);
+                continue;
+            }
+            match rest.peek() {
+                Some('$') => {
+                    rest.next();
+                    out.push('$');
+                }
+                Some('(') => {
+                    let all: String = rest.clone().collect();
+                    match all.find(')') {
+                        Some(_) => out.push_str("<reference>"),
+                        None => out.push('$'),
+                    }
+                }
+                _ => out.push('$'),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_is_what_the_program_sees(text in "[$()a{}]*") {
+            prop_assert_eq!(expand(&literal(&text)), text);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! From a graph to Kubernetes objects. Pure: the same graph and images give the same bytes.
+
+pub(crate) mod database;
+mod env;
+pub(crate) mod job;
+mod object;
+mod service;
+
+use std::collections::{BTreeMap, btree_map};
+
+use clustergraph::graph::{Database, Graph, Service};
+use serde_json::{Value, json};
+
+pub(crate) use object::{Object, hash_of};
+
+use crate::error::{Error, Result};
+use crate::names::{self, Component};
+
+/// What rendering needs to know besides the graph.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Images {
+    /// The image of each service, by digest.
+    pub(crate) services: BTreeMap<String, String>,
+    /// The image of each database server (by [`Database::server`]), by digest.
+    pub(crate) servers: BTreeMap<String, String>,
+}
+
+/// Everything that a graph is on Kubernetes.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    /// What all pods share.
+    pub(crate) base: Vec<Object>,
+    /// Database servers, by [`Database::server`].
+    pub(crate) servers: BTreeMap<String, Server>,
+    /// Logical databases, by address.
+    pub(crate) databases: BTreeMap<String, Logical>,
+    /// Services, by name.
+    pub(crate) nodes: BTreeMap<String, Node>,
+    /// Entries, by the name of their Service.
+    pub(crate) entries: BTreeMap<String, Entry>,
+}
+
+/// A database server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    /// The name of its StatefulSet and Service.
+    pub(crate) name: String,
+    /// The Secret of its administrator.
+    pub(crate) secret: Credentials,
+    /// Its StatefulSet and Service.
+    pub(crate) objects: Vec<Object>,
+}
+
+/// A Secret that is generated once and then stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    /// The Secret's name.
+    pub(crate) name: String,
+    /// What it is for, as a label's value.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What it holds besides the password.
+    pub(crate) username: String,
+}
+
+/// A logical database.
+#[derive(Debug, Clone)]
+pub(crate) struct Logical {
+    /// The server that holds it.
+    pub(crate) server: String,
+    /// Its user's Secret.
+    pub(crate) secret: Credentials,
+    /// The Job that makes it and brings its schema up to date, held back.
+    pub(crate) job: Object,
+}
+
+/// One version of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// The name of its Deployment and Service.
+    pub(crate) workload: String,
+    /// Its size, which is no part of the objects' hash.
+    pub(crate) replicas: u32,
+    /// Its Deployment and, if it has ports, its Service.
+    pub(crate) objects: Vec<Object>,
+    /// The hash over its objects.
+    pub(crate) hash: String,
+}
+
+/// What leads into the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Entry {
+    /// The service behind it.
+    pub(crate) service: String,
+    /// The short id of the version behind it.
+    pub(crate) id: String,
+    /// The path below which requests come here.
+    pub(crate) path: String,
+    /// The port that is meant when none is named.
+    pub(crate) port: u16,
+    /// The scheme of its URL.
+    pub(crate) scheme: String,
+    /// All ports, by name.
+    pub(crate) ports: BTreeMap<String, u16>,
+}
+
+/// Renders a graph for one cluster.
+pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Rendered> {
+    let scene = Scene { graph, images, cluster };
+    let mut rendered = Rendered {
+        base: vec![scene.account()],
+        servers: BTreeMap::new(),
+        databases: BTreeMap::new(),
+        nodes: BTreeMap::new(),
+        entries: BTreeMap::new(),
+    };
+    for database in graph.databases.values() {
+        if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server()) {
+            server.insert(scene.server(database)?);
+        }
+        rendered.databases.insert(database.address.clone(), scene.logical(database)?);
+    }
+    for service in graph.services.values() {
+        rendered.nodes.insert(service.name.clone(), scene.node(service)?);
+        if let (Some(public), Some(port)) = (&service.public, service.primary_port()) {
+            let entry = Entry {
+                service: service.name.clone(),
+                id: service.id.short(),
+                path: public.path.clone(),
+                port: port.number,
+                scheme: port.protocol.clone(),
+                ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+            };
+            rendered.entries.insert(service.name.clone(), entry);
+        }
+    }
+    refuse_same_names(&rendered, cluster)?;
+    Ok(rendered)
+}
+
+/// Two objects of one kind and name would silently be one.
+fn refuse_same_names(rendered: &Rendered, cluster: &str) -> Result<()> {
+    let entries: Vec<Object> = rendered.entries.iter().map(|(name, entry)| entry.object(name, cluster)).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for object in rendered.all().into_iter().chain(&entries) {
+        if !seen.insert((object.kind().to_owned(), object.name().to_owned())) {
+            return Err(Error::Usage(format!(
+                "two parts of the graph would both be the {} `{}` in the namespace: rename one of the services",
+                object.kind(),
+                object.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Rendered {
+    /// Every object but Secrets and entries.
+    pub(crate) fn all(&self) -> Vec<&Object> {
+        let servers = self.servers.values().flat_map(|server| &server.objects);
+        let jobs = self.databases.values().map(|database| &database.job);
+        let nodes = self.nodes.values().flat_map(|node| &node.objects);
+        self.base.iter().chain(servers).chain(jobs).chain(nodes).collect()
+    }
+}
+
+impl Entry {
+    /// The Service: stable by name, and all of the switch is in its selector.
+    pub(crate) fn object(&self, name: &str, cluster: &str) -> Object {
+        let mut labels = names::labels(cluster, Component::Entry);
+        labels.insert(names::NAME.to_owned(), self.service.clone());
+        let ports: Vec<Value> = self
+            .ports
+            .iter()
+            .map(|(name, number)| json!({ "name": name, "port": number, "targetPort": number, "protocol": "TCP" }))
+            .collect();
+        Object::new(json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": name, "labels": labels },
+            "spec": {
+                "selector": { (names::NAME): self.service, (names::ID): self.id },
+                "ports": ports,
+            },
+        }))
+    }
+}
+
+/// What every rendering function reads.
+struct Scene<'g> {
+    graph: &'g Graph,
+    images: &'g Images,
+    cluster: &'g str,
+}
+
+impl Scene<'_> {
+    fn labels(&self, component: Component) -> BTreeMap<String, String> {
+        names::labels(self.cluster, component)
+    }
+
+    /// Pods run as an account of their own that may do nothing, and get no token for it.
+    fn account(&self) -> Object {
+        Object::new(json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": { "name": names::ACCOUNT, "labels": self.labels(Component::Base) },
+            "automountServiceAccountToken": false,
+        }))
+    }
+
+    fn service_image(&self, service: &Service) -> Result<&str> {
+        self.images.services.get(&service.name).map(String::as_str).ok_or_else(|| {
+            Error::Image(format!("the image of {} was not resolved: run `komandan build` first", service.name))
+        })
+    }
+
+    fn server_image(&self, database: &Database) -> Result<&str> {
+        self.images
+            .servers
+            .get(&database.server())
+            .map(String::as_str)
+            .ok_or_else(|| Error::Image(format!("the image of {} was not resolved", database.server())))
+    }
+}
+
+/// What every container may not do.
+fn container_security() -> Value {
+    json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } })
+}
+
+#[cfg(test)]
+mod tests;

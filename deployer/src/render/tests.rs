@@ -1,0 +1,161 @@
+use std::path::Path;
+use std::process::Command;
+
+use clustergraph::tree::Tree;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::Value;
+
+use super::*;
+
+const API: &str = r#"
+name: api
+databases:
+  - { kind: postgres, version: "15", as: orders, params: { pool: "5" }, migrate: { run: [./migrate, "$(HOME)"] } }
+ports: { http: 8000 }
+health: { http: /healthz, timeout: 1500ms }
+env: { NODE: "${version}", PRICE: "$5 $(NOT)", ORDERS_PASSWORD: "hidden", DSN: "u=${databases.orders.username} p=${databases.orders.password}" }
+run: [./api, "$PORT"]
+scale: { replicas: 2 }
+labels: { team: checkout, motto: "we ship!" }
+"#;
+
+const WWW: &str = r"
+name: www
+dependencies: [api]
+ports: { http: 8080 }
+run: [./www]
+public: { path: / }
+stop: { grace: 15s }
+";
+
+fn write(root: &Path, files: &[(&str, &str)]) -> Graph {
+    for (path, text) in files {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    for arguments in
+        [&["init", "-q"][..], &["add", "-A"], &["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]]
+    {
+        assert!(Command::new("git").current_dir(root).args(arguments).status().unwrap().success());
+    }
+    let tree = Tree::of_commit(root, "HEAD").unwrap();
+    Graph::build(&tree, "production").unwrap()
+}
+
+fn rendered(files: &[(&str, &str)]) -> Rendered {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = write(folder.path(), files);
+    let digest = |name: &str| format!("registry.example/shop/{name}@sha256:0123");
+    let images = Images {
+        services: graph.services.keys().map(|name| (name.clone(), digest(name))).collect(),
+        servers: graph.databases.values().map(|database| (database.server(), digest(&database.kind))).collect(),
+    };
+    render(&graph, &images, "production").unwrap()
+}
+
+fn shop() -> Rendered {
+    rendered(&[("api/service.yaml", API), ("api/api", "x"), ("www/service.yaml", WWW), ("www/www", "x")])
+}
+
+/// Ids and hashes follow from everything else: their values are no part of a snapshot's meaning.
+fn settled(value: &impl serde::Serialize) -> Value {
+    fn walk(value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                let words: Vec<String> = text
+                    .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
+                    .map(|word| {
+                        let hex = word.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+                        let is_id = matches!(hex.len(), 10 | 64) && hex.chars().all(|c| c.is_ascii_hexdigit());
+                        if is_id {
+                            word.replace(hex, if hex.len() == 10 { "<id>" } else { "<hash>" })
+                        } else {
+                            word.to_owned()
+                        }
+                    })
+                    .collect();
+                *text = words.concat();
+            }
+            Value::Array(items) => items.iter_mut().for_each(walk),
+            Value::Object(fields) => fields.values_mut().for_each(walk),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(value).unwrap();
+    walk(&mut value);
+    value
+}
+
+#[test]
+fn a_service() {
+    let shop = shop();
+    insta::assert_yaml_snapshot!("service_api", settled(&shop.nodes["api"].objects));
+    insta::assert_yaml_snapshot!("service_www", settled(&shop.nodes["www"].objects));
+}
+
+#[test]
+fn a_database() {
+    let shop = shop();
+    insta::assert_yaml_snapshot!("server", settled(&shop.servers["postgres-15"].objects));
+    insta::assert_yaml_snapshot!("job", settled(&shop.databases["api/orders"].job));
+}
+
+#[test]
+fn an_entry() {
+    insta::assert_yaml_snapshot!("entry", settled(&shop().entries["www"].object("www", "production")));
+}
+
+#[test]
+fn objects_are_what_kubernetes_reads() {
+    let shop = shop();
+    for object in shop.all() {
+        let body = object.body.clone();
+        match object.kind() {
+            "Deployment" => drop(serde_json::from_value::<Deployment>(body).unwrap()),
+            "StatefulSet" => drop(serde_json::from_value::<StatefulSet>(body).unwrap()),
+            "Job" => drop(serde_json::from_value::<Job>(body).unwrap()),
+            _ => {}
+        }
+        assert!(!object.hash().is_empty());
+    }
+}
+
+#[test]
+fn consumers_are_wired_to_the_versions_of_their_own_graph() {
+    let shop = shop();
+    let env = shop.nodes["www"].objects[0].body.pointer("/spec/template/spec/containers/0/env").unwrap().clone();
+    let url = env.as_array().unwrap().iter().find(|variable| variable["name"] == "API_URL").unwrap();
+    assert_eq!(url["value"], format!("http://{}:8000", shop.nodes["api"].workload));
+}
+
+#[test]
+fn a_password_is_only_ever_referred_to_and_stands_before_what_is_made_of_it() {
+    let shop = shop();
+    let env = shop.nodes["api"].objects[0].body.pointer("/spec/template/spec/containers/0/env").unwrap().clone();
+    let env = env.as_array().unwrap();
+    let at = |name: &str| env.iter().position(|variable| variable["name"] == name).unwrap();
+    let helper = "CLUSTERGRAPH_API_ORDERS_PASSWORD";
+    assert_eq!(env[at(helper)]["valueFrom"]["secretKeyRef"]["name"], "credentials.api.orders");
+    assert!(at(helper) < at("ORDERS_URL") && at(helper) < at("DSN"));
+    assert_eq!(env[at("DSN")]["value"], format!("u=api_orders p=$({helper})"));
+    assert_eq!(env[at("ORDERS_PASSWORD")]["value"], "hidden");
+    assert_eq!(env[at("PRICE")]["value"], "$$5 $$(NOT)");
+}
+
+#[test]
+fn two_parts_of_one_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = |name: &str| format!("name: {name}\nrun: [./x]\nports: {{ http: 80 }}\npublic: {{ path: / }}\n");
+    // The entry of this one is called like the server of the other.
+    let clash = service("db-postgres-15");
+    let other = "name: api\nrun: [./x]\ndatabases: [{ kind: postgres, version: \"15\" }]\n";
+    let graph = write(folder.path(), &[("a/service.yaml", &clash), ("b/service.yaml", other)]);
+    let images = Images {
+        services: graph.services.keys().map(|name| (name.clone(), "x@sha256:0".to_owned())).collect(),
+        servers: [("postgres-15".to_owned(), "x@sha256:0".to_owned())].into(),
+    };
+    let error = render(&graph, &images, "production").unwrap_err().to_string();
+    assert!(error.contains("db-postgres-15"), "{error}");
+}

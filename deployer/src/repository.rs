@@ -1,0 +1,30 @@
+//! The repository at a commit: its graph, and its files for builds.
+
+use std::sync::{Arc, Mutex};
+
+use clustergraph::graph::Graph;
+use clustergraph::tree::Tree;
+
+use crate::error::{Error, Result};
+use crate::settings::{Global, Settings};
+
+/// A repository at a commit.
+pub(crate) struct Repository {
+    pub(crate) graph: Graph,
+    /// Read by builds, one at a time: git's objects have one reader.
+    pub(crate) tree: Arc<Mutex<Tree>>,
+    pub(crate) settings: Settings,
+}
+
+/// Reads the graph of a commit. The work tree is neither read nor touched.
+pub(crate) async fn read(global: &Global, commit: &str) -> Result<Repository> {
+    let (global, commit) = (global.clone(), commit.to_owned());
+    let read = move || {
+        let tree = Tree::of_commit(&global.directory, &commit)?;
+        let graph = Graph::build(&tree, &global.cluster)?;
+        let settings = global.settings(&graph.repository)?;
+        Ok(Repository { graph, tree: Arc::new(Mutex::new(tree)), settings })
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Error::Usage(format!("reading the repository was interrupted: {error}")))?
+}

@@ -1,0 +1,159 @@
+//! A change of a cluster: under its lock, with what is seen of it and what is stored.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apply::switch;
+use crate::cluster::lock::{self, Lock};
+use crate::cluster::view::{Observed, View};
+use crate::cluster::{Cluster, Guard};
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::health::{self, Progress};
+use crate::store::head::Head;
+use crate::store::record::Record;
+use crate::store::{Store, Stored};
+
+/// How long a lock may take to be given back.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a command that changes a cluster works with.
+pub(crate) struct Session<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) console: &'a Console,
+    pub(crate) view: View,
+    pub(crate) guard: Guard,
+    pub(crate) head: Stored<Head>,
+    pub(crate) author: String,
+}
+
+/// Does `work` under the lock. It ends early when the lock is lost or a signal comes; what was begun is
+/// finished or undone by whoever comes next.
+pub(crate) async fn under_lock<T>(
+    cluster: &Cluster,
+    console: &Console,
+    wait: bool,
+    work: impl AsyncFnOnce(&mut Session<'_>) -> Result<T>,
+) -> Result<T> {
+    let lock = Lock::acquire(cluster, wait, console).await?;
+    let result = tokio::select! {
+        result = begin(cluster, console, lock.taken_over, work) => result,
+        lost = lock.lost() => Err(lost),
+        () = interrupted() => Err(Error::Interrupted),
+    };
+    let _ = tokio::time::timeout(GOODBYE, lock.release()).await;
+    result
+}
+
+async fn begin<T>(
+    cluster: &Cluster,
+    console: &Console,
+    taken_over: bool,
+    work: impl AsyncFnOnce(&mut Session<'_>) -> Result<T>,
+) -> Result<T> {
+    let store = Store::new(cluster);
+    let raise = async {
+        let mut head = store.head().await?;
+        head.value.fence += 1;
+        store.save_head(&mut head).await?;
+        Ok(head)
+    };
+    let (view, head) = tokio::try_join!(View::start(cluster), raise)?;
+    let guard = Guard { fence: head.value.fence };
+    let mut session = Session { cluster, console, view, guard, head, author: lock::author() };
+    if taken_over {
+        // A holder that was only paused must meet a conflict at the entries as well.
+        switch::stamp(&session).await?;
+    }
+    session.recover().await?;
+    work(&mut session).await
+}
+
+impl<'a> Session<'a> {
+    /// The store.
+    pub(crate) fn store(&self) -> Store<'a> {
+        Store::new(self.cluster)
+    }
+
+    /// Finishes or undoes a switch that somebody began.
+    async fn recover(&mut self) -> Result<()> {
+        let Some(intent) = self.head.value.intent.clone() else { return Ok(()) };
+        let step = self.console.step("recovery", &format!("a switch to version {} was begun", intent.to));
+        let to = self.store().record(intent.to).await?;
+        let ready = to.as_ref().is_some_and(|record| all_ready(record, &self.view.now()));
+        if let (Some(record), true) = (&to, ready) {
+            switch::switch(self, record).await?;
+            self.head.value.commit(&self.author, Timestamp::now());
+            self.save_head().await?;
+            step.done(&format!("the switch to version {} was finished", intent.to));
+            return Ok(());
+        }
+        if let Some(from) = intent.from
+            && let Some(record) = self.store().record(from).await?
+        {
+            switch::switch(self, &record).await?;
+        }
+        self.head.value.abandon();
+        self.save_head().await?;
+        step.done(&format!("the switch to version {} was undone", intent.to));
+        Ok(())
+    }
+
+    /// Moves the head.
+    pub(crate) async fn save_head(&mut self) -> Result<()> {
+        let store = self.store();
+        store.save_head(&mut self.head).await
+    }
+
+    /// The records of the versions that are served and kept warm.
+    pub(crate) async fn kept(&self) -> Result<Kept> {
+        kept(self.store(), &self.head.value).await
+    }
+}
+
+/// The versions that are served and kept warm.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) current: Option<Record>,
+    pub(crate) previous: Option<Record>,
+}
+
+impl Kept {
+    /// Both.
+    pub(crate) fn all(&self) -> Vec<&Record> {
+        self.current.iter().chain(&self.previous).collect()
+    }
+}
+
+/// Reads the versions that are served and kept warm.
+pub(crate) async fn kept(store: Store<'_>, head: &Head) -> Result<Kept> {
+    let read = async |number: Option<u64>| match number {
+        Some(number) => store.record(number).await,
+        None => Ok(None),
+    };
+    let (current, previous) = tokio::try_join!(read(head.current), read(head.previous))?;
+    if let (Some(number), None) = (head.current, &current) {
+        return Err(Error::Store(format!("the record of version {number}, which is served, is gone")));
+    }
+    Ok(Kept { current, previous })
+}
+
+/// Whether every node of a version takes requests.
+pub(crate) fn all_ready(record: &Record, observed: &Observed) -> bool {
+    let now = Timestamp::now();
+    let nodes = record.content.nodes.values();
+    nodes.into_iter().all(|node| health::deployment(observed, &node.workload, now) == Progress::Ready)
+}
+
+/// Ends when a person or the system wants us to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+}

@@ -1,0 +1,178 @@
+//! A version: which nodes it consists of, where their objects are stored, and where it came from.
+
+use std::collections::BTreeMap;
+
+use clustergraph::graph::Key;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::render::{Entry, hash_of};
+
+const SCHEMA: u32 = 1;
+
+/// A version's record. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) schema: u32,
+    /// Its number, counting from 1.
+    pub(crate) number: u64,
+    /// What it was made of.
+    #[serde(flatten)]
+    pub(crate) content: Content,
+    /// The version that was served when it was made.
+    pub(crate) parent: Option<u64>,
+    /// Who made it.
+    pub(crate) author: String,
+    /// When.
+    pub(crate) created: Timestamp,
+}
+
+/// All of a version that does not depend on who made it and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Content {
+    /// The graph's version.
+    pub(crate) version: Key,
+    /// The commit that it was read from.
+    pub(crate) commit: Commit,
+    /// Its nodes, by the service's name.
+    pub(crate) nodes: BTreeMap<String, Node>,
+    /// What leads into it, by the name of the Service.
+    pub(crate) entries: BTreeMap<String, Entry>,
+    /// The migration that each database was brought to, by address.
+    pub(crate) migrations: BTreeMap<String, Key>,
+}
+
+/// Where a version came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Commit {
+    /// Its full id.
+    pub(crate) id: String,
+    /// The first line of its message.
+    pub(crate) summary: String,
+    /// Its author.
+    pub(crate) author: String,
+}
+
+/// One version of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// The node's id.
+    pub(crate) id: Key,
+    /// Which image.
+    pub(crate) source: Key,
+    /// What of it can be observed, without its sources and what it calls.
+    pub(crate) behaviour: Key,
+    /// The name of its Deployment and Service.
+    pub(crate) workload: String,
+    /// Its image, by digest.
+    pub(crate) image: String,
+    /// Its size.
+    pub(crate) replicas: u32,
+    /// The hash over its objects.
+    pub(crate) hash: String,
+    /// The bundle that holds its objects.
+    pub(crate) bundle: String,
+    /// The services that it calls.
+    pub(crate) dependencies: Vec<String>,
+}
+
+impl Record {
+    /// The key of its ConfigMap.
+    pub(crate) const KEY: &'static str = "version.json";
+
+    /// A record of now.
+    pub(crate) fn new(number: u64, content: Content, parent: Option<u64>, author: String, created: Timestamp) -> Self {
+        Self { schema: SCHEMA, number, content, parent, author, created }
+    }
+
+    pub(crate) fn decode(text: &str) -> Result<Self> {
+        super::decode("a version", SCHEMA, text)
+    }
+
+    pub(crate) fn encode(&self) -> Result<String> {
+        super::encode("a version", self)
+    }
+}
+
+impl Content {
+    /// Whether another is made of the same: the commit may differ, and says nothing of what runs.
+    pub(crate) fn same_cluster(&self, other: &Self) -> bool {
+        let strip = |content: &Self| {
+            let nodes: BTreeMap<_, _> = content
+                .nodes
+                .iter()
+                .map(|(name, node)| (name.clone(), (node.workload.clone(), node.hash.clone(), node.replicas)))
+                .collect();
+            hash_of(&(content.version, nodes, &content.entries, &content.migrations))
+        };
+        strip(self) == strip(other)
+    }
+}
+
+/// What changed from one version to another, in a few words.
+pub(crate) fn changes(from: Option<&Content>, to: &Content) -> String {
+    let Some(from) = from else { return format!("{} services", to.nodes.len()) };
+    let mut words = Vec::new();
+    for (name, node) in &to.nodes {
+        match from.nodes.get(name) {
+            None => words.push(format!("+{name}")),
+            // What changed only because something below it did is not named: it was not edited.
+            Some(old) if (old.source, old.behaviour) != (node.source, node.behaviour) => words.push(name.clone()),
+            Some(old) if old.replicas != node.replicas => {
+                words.push(format!("{name} {}->{}", old.replicas, node.replicas));
+            }
+            Some(old) if old.hash != node.hash && old.id == node.id => words.push(format!("{name} (operation)")),
+            Some(_) => {}
+        }
+    }
+    words.extend(from.nodes.keys().filter(|name| !to.nodes.contains_key(*name)).map(|name| format!("-{name}")));
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A content of nodes, each by name, what its behaviour is made of, and its size.
+    pub(crate) fn content(nodes: &[(&str, &str, u32)]) -> Content {
+        let key = |text: &str| Key::of("test", &json!(text));
+        let node = |name: &str, text: &str, replicas| Node {
+            id: key(text),
+            source: key(text),
+            behaviour: key(text),
+            workload: format!("{name}-{}", key(text).short()),
+            image: "registry/image@sha256:0".to_owned(),
+            replicas,
+            hash: text.to_owned(),
+            bundle: "komandan-bundle-0".to_owned(),
+            dependencies: Vec::new(),
+        };
+        Content {
+            version: key(&format!("{nodes:?}")),
+            commit: Commit { id: "0".repeat(40), summary: "a commit".to_owned(), author: "someone".to_owned() },
+            nodes: nodes.iter().map(|(name, text, size)| ((*name).to_owned(), node(name, text, *size))).collect(),
+            entries: BTreeMap::new(),
+            migrations: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn changes_are_named() {
+        let before = content(&[("api", "1", 2), ("www", "1", 1), ("old", "1", 1)]);
+        let after = content(&[("api", "2", 2), ("www", "1", 3), ("new", "1", 1)]);
+        assert_eq!(changes(None, &after), "3 services");
+        assert_eq!(changes(Some(&before), &after), "api, +new, www 1->3, -old");
+        assert_eq!(changes(Some(&after), &after), "nothing");
+    }
+
+    #[test]
+    fn a_record_is_read_as_written_and_newer_ones_are_refused() {
+        let record = Record::new(7, content(&[("api", "1", 2)]), Some(6), "a".into(), Timestamp::UNIX_EPOCH);
+        let text = record.encode().unwrap();
+        assert_eq!(Record::decode(&text).unwrap(), record);
+        let newer = text.replace("\"schema\":1", "\"schema\":2");
+        assert!(Record::decode(&newer).unwrap_err().to_string().contains("newer komandan"));
+    }
+}

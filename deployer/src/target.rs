@@ -1,0 +1,135 @@
+//! Targets: a version to deploy from a graph, or to bring back from the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clustergraph::format::service::Wait;
+use clustergraph::graph::Graph;
+
+use crate::cluster::view::Observed;
+use crate::error::{Error, Result};
+use crate::plan::Target;
+use crate::render::{Images, Rendered};
+use crate::store::Store;
+use crate::store::bundle::{self, Bundle};
+use crate::store::record::{Commit, Content, Node, Record};
+
+/// The images that are known without asking a registry: an id that is stored has its image already, and a
+/// server keeps the one it runs.
+pub(crate) fn known_images(graph: &Graph, records: &[&Record], observed: &Observed) -> Images {
+    let mut images = Images::default();
+    for service in graph.services.values() {
+        let stored = records.iter().filter_map(|record| record.content.nodes.get(&service.name));
+        if let Some(node) = stored.into_iter().find(|node| node.id == service.id) {
+            images.services.insert(service.name.clone(), node.image.clone());
+        }
+    }
+    for database in graph.databases.values() {
+        let set = observed.stateful_sets.get(&crate::names::server(database));
+        let pod = set.and_then(|set| set.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
+        if let Some(image) = pod.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone()) {
+            images.servers.insert(database.server(), image);
+        }
+    }
+    images
+}
+
+/// A graph as a target, with the bundles that the store does not have yet.
+pub(crate) fn of_graph(
+    graph: &Graph,
+    rendered: Rendered,
+    images: &Images,
+    records: &[&Record],
+) -> Result<(Target, Vec<Bundle>)> {
+    let commit = graph.commit.as_ref().map_or_else(
+        || Commit { id: String::new(), summary: "uncommitted".to_owned(), author: String::new() },
+        |commit| Commit { id: commit.id.clone(), summary: commit.summary.clone(), author: commit.author.clone() },
+    );
+    let mut content = Content {
+        version: graph.version,
+        commit,
+        nodes: BTreeMap::new(),
+        entries: rendered.entries.clone(),
+        migrations: BTreeMap::new(),
+    };
+    let stored: BTreeMap<(&str, &str), &str> = records
+        .iter()
+        .flat_map(|record| record.content.nodes.values())
+        .map(|node| ((node.workload.as_str(), node.hash.as_str()), node.bundle.as_str()))
+        .collect();
+    let is_stored = |workload: &str, hash: &str| stored.get(&(workload, hash)).map(|bundle| (*bundle).to_owned());
+    let new: Vec<_> = rendered.nodes.values().filter(|node| is_stored(&node.workload, &node.hash).is_none()).collect();
+    let bundles = bundle::pack(&new)?;
+    for (name, node) in &rendered.nodes {
+        let Some(service) = graph.services.get(name) else { continue };
+        let packed = bundles.iter().find(|bundle| bundle.workloads.contains(&node.workload));
+        let bundle = is_stored(&node.workload, &node.hash).or_else(|| packed.map(|bundle| bundle.name.clone()));
+        let dependencies: BTreeSet<String> = service.dependencies.iter().map(|edge| edge.service.clone()).collect();
+        content.nodes.insert(
+            name.clone(),
+            Node {
+                id: service.id,
+                source: service.source,
+                behaviour: service.behaviour,
+                workload: node.workload.clone(),
+                image: images.services.get(name).cloned().unwrap_or_default(),
+                replicas: node.replicas,
+                hash: node.hash.clone(),
+                bundle: bundle.unwrap_or_default(),
+                dependencies: dependencies.into_iter().collect(),
+            },
+        );
+    }
+    for database in graph.databases.values() {
+        if let Some(key) = database.migration {
+            content.migrations.insert(database.address.clone(), key);
+        }
+    }
+    let mut waits = BTreeMap::new();
+    let mut stores = BTreeMap::new();
+    for service in graph.services.values() {
+        let waited = service.dependencies.iter().filter(|edge| edge.wait != Wait::None);
+        waits.insert(service.name.clone(), waited.map(|edge| edge.service.clone()).collect());
+        stores.insert(service.name.clone(), service.databases.iter().cloned().collect());
+    }
+    let target = Target {
+        content,
+        objects: rendered.nodes.into_iter().map(|(name, node)| (name, node.objects)).collect(),
+        waits,
+        stores,
+        base: rendered.base,
+        servers: rendered.servers,
+        server_of: rendered.databases.into_iter().map(|(address, database)| (address, database.server)).collect(),
+    };
+    Ok((target, bundles))
+}
+
+/// A stored version as a target: neither repository nor registry is asked. Databases stay as they are.
+pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Target> {
+    let names: BTreeSet<&str> = record.content.nodes.values().map(|node| node.bundle.as_str()).collect();
+    let bundles = futures_util::future::try_join_all(names.into_iter().map(|name| store.bundle(name))).await?;
+    let mut all = bundle::Content::new();
+    for content in bundles {
+        all.extend(content);
+    }
+    let mut objects = BTreeMap::new();
+    for (name, node) in &record.content.nodes {
+        let found = all.remove(&node.workload).ok_or_else(|| {
+            Error::Store(format!("the stored bundle {} lacks {}: deploy its commit again", node.bundle, node.workload))
+        })?;
+        objects.insert(name.clone(), found);
+    }
+    Ok(Target {
+        content: record.content.clone(),
+        objects,
+        waits: record
+            .content
+            .nodes
+            .iter()
+            .map(|(name, node)| (name.clone(), node.dependencies.iter().cloned().collect()))
+            .collect(),
+        stores: BTreeMap::new(),
+        base: Vec::new(),
+        servers: BTreeMap::new(),
+        server_of: BTreeMap::new(),
+    })
+}
