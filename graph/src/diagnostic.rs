@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 /// A stretch of one file. Lines and columns count from 1, bytes from 0.
@@ -99,6 +99,9 @@ impl Problem {
     }
 }
 
+/// More than these nobody reads at once; a file of nothing but problems must not take minutes to show.
+const SHOWN: usize = 200;
+
 /// All problems found so far, with the texts they point into.
 #[derive(Debug, Clone, Default)]
 pub struct Problems {
@@ -126,7 +129,17 @@ impl Problems {
     /// How many things are wrong.
     #[must_use]
     pub fn len(&self) -> usize {
+        self.sorted().len()
+    }
+
+    /// How often something was noted, the same thing again included: whether this grew is quick to ask.
+    pub(crate) fn noted(&self) -> usize {
         self.found.len()
+    }
+
+    /// The text of a file, if it was kept.
+    pub(crate) fn text(&self, file: &str) -> Option<&str> {
+        self.texts.get(file).map(|text| &**text)
     }
 
     /// All problems, ordered by file, line and column.
@@ -141,7 +154,7 @@ impl Problems {
         all
     }
 
-    /// The whole report for a person: every problem with its excerpt and mend.
+    /// The report for a person: every problem with its excerpt and mend; of very many, the first.
     ///
     /// `width` is the terminal's width in columns.
     #[must_use]
@@ -150,9 +163,13 @@ impl Problems {
             .decor_style(DecorStyle::Ascii)
             .term_width(width.max(40));
         let mut report = String::new();
-        for problem in self.sorted() {
+        let problems = self.sorted();
+        for problem in problems.iter().take(SHOWN) {
             report.push_str(&renderer.render(&self.groups(problem)));
             report.push_str("\n\n");
+        }
+        if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            report.push_str(&format!("and {more} more\n\n"));
         }
         report
     }
@@ -169,7 +186,10 @@ impl Problems {
             }
         }
         for file in files {
-            let text: &str = self.texts.get(file).map_or("", |text| text);
+            let Some(text) = self.text(file) else {
+                group = group.element(Origin::path(file.as_ref()));
+                continue;
+            };
             let mut snippet = Snippet::source(text).path(file.as_ref());
             if problem.place.file == *file {
                 snippet = snippet.annotation(

@@ -36,7 +36,8 @@ pub struct Step {
     pub unit: Unit,
     /// Why.
     pub reason: String,
-    /// Units whose steps of this plan must be over before this one begins.
+    /// Units whose steps of this plan must be over before this one begins: all of them, not only the nearest,
+    /// so that whoever sees one of them fail knows everything that cannot begin.
     pub after: BTreeSet<Unit>,
 }
 
@@ -69,32 +70,43 @@ pub fn plan(
         .filter(|(unit, found)| !wanted.contains_key(*unit) && found.alive && is_running_kind(unit.kind))
         .map(|(unit, _)| unit)
         .collect();
+    let before = waited_for(stopped.iter().copied(), recorded_waits, &stopped);
+    let mut after: BTreeMap<&Unit, BTreeSet<Unit>> = BTreeMap::new();
+    for (unit, waited) in &before {
+        for waited in waited {
+            after.entry(waited).or_default().insert((*unit).clone());
+        }
+    }
     for unit in reverse_order(&stopped, recorded_waits) {
-        let after = stopped
-            .iter()
-            .filter(|other| transitive_waits(other, recorded_waits).contains(&unit))
-            .map(|other| (*other).clone())
-            .collect();
+        let after = after.remove(&unit).unwrap_or_default();
         steps.push(Step { action: Action::Stop, unit, reason: "nothing wants it".to_owned(), after });
     }
-    let mut acted: BTreeSet<Unit> = BTreeSet::new();
-    for unit in in_order(wanted.keys(), waits) {
-        let Some(want) = wanted.get(&unit) else { continue };
-        let (action, reason) = match observed.get(&unit) {
-            None => (Action::Start, "new".to_owned()),
-            Some(found) if !found.alive && found.key == want.key => (Action::Start, "not running".to_owned()),
-            Some(found) if !found.alive => (Action::Start, difference(found, want)),
-            Some(found) if found.key != want.key && is_running_kind(unit.kind) => {
-                (Action::Restart, difference(found, want))
-            }
-            Some(found) if found.key != want.key => (Action::Start, difference(found, want)),
-            Some(_) => continue,
-        };
-        let after = transitive_waits(&unit, waits).into_iter().filter(|waited| acted.contains(waited)).collect();
-        acted.insert(unit.clone());
-        steps.push(Step { action, unit, reason, after });
+    let acting: BTreeMap<&Unit, (Action, String)> = wanted
+        .iter()
+        .filter_map(|(unit, want)| act(unit, want, observed.get(unit)).map(|action| (unit, action)))
+        .collect();
+    let mut before = waited_for(acting.keys().copied(), waits, &acting.keys().copied().collect());
+    for unit in in_order(acting.keys().copied(), waits) {
+        if let Some((action, reason)) = acting.get(&unit).cloned() {
+            let after = before.remove(&unit).unwrap_or_default().into_iter().cloned().collect();
+            steps.push(Step { action, unit, reason, after });
+        }
     }
     steps
+}
+
+/// What must be done to one unit, and why; nothing when it is as it should be.
+fn act(unit: &Unit, want: &Wanted, observed: Option<&Observed>) -> Option<(Action, String)> {
+    let runs = is_running_kind(unit.kind);
+    match observed {
+        None => Some((Action::Start, "new".to_owned())),
+        Some(found) if found.key != want.key => {
+            let action = if found.alive && runs { Action::Restart } else { Action::Start };
+            Some((action, difference(found, want)))
+        }
+        Some(found) if !found.alive => Some((Action::Start, if runs { "not running" } else { "not done" }.to_owned())),
+        Some(_) => None,
+    }
 }
 
 /// Servers and services run; the other units are done once.
@@ -109,18 +121,27 @@ fn difference(found: &Observed, want: &Wanted) -> String {
     if changed.is_empty() { "changed".to_owned() } else { format!("{} changed", changed.join(" and ")) }
 }
 
-/// Everything that a unit waits for, directly or not.
-fn transitive_waits(unit: &Unit, waits: &Units) -> BTreeSet<Unit> {
-    let mut reached = BTreeSet::new();
-    let mut open = vec![unit];
-    while let Some(unit) = open.pop() {
-        for waited in waits.get(unit).into_iter().flat_map(BTreeMap::keys) {
-            if reached.insert(waited.clone()) {
-                open.push(waited);
+/// Which of `among` each unit waits for, directly or by way of others.
+fn waited_for<'u>(
+    units: impl Iterator<Item = &'u Unit>,
+    waits: &'u Units,
+    among: &BTreeSet<&'u Unit>,
+) -> BTreeMap<&'u Unit, BTreeSet<&'u Unit>> {
+    units
+        .map(|unit| {
+            let mut reached = BTreeSet::new();
+            let mut open = vec![unit];
+            while let Some(unit) = open.pop() {
+                for waited in waits.get(unit).into_iter().flat_map(BTreeMap::keys) {
+                    if reached.insert(waited) {
+                        open.push(waited);
+                    }
+                }
             }
-        }
-    }
-    reached
+            reached.retain(|waited| among.contains(waited));
+            (unit, reached)
+        })
+        .collect()
 }
 
 /// Units so that each comes after all that it waits for; equals in the order of their names.

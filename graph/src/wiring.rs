@@ -1,7 +1,7 @@
 //! What a service finds in its environment. One function for both programs: the same names and shapes on a
 //! laptop and on a cluster, only hosts, ports and passwords differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalogue::Catalogue;
 pub use crate::catalogue::fill_database;
@@ -157,12 +157,15 @@ pub(crate) fn environment(
 ) -> BTreeMap<String, Value> {
     let mut wired = Wired::default();
     own(file, &mut wired);
-    for edge in &file.dependencies {
+    // A second edge of the same name is a problem already, and its variables are no others.
+    let mut aliases = BTreeSet::new();
+    for edge in file.dependencies.iter().filter(|edge| aliases.insert(&edge.alias)) {
         if let Some(target) = files.get(edge.service.as_str()) {
             service(&edge.service, &variable_prefix(&edge.alias), &target.ports, &edge.place, &mut wired);
         }
     }
-    for used in &file.databases {
+    let mut aliases = BTreeSet::new();
+    for used in file.databases.iter().filter(|used| aliases.insert(&used.alias)) {
         database(&file.name, used, &variable_prefix(&used.alias), catalogue, &mut wired);
     }
     families(file, catalogue, &mut wired, problems);
@@ -342,19 +345,7 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
             (several, marked) => {
                 let variable = format!("{family}_URL");
                 if !file.env.contains_key(&variable) {
-                    let mut problem = Problem::new(
-                        "no-primary-database",
-                        several[0].place.clone(),
-                        format!(
-                            "{} databases could be `{variable}`",
-                            if marked.is_empty() { several.len() } else { marked.len() }
-                        ),
-                    )
-                    .mend("write `primary: true` on the one that is meant");
-                    for other in &several[1..] {
-                        problem = problem.related(other.place.clone(), "or this one");
-                    }
-                    problems.add(problem);
+                    problems.add(no_primary(&variable, several, marked));
                 }
                 continue;
             }
@@ -365,6 +356,24 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
     }
 }
 
+fn no_primary(variable: &str, several: &[&DatabaseUse], marked: &[&&DatabaseUse]) -> Problem {
+    let (candidates, label, others, mend) = if marked.is_empty() {
+        (several.to_vec(), "this one", "or this one", "write `primary: true` on the one that is meant")
+    } else {
+        (
+            marked.iter().map(|used| **used).collect(),
+            "this one is primary",
+            "and this one",
+            "keep `primary: true` on the one that is meant",
+        )
+    };
+    let places: Vec<&Place> = candidates.iter().map(|used| &used.place).collect();
+    let first = places.first().map_or_else(|| Place::start_of(""), |place| (*place).clone());
+    let message = format!("{} databases could be `{variable}`", places.len());
+    let problem = Problem::new("no-primary-database", first, message).label(label);
+    places.iter().skip(1).fold(problem, |problem, place| problem.related((*place).clone(), others)).mend(mend)
+}
+
 fn filled(
     template: &Template,
     file: &ServiceFile,
@@ -373,21 +382,25 @@ fn filled(
     problems: &mut Problems,
 ) -> Value {
     let mut filled = Value::default();
+    let mut places = template.hole_places.iter();
     for part in &template.parts {
         match part {
             Part::Text(text) => filled.extend(Value::text(text)),
-            Part::Hole(expression) => match expand(expression, file, files, catalogue) {
-                Ok(value) => filled.extend(value),
-                // What it lacks may stand where another problem was noted.
-                Err(lack) if lack.is_excused => {}
-                Err(Lack { message, mend, .. }) => {
-                    let problem = Problem::new("expression", template.place.clone(), message);
-                    problems.add(match mend {
-                        Some(mend) => problem.mend(mend),
-                        None => problem,
-                    });
+            Part::Hole(expression) => {
+                let place = places.next().unwrap_or(&template.place);
+                match expand(expression, file, files, catalogue) {
+                    Ok(value) => filled.extend(value),
+                    // What it lacks may stand where another problem was noted.
+                    Err(lack) if lack.is_excused => {}
+                    Err(Lack { message, mend, .. }) => {
+                        let problem = Problem::new("expression", place.clone(), message);
+                        problems.add(match mend {
+                            Some(mend) => problem.mend(mend),
+                            None => problem,
+                        });
+                    }
                 }
-            },
+            }
         }
     }
     filled

@@ -1,6 +1,8 @@
 //! What people are told when their files are wrong: golden reports of the small repositories in `tests/broken/`,
 //! one folder for each kind of problem.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::path::Path;
@@ -94,11 +96,48 @@ fn a_link_in_place_of_a_file_is_said() {
 }
 
 #[test]
+fn a_link_out_of_the_sources_asks_for_an_include() {
+    let repo = Repo::with_web();
+    repo.write("libs/money/money.py", "1");
+    repo.write("libs/other", "1");
+    for (link, target) in [
+        ("web/money", "../libs/money"),
+        ("web/page", "page.html"),
+        ("web/hosts", "/etc/hosts"),
+        ("web/away", "../../elsewhere"),
+        ("web/nowhere", "../libs/nothing"),
+    ] {
+        std::os::unix::fs::symlink(target, repo.path(link)).unwrap();
+    }
+    insta::assert_snapshot!(repo.problems().render(false, 100));
+    repo.write("web/service.yaml", "name: web\nrun: [./server]\ninclude: [libs/money]\n");
+    assert!(repo.problems().is_empty());
+}
+
+#[test]
+fn files_of_nothing_but_problems_are_answered() {
+    let fields: String = (0..9_000).map(|number| format!("field{number}: x\n")).collect();
+    let holes = format!("name: web\nrun: [./web]\nenv: {{ A: '{}' }}\n", "${version}".repeat(20_000));
+    let nonsense = format!("name: web\nrun: [./web]\nenv: {{ A: '{}' }}\n", "${x}".repeat(60_000));
+    let names = format!("name: web\nrun: [./web]\ndependencies: [{}]\n", "x, ".repeat(9_000));
+    let repo = Repo::new();
+    for (text, want) in [(fields, 9_001), (holes, 0), (nonsense, 20), (names, 17_999)] {
+        repo.write("web/service.yaml", text);
+        let problems = repo.problems();
+        assert_eq!(problems.len(), want);
+        assert!(problems.render(false, 100).len() < 1_000_000);
+    }
+}
+
+#[test]
 fn an_unreadable_file_makes_no_other_name_unknown() {
     for unreadable in ["name: [web", "name: My Web\nrun: [x]\n", "run: [./web]\n", "- a list\n", "\u{0}"] {
         let text = report(&[
             ("web/service.yaml", unreadable.as_bytes()),
-            ("api/service.yaml", b"name: api\nrun: [./api]\ndependencies: [web]\nenv: { A: \"${services.web.url}\" }\n"),
+            (
+                "api/service.yaml",
+                b"name: api\nrun: [./api]\ndependencies: [web]\nenv: { A: \"${services.web.url}\" }\n",
+            ),
         ]);
         assert!(!text.contains("api/service.yaml"), "{text}");
     }

@@ -1,1 +1,308 @@
-//! `komandan` on a real Kubernetes.
+//! `komandan` on a real Kubernetes with real pods: the story of the README under a steady load, and what may go wrong in it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use clustergraph_tests::{Load, Namespace, Program, Repository, Served, get, http};
+use serde_json::Value;
+
+/// A repository and the namespace that it is deployed to.
+struct Deployment {
+    repository: Repository,
+    namespace: Namespace,
+}
+
+impl Deployment {
+    fn of_example(about: &str) -> Self {
+        Self { repository: Repository::of_example("hello"), namespace: Namespace::new(about) }
+    }
+
+    fn komandan(&self, line: &str) -> Program {
+        Program::new("komandan", self.repository.path())
+            .env("KUBECONFIG", self.namespace.kubeconfig())
+            .args(&format!("--namespace {} {line}", self.namespace.name()))
+    }
+
+    fn status(&self) -> Value {
+        self.komandan("status --output json").run().succeeds().json()
+    }
+
+    fn history(&self) -> Value {
+        self.komandan("history --output json").run().succeeds().json()
+    }
+
+    /// The page's address, once it answers: the node's proxy learns of a new Service a moment after the API server.
+    fn page(&self) -> String {
+        let page = self.status()["entries"]["www"].as_str().expect("the page's address").to_owned();
+        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+        let began = Instant::now();
+        // A connection that was begun too early is never answered: each try is a new one.
+        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        page
+    }
+
+    /// The closure of every version record, each as the sorted names of its nodes joined by blanks.
+    fn closures(&self) -> BTreeSet<String> {
+        let history = self.history();
+        let versions = history["versions"].as_array().expect("versions").clone();
+        versions
+            .iter()
+            .map(|version| {
+                let nodes = version["nodes"].as_object().expect("nodes");
+                let mut names: Vec<&str> =
+                    nodes.values().map(|node| node["workload"].as_str().expect("a workload")).collect();
+                names.sort_unstable();
+                names.join(" ")
+            })
+            .collect()
+    }
+
+    /// Changes api, and so the whole page's version, and commits it.
+    fn edit_api(&self, words: &str) {
+        self.repository.append("services/api/app.py", &format!("# {words}"));
+        self.repository.commit(words);
+    }
+}
+
+fn assert_one_version_each(served: &Served, closures: &BTreeSet<String>) {
+    assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
+    for set in served.sets.keys() {
+        assert!(closures.contains(set), "an answer came from {set:?}, which is no version of {closures:?}");
+    }
+}
+
+/// Waits until the load has seen so many sets of nodes.
+fn wait_for_sets(load: &Load, sets: usize) {
+    let began = Instant::now();
+    while load.so_far().sets.len() < sets {
+        assert!(began.elapsed() < Duration::from_secs(60), "only {:?} answered", load.so_far().sets);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request() {
+    let hello = Deployment::of_example("story");
+
+    let built = hello.komandan("build --output json").run().succeeds();
+    assert!(built.stdout().contains("@sha256:"), "{}", built.stdout());
+    let deployed = hello.komandan("deploy").run().succeeds().stderr();
+    let position = |words: &str| deployed.find(words).unwrap_or_else(|| panic!("{words} is not in\n{deployed}"));
+    let order = [
+        position("ok    postgres-15"),
+        position("ok    api/greetings"),
+        position("ok    api  "),
+        position("ok    www"),
+        position("ok    switch"),
+    ];
+    assert!(order.is_sorted(), "database, migration, consumers, switch:\n{deployed}");
+
+    let page = hello.page();
+    assert_eq!(http::post(&page, "author=Ada&message=first+of+all"), 303);
+    assert!(get(&page).body.contains("first of all"));
+
+    let load = Load::on(&page, 10, 10);
+    wait_for_sets(&load, 1);
+    hello.edit_api("the second version");
+    let _ = hello.komandan("deploy HEAD").run().succeeds();
+    wait_for_sets(&load, 2);
+    assert!(get(&page).body.contains("first of all"), "the data is there under the second version");
+
+    let history = hello.komandan("history").run().succeeds().stdout();
+    let rows: Vec<&str> = history.lines().skip(1).collect();
+    assert!(rows[0].contains("current") && rows[0].ends_with("the second version"), "{history}");
+    assert!(rows[1].contains("warm") && rows[1].ends_with("the example"), "{history}");
+
+    let first = hello.history()["versions"][1]["nodes"]["www"]["workload"].as_str().expect("a workload").to_owned();
+    let _ = hello.komandan("revert").run().succeeds();
+    let began = Instant::now();
+    while !get(&page).served_by.contains(&first) {
+        assert!(began.elapsed() < Duration::from_secs(30), "the first version never answers again");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+
+    let served = load.stop();
+    assert_eq!(served.sets.len(), 2, "{:?}", served.sets);
+    assert_one_version_each(&served, &hello.closures());
+    assert!(get(&page).body.contains("first of all"), "the data is there after the revert");
+
+    let again = hello.komandan("deploy HEAD~1").run().succeeds();
+    assert!(
+        format!("{}{}", again.stdout(), again.stderr()).contains("nothing to do")
+            || again.stderr().contains("unchanged"),
+        "deploying what serves changes nothing: {}{}",
+        again.stdout(),
+        again.stderr()
+    );
+}
+
+#[test]
+fn a_version_that_fails_is_told_with_its_last_words_and_leaves_the_traffic() {
+    let hello = Deployment::of_example("broken");
+    let _ = hello.komandan("deploy").run().succeeds();
+    let load = Load::on(&hello.page(), 5, 5);
+    let before = hello.status();
+    hello.repository.replace(
+        "services/api/service.yaml",
+        "run: [python, app.py]",
+        "run: [python, -c, 'raise SystemExit(\"the disk is on fire\")']",
+    );
+    hello.repository.commit("a broken one");
+    let failed = hello.komandan("deploy").run();
+    let report = failed.ends_with(4).stderr();
+    assert!(report.contains("the disk is on fire"), "{report}");
+    let after = hello.status();
+    assert_eq!((&before["version"], &before["nodes"]), (&after["version"], &after["nodes"]));
+    // Mended, the next deploy goes through.
+    hello.repository.replace(
+        "services/api/service.yaml",
+        "'raise SystemExit(\"the disk is on fire\")'",
+        "'import runpy; runpy.run_path(\"app.py\", run_name=\"__main__\")'",
+    );
+    hello.repository.commit("a mended one");
+    let _ = hello.komandan("deploy").run().succeeds();
+    wait_for_sets(&load, 2);
+    assert_one_version_each(&load.stop(), &hello.closures());
+}
+
+#[test]
+fn a_killed_deploy_leaves_the_traffic_and_the_next_one_ends_what_it_began() {
+    let hello = Deployment::of_example("killed");
+    let _ = hello.komandan("deploy").run().succeeds();
+    let load = Load::on(&hello.page(), 5, 5);
+    hello.edit_api("interrupted");
+    // Killed as soon as it has begun to change the cluster.
+    let mut child = hello.komandan("deploy").spawn();
+    let began = Instant::now();
+    while hello.namespace.names("deployments").len() < 3 {
+        assert!(
+            began.elapsed() < Duration::from_secs(60) && child.try_wait().expect("a child").is_none(),
+            "it was to be killed midway"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("it is killed");
+    let _ = child.wait();
+    assert_eq!(hello.status()["version"], 1, "the traffic is where it was");
+    let _ = hello.komandan("deploy --wait").run().succeeds();
+    wait_for_sets(&load, 2);
+    assert_one_version_each(&load.stop(), &hello.closures());
+    let workloads: BTreeSet<String> = hello.namespace.names("deployments").into_iter().collect();
+    let kept: BTreeSet<String> =
+        hello.closures().iter().flat_map(|set| set.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert_eq!(workloads, kept, "nothing is orphaned");
+}
+
+#[test]
+fn of_two_deploys_at_once_one_is_refused_with_the_holders_name() {
+    let hello = Deployment::of_example("two");
+    let _ = hello.komandan("deploy").run().succeeds();
+    hello.edit_api("twice");
+    let first = hello.komandan("deploy").spawn();
+    let began = Instant::now();
+    let held = || {
+        let lease = hello.namespace.kubectl("get lease komandan-lock");
+        lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| !holder.is_empty())
+    };
+    while !held() {
+        assert!(began.elapsed() < Duration::from_secs(60), "the first one never held the lock");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refused = hello.komandan("revert").run().ends_with(5).stderr();
+    assert!(refused.contains("is changing production since") && refused.contains("--wait"), "{refused}");
+    let output = first.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(hello.status()["version"], 2);
+}
+
+#[test]
+fn foreign_objects_of_our_names_are_refused_by_name_and_untouched() {
+    let hello = Deployment::of_example("foreign");
+    hello.namespace.kubectl_does(&format!("create namespace {}", hello.namespace.name()));
+    hello.namespace.kubectl_does("create service clusterip www --tcp=8080:8080");
+    let before = hello.namespace.kubectl("get service www");
+    let report = hello.komandan("deploy").run().ends_with(6).stderr();
+    assert!(report.contains("www"), "{report}");
+    let after = hello.namespace.kubectl("get service www");
+    assert_eq!(before["spec"], after["spec"]);
+    assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"]);
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_changes_nothing() {
+    let hello = Deployment::of_example("dry");
+    let plan = hello.komandan("deploy --dry-run").run().succeeds();
+    let text = format!("{}{}", plan.stdout(), plan.stderr());
+    for name in ["create  postgres-15", "run     api/greetings", "create  api", "create  www", "create  entry www"] {
+        assert!(text.contains(name), "{name} is not in the plan:\n{text}");
+    }
+    assert!(hello.namespace.names("deployments").is_empty());
+    assert_eq!(
+        hello.namespace.kubectl(&format!("get namespace {}", hello.namespace.name())),
+        Value::Null,
+        "not even the namespace is made"
+    );
+}
+
+#[test]
+fn no_secret_value_is_outside_of_secrets() {
+    use std::fmt::Write as _;
+    let hello = Deployment::of_example("secret");
+    let deployed = hello.komandan("deploy --output json").run().succeeds();
+    let secrets = hello.namespace.kubectl("get secrets");
+    let mut values = Vec::new();
+    for secret in secrets["items"].as_array().expect("secrets") {
+        for (key, value) in secret["data"].as_object().into_iter().flatten() {
+            if key.contains("password") {
+                values.push(value.as_str().expect("base64").to_owned());
+            }
+        }
+    }
+    assert!(!values.is_empty(), "there are passwords");
+    let mut told = format!("{}{}", deployed.stdout(), deployed.stderr());
+    for command in ["status --output json", "history --output json", "render", "plan"] {
+        let run = hello.komandan(command).run().succeeds();
+        told.push_str(&run.stdout());
+        told.push_str(&run.stderr());
+    }
+    for kind in ["configmaps", "deployments", "statefulsets", "jobs", "services", "events", "pods"] {
+        let _ = write!(told, "{}", hello.namespace.kubectl(&format!("get {kind}")));
+    }
+    for value in values {
+        let plain = Namespace::decode(&value);
+        assert!(plain.len() >= 16);
+        assert!(!told.contains(&plain) && !told.contains(&value), "a password was told");
+    }
+}
+
+#[test]
+fn down_leaves_data_and_down_with_data_leaves_nothing() {
+    let hello = Deployment::of_example("down");
+    let _ = hello.komandan("deploy").run().succeeds();
+    assert_eq!(http::post(&hello.page(), "author=Ada&message=still+here"), 303);
+    let _ = hello.komandan("down").run().succeeds();
+    for kind in ["deployments", "statefulsets", "jobs", "services", "pods"] {
+        wait_until_gone(&hello.namespace, kind);
+    }
+    assert!(!hello.namespace.names("persistentvolumeclaims").is_empty(), "the data stays");
+    let _ = hello.komandan("down").run().succeeds();
+    let _ = hello.komandan("deploy").run().succeeds();
+    assert!(get(&hello.page()).body.contains("still here"), "the data was kept");
+    let _ = hello.komandan("down --delete-data").run().succeeds();
+    for kind in
+        ["deployments", "statefulsets", "jobs", "services", "pods", "secrets", "persistentvolumeclaims", "leases"]
+    {
+        wait_until_gone(&hello.namespace, kind);
+    }
+}
+
+fn wait_until_gone(namespace: &Namespace, kind: &str) {
+    let began = Instant::now();
+    while !namespace.names(kind).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{kind} are left: {:?}", namespace.names(kind));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -54,6 +54,14 @@ impl Namespace {
         items.iter().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
     }
 
+    /// What a value of a Secret says.
+    #[must_use]
+    pub fn decode(value: &str) -> String {
+        use base64::Engine;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(value).expect("base64");
+        String::from_utf8(bytes).expect("a text")
+    }
+
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("kubectl");
         command.args(["--kubeconfig", &self.kubeconfig, "--namespace", &self.name]).args(line.split_whitespace());

@@ -8,6 +8,7 @@ pub(crate) struct Fields<'y> {
     place: &'y Place,
     entries: Vec<(&'y Key, &'y Yaml)>,
     known: Vec<&'static str>,
+    later: Vec<&'static str>,
 }
 
 impl<'y> Fields<'y> {
@@ -18,8 +19,9 @@ impl<'y> Fields<'y> {
                 place: &yaml.place,
                 entries: entries.iter().map(|(key, value)| (key, value)).collect(),
                 known: Vec::new(),
+                later: Vec::new(),
             }),
-            Value::Null => Some(Self { place: &yaml.place, entries: Vec::new(), known: Vec::new() }),
+            Value::Null => Some(Self { place: &yaml.place, entries: Vec::new(), known: Vec::new(), later: Vec::new() }),
             other => {
                 problems.add(wrong_kind(&yaml.place, what, "a map", other));
                 None
@@ -47,6 +49,7 @@ impl<'y> Fields<'y> {
 
     /// Notes each field that is part of the grammar but not of this version.
     pub(crate) fn not_yet(&mut self, names: &'static [&'static str], problems: &mut Problems) {
+        self.later.extend(names);
         for name in names {
             if let Some((key, _)) = self.take_with_key(name) {
                 problems.add(
@@ -68,7 +71,11 @@ impl<'y> Fields<'y> {
                 Problem::new("unknown-field", key.place.clone(), format!("{what} has no field `{}`", key.name));
             problems.add(match suggestion(&key.name, self.known.iter().copied()) {
                 Some(close) => problem.mend(format!("did you mean `{close}`?")),
-                None => problem.mend(format!("known fields: {}", sorted(&self.known))),
+                None => {
+                    let known: Vec<&str> =
+                        self.known.iter().copied().filter(|name| !self.later.contains(name)).collect();
+                    problem.mend(format!("known fields: {}", sorted(&known)))
+                }
             });
         }
     }
@@ -114,7 +121,11 @@ pub(crate) fn boolean(yaml: &Yaml, what: &str, problems: &mut Problems) -> Optio
     match &yaml.value {
         Value::Bool(value) => Some(*value),
         other => {
-            problems.add(wrong_kind(&yaml.place, what, "`true` or `false`", other));
+            let problem = wrong_kind(&yaml.place, what, "`true` or `false`", other);
+            problems.add(match other {
+                Value::Text(_) => problem.mend("write true or false, without quotes"),
+                _ => problem,
+            });
             None
         }
     }
@@ -138,7 +149,13 @@ pub(crate) fn integer(
             None
         }
         other => {
-            problems.add(wrong_kind(&yaml.place, what, "a whole number", other));
+            let problem = wrong_kind(&yaml.place, what, "a whole number", other);
+            problems.add(match other {
+                Value::Text(text) if text.parse::<i64>().is_ok() => {
+                    problem.mend(format!("write {text}, without quotes"))
+                }
+                _ => problem,
+            });
             None
         }
     }
@@ -189,6 +206,13 @@ pub(crate) fn command(yaml: &Yaml, what: &str, problems: &mut Problems) -> Optio
 
 /// A duration such as `500ms`, `10s` or `4h`.
 pub(crate) fn duration(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<std::time::Duration> {
+    if let Value::Integer(number) = &yaml.value {
+        problems.add(
+            Problem::new("duration", yaml.place.clone(), format!("{what} has no unit"))
+                .mend(format!("write {number}s if seconds are meant; others are ms, m and h")),
+        );
+        return None;
+    }
     let text = string(yaml, what, problems)?;
     match humantime::parse_duration(text) {
         Ok(duration) => Some(duration),

@@ -9,6 +9,8 @@ pub struct Template {
     pub parts: Vec<Part>,
     /// Where the whole text was written.
     pub place: Place,
+    /// Where each hole was written, in order.
+    pub(crate) hole_places: Vec<Place>,
 }
 
 /// One piece of a [`Template`].
@@ -114,53 +116,87 @@ impl Template {
     pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Self {
         let mut parts = Vec::new();
         let mut literal = String::new();
+        let mut hole_places = Vec::new();
+        let mut after = place.bytes.start;
         let mut rest = text;
+        let noted = problems.noted();
         while let Some(at) = rest.find("${") {
             if rest[..at].ends_with('$') {
                 literal.push_str(&rest[..at - 1]);
                 literal.push_str("${");
+                after = written(problems, place, "$${", after).bytes.end;
                 rest = &rest[at + 2..];
                 continue;
             }
             literal.push_str(&rest[..at]);
             let Some(end) = rest[at..].find('}') else {
+                let place = written(problems, place, rest[at..].lines().next().unwrap_or("${"), after);
                 problems.add(
-                    Problem::new("expression", place.clone(), "this `${` is never closed")
+                    Problem::new("expression", place, "this `${` is never closed")
                         .mend("close it with `}`, or write `$${` for the characters themselves"),
                 );
                 rest = "";
                 break;
             };
             let inner = &rest[at + 2..at + end];
+            let here = match hole_places.len() {
+                0..MANY => written(problems, place, &rest[at..=at + end], after),
+                _ => place.clone(),
+            };
+            after = here.bytes.end.max(after);
             match Expression::parse(inner) {
                 Ok(expression) => {
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
                     }
                     parts.push(Part::Hole(expression));
+                    hole_places.push(here);
                 }
-                Err(why) => problems.add(
-                    Problem::new("expression", place.clone(), format!("`${{{}}}`: {why}", inner.escape_debug()))
-                        .mend("an expression is one of ${services.ALIAS.url|host|port|addr}, ${services.ALIAS.ports.NAME.url}, ${databases.ALIAS.url|host|port|addr|username|password|database}, ${self.url} and ${version}"),
+                Err((why, mend)) => problems.add(
+                    Problem::new("expression", here, format!("`${{{}}}`: {why}", inner.escape_debug())).mend(mend),
                 ),
             }
             rest = &rest[at + end + 1..];
+            if problems.noted() - noted >= MANY {
+                break;
+            }
         }
         literal.push_str(rest);
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Self { parts, place: place.clone() }
+        Self { parts, place: place.clone(), hole_places }
     }
 }
 
+/// A text with more holes or problems than this was not written by a person: their places are not looked for.
+const MANY: usize = 20;
+
+const NOT_YET: &str = "take it out; it is part of the grammar, and a later version will honour it";
+
+/// Where words of a value were written: in a value of several lines, not where it begins. Words that were
+/// written with escapes are not found; the whole value is their place.
+fn written(problems: &Problems, value: &Place, words: &str, after: usize) -> Place {
+    problems
+        .text(&value.file)
+        .and_then(|text| {
+            let at = after + text.get(after..)?.find(words)?;
+            Some(Place::at(&value.file, text, at..at + words.len()))
+        })
+        .unwrap_or_else(|| value.clone())
+}
+
 impl Expression {
-    fn parse(inner: &str) -> Result<Self, String> {
+    /// The expression, or what is wrong and how to mend it.
+    fn parse(inner: &str) -> Result<Self, (String, &'static str)> {
         let words: Vec<&str> = inner.split('.').collect();
         let endpoint = |field: &str| {
             EndpointField::named(field).ok_or_else(|| match field {
-                "public_url" => "`public_url` is not supported by this version".to_owned(),
-                _ => format!("an address has url, host, port and addr, not `{field}`"),
+                "public_url" => ("`public_url` is not supported by this version".to_owned(), NOT_YET),
+                _ => (
+                    format!("an address has no `{}`", field.escape_debug()),
+                    "an address has url, host, port and addr, or a named port: ports.NAME.url",
+                ),
             })
         };
         Ok(match words.as_slice() {
@@ -176,11 +212,19 @@ impl Expression {
             ["databases", alias, field] => Self::Database {
                 alias: (*alias).to_owned(),
                 field: DatabaseField::named(field).ok_or_else(|| {
-                    format!("a database has url, host, port, addr, username, password and database, not `{field}`")
+                    (
+                        format!("a database has no `{}`", field.escape_debug()),
+                        "a database has url, host, port, addr, username, password and database",
+                    )
                 })?,
             },
-            ["secrets", ..] => return Err("secrets are not supported by this version".to_owned()),
-            _ => return Err("there is no such expression".to_owned()),
+            ["secrets", ..] => return Err(("secrets are not supported by this version".to_owned(), NOT_YET)),
+            _ => {
+                return Err((
+                    "there is no such expression".to_owned(),
+                    "write ${services.ALIAS.url}, ${databases.ALIAS.url}, ${self.url} or ${version}; or $${ for the characters themselves",
+                ));
+            }
         })
     }
 }

@@ -104,8 +104,20 @@ impl ServiceFile {
     ///
     /// `None` when it has no usable name; every problem is noted either way.
     pub(crate) fn decode(document: Yaml, cluster: &str, problems: &mut Problems) -> Option<Self> {
-        let document = with_overrides(document, cluster, problems);
-        let fields = Fields::open(&document, "service.yaml", problems)?;
+        let (base, overrides) = overrides(document, problems);
+        // A slip in another cluster's overrides is told now and not on the day of its deployment. Problems that
+        // do not come from the overrides are found again, which is the same as once.
+        for (_, over) in overrides.iter().filter(|(name, _)| name != cluster) {
+            Self::decode_one(&merge(base.clone(), over), problems);
+        }
+        match overrides.iter().find(|(name, _)| name == cluster) {
+            Some((_, over)) => Self::decode_one(&merge(base, over), problems),
+            None => Self::decode_one(&base, problems),
+        }
+    }
+
+    fn decode_one(document: &Yaml, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::open(document, "service.yaml", problems)?;
         let mut file = Reader { fields, problems, broken: BTreeSet::new() };
         let name = file.name();
         let stack = file.field("stack", |yaml, problems| placed(yaml, "`stack`", problems)).flatten();
@@ -133,7 +145,7 @@ impl ServiceFile {
         let public = file.keyed_field("public", operation::public).flatten();
         let replicas = file.field("scale", operation::scale).flatten().unwrap_or(1);
         let stop = file.field("stop", operation::stop).unwrap_or_default();
-        let labels = file.field("labels", |yaml, problems| texts(yaml, "`labels`", problems)).unwrap_or_default();
+        let labels = file.field("labels", |yaml, problems| texts(yaml, "labels", problems)).unwrap_or_default();
         let Reader { mut fields, problems, broken } = file;
         fields.not_yet(LATER, problems);
         fields.close(WHAT, problems);
@@ -185,9 +197,9 @@ impl<'y> Reader<'y, '_> {
         read: impl FnOnce(&'y Key, &'y Yaml, &mut Problems) -> T,
     ) -> Option<T> {
         let (key, yaml) = self.fields.take_with_key(name)?;
-        let before = self.problems.len();
+        let before = self.problems.noted();
         let value = read(key, yaml, self.problems);
-        if self.problems.len() > before {
+        if self.problems.noted() > before {
             self.broken.insert(name);
         }
         Some(value)
@@ -223,31 +235,34 @@ fn placed(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<(String, P
     decode::string(yaml, what, problems).map(|text| (text.to_owned(), yaml.place.clone()))
 }
 
-/// Takes `clusters:` out of the document and lays the named one's entries upon the rest.
-fn with_overrides(document: Yaml, cluster: &str, problems: &mut Problems) -> Yaml {
-    let Value::Map(mut entries) = document.value else { return document };
-    let Some(at) = entries.iter().position(|(key, _)| key.name == "clusters") else {
-        return Yaml { place: document.place, value: Value::Map(entries) };
-    };
-    let (_, clusters) = entries.remove(at);
-    let base = Yaml { place: document.place, value: Value::Map(entries) };
-    let mut result = base;
-    for (key, over) in decode::entries(&clusters, "`clusters`", problems) {
-        if !matches!(over.value, Value::Map(_) | Value::Null) {
-            problems.add(decode::wrong_kind(&over.place, &format!("`clusters.{}`", key.name), "a map", &over.value));
-        } else if let Value::Map(overrides) = &over.value {
-            if let Some((key, _)) = overrides.iter().find(|(key, _)| matches!(key.name.as_str(), "name" | "clusters")) {
-                problems.add(Problem::new(
-                    "override",
-                    key.place.clone(),
-                    format!("a cluster cannot override `{}`", key.name),
-                ));
-            } else if key.name == cluster {
-                result = merge(result, over);
+/// Takes `clusters:` out of the document: what is left, and the overrides of each cluster.
+fn overrides(document: Yaml, problems: &mut Problems) -> (Yaml, Vec<(String, Yaml)>) {
+    let Value::Map(mut entries) = document.value else { return (document, Vec::new()) };
+    let clusters = entries.iter().position(|(key, _)| key.name == "clusters").map(|at| entries.remove(at).1);
+    let mut overrides = Vec::new();
+    let clusters = clusters.as_ref().map(|yaml| decode::entries(yaml, "`clusters`", problems)).unwrap_or_default();
+    for (cluster, over) in clusters {
+        match &over.value {
+            Value::Null => {}
+            Value::Map(fields) => {
+                let (refused, fields): (Vec<_>, Vec<_>) =
+                    fields.iter().cloned().partition(|(key, _)| matches!(key.name.as_str(), "name" | "clusters"));
+                for (key, _) in refused {
+                    problems.add(
+                        Problem::new("override", key.place, format!("a cluster cannot override `{}`", key.name))
+                            .mend("remove it: a service is the same one on every cluster"),
+                    );
+                }
+                let over = Yaml { place: over.place.clone(), value: Value::Map(fields) };
+                overrides.push((cluster.name.clone(), over));
+            }
+            other => {
+                let what = format!("`clusters.{}`", cluster.name.escape_debug());
+                problems.add(decode::wrong_kind(&over.place, &what, "a map", other));
             }
         }
     }
-    result
+    (Yaml { place: document.place, value: Value::Map(entries) }, overrides)
 }
 
 fn env(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, Template> {
@@ -287,11 +302,14 @@ fn setup(yaml: &Yaml, problems: &mut Problems) -> Option<Vec<Command>> {
 fn ignored(yaml: &Yaml, problems: &mut Problems) -> Option<String> {
     let pattern = decode::string(yaml, "each pattern of `ignore`", problems)?;
     if let Err(error) = GitignoreBuilder::new("").add_line(None, pattern) {
-        problems.add(Problem::new(
-            "ignore",
-            yaml.place.clone(),
-            format!("`{}` is no pattern: {error}", pattern.escape_debug()),
-        ));
+        let why = match &error {
+            ignore::Error::Glob { err, .. } => err.clone(),
+            error => error.to_string(),
+        };
+        problems.add(
+            Problem::new("ignore", yaml.place.clone(), format!("`{}` is no pattern: {why}", pattern.escape_debug()))
+                .mend("write patterns as in .gitignore, such as *.md or /docs/"),
+        );
         return None;
     }
     Some(pattern.to_owned())
@@ -315,17 +333,17 @@ fn dockerfile_build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<B
     };
     let target =
         fields.take("target").and_then(|yaml| decode::string(yaml, "`build.target`", problems).map(str::to_owned));
-    let args = fields.take("args").map(|yaml| texts(yaml, "`build.args`", problems)).unwrap_or_default();
+    let args = fields.take("args").map(|yaml| texts(yaml, "build.args", problems)).unwrap_or_default();
     fields.not_yet(&["secrets"], problems);
     fields.close("`build`", problems);
     Some(Build { dockerfile: dockerfile?, target, args, place })
 }
 
 fn texts(yaml: &Yaml, what: &str, problems: &mut Problems) -> BTreeMap<String, String> {
-    decode::entries(yaml, what, problems)
+    decode::entries(yaml, &format!("`{what}`"), problems)
         .iter()
         .filter_map(|(key, yaml)| {
-            decode::scalar(yaml, &format!("`{}`", key.name), problems).map(|text| (key.name.clone(), text))
+            decode::scalar(yaml, &format!("`{what}.{}`", key.name), problems).map(|text| (key.name.clone(), text))
         })
         .collect()
 }

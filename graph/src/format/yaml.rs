@@ -84,12 +84,40 @@ pub(crate) fn too_large(file: &Arc<str>) -> Problem {
         .mend("what describes a service is a few lines; move data into files of their own")
 }
 
+/// The parser's error in the words of this format.
 fn not_yaml(error: &serde_saphyr::Error, file: &Arc<str>, text: &str) -> Problem {
+    use serde_saphyr::Error;
+    let error = error.without_snippet();
     let place = error.location().map_or_else(|| Place::start_of(file), |location| place_of(location, file, text));
-    let whole = error.without_snippet().to_string();
-    let message = whole.lines().next().unwrap_or("this is not YAML").to_owned();
-    let code = if message.contains("duplicate") { "duplicate-key" } else { "yaml" };
-    Problem::new(code, place, message)
+    match error {
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().map_or_else(|| "this key".to_owned(), |key| format!("`{}`", key.escape_debug()));
+            Problem::new("duplicate-key", place, format!("{key} is there twice")).mend("remove one of them")
+        }
+        Error::Budget { .. } => too_much(file, place),
+        error => {
+            let message = error.to_string();
+            let first = message.lines().next().unwrap_or_default();
+            // The place is shown anyway, and the parser's own words of it come last.
+            let words = first.split_once(" at line ").map_or(first, |(words, _)| words);
+            // The limits of aliases come wrapped, and only their words tell them apart.
+            if words.contains("alias") && words.contains("exceeded") {
+                return too_much(file, place);
+            }
+            let mend = if words.contains("tab") {
+                "indent with spaces"
+            } else {
+                "look here and just before: a bracket or quote may be open, a colon or indentation missing"
+            };
+            Problem::new("yaml", place, format!("this is not YAML: {words}")).mend(mend)
+        }
+    }
+}
+
+fn too_much(file: &Arc<str>, place: Place) -> Problem {
+    Problem::new("yaml", place, format!("{file} is too deep, or its aliases stand for too much"))
+        .label("reading ended here")
+        .mend("what describes a service is a few lines; write them out")
 }
 
 /// A value as serde hands it over, before the file's name is put into every place.
@@ -103,19 +131,29 @@ struct RawKey(String);
 
 fn place_of(location: serde_saphyr::Location, file: &Arc<str>, text: &str) -> Place {
     let span = location.span();
-    let start = span.byte_offset().unwrap_or(0);
-    let length = span.byte_len().unwrap_or(0);
-    let start = usize::try_from(start).unwrap_or(0).min(text.len());
-    let end = start.saturating_add(usize::try_from(length).unwrap_or(0)).min(text.len());
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
+    let (line, column) = (number(location.line()), number(location.column()));
+    let start = span.byte_offset().and_then(|start| usize::try_from(start).ok());
+    let start = start.map_or_else(|| offset_of(text, line, column), |start| start.min(text.len()));
+    let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let end = start.saturating_add(length).min(text.len());
     // A block map or list ends where the next thing starts: the excerpt shows its first line only.
     let written = text.get(start..end).unwrap_or("");
     let shown = written.lines().next().unwrap_or("").trim_end().len();
-    Place {
-        file: Arc::clone(file),
-        line: u32::try_from(location.line()).unwrap_or(u32::MAX).max(1),
-        column: u32::try_from(location.column()).unwrap_or(u32::MAX).max(1),
-        bytes: start..start + shown,
+    Place { file: Arc::clone(file), line, column, bytes: start..start + shown }
+}
+
+/// The byte at a line and column, for errors that know no bytes.
+fn offset_of(text: &str, line: u32, column: u32) -> usize {
+    let index = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+    let mut before = 0;
+    for (at, words) in text.split_inclusive('\n').enumerate() {
+        if at == index(line) {
+            return before + words.char_indices().nth(index(column)).map_or(words.trim_end().len(), |(at, _)| at);
+        }
+        before += words.len();
     }
+    text.len()
 }
 
 fn place_all(raw: Spanned<Raw>, file: &Arc<str>, text: &str) -> Yaml {

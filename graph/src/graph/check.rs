@@ -6,6 +6,7 @@ use super::build::Builder;
 use super::primary;
 use crate::diagnostic::{Place, Problem, suggestion};
 use crate::format::service::ServiceFile;
+use crate::tree::{Directory, Mode};
 
 impl Builder<'_> {
     /// Names that must exist, be told apart or go together.
@@ -105,6 +106,25 @@ impl Builder<'_> {
         }
     }
 
+    /// A link to a file of the repository that is no source: what it leads to would be neither hashed nor mounted.
+    /// Links that leave the repository, or lead nowhere, mean what they mean where they are followed.
+    pub(super) fn check_links(&mut self, file: &ServiceFile, sources: &Directory) {
+        for (path, link) in sources.files().into_iter().filter(|(_, found)| found.mode == Mode::Link) {
+            // What cannot be read here will be said by whoever needs it.
+            let Ok(target) = self.tree.read(link) else { continue };
+            let Some(target) = std::str::from_utf8(&target).ok().and_then(|target| led_to(&path, target)) else {
+                continue;
+            };
+            if self.tree.root().entry(&target).is_some() && sources.entry(&target).is_none() {
+                let message = format!("`{path}` links to `{target}`, which is no source of `{}`", file.name);
+                self.problems.add(
+                    Problem::new("link", file.name_place.clone(), message)
+                        .mend(format!("add `{target}` to `include`, or remove the link")),
+                );
+            }
+        }
+    }
+
     fn check_something_runs(&mut self, file: &ServiceFile) {
         let broken = ["run", "image", "build"].into_iter().any(|field| file.is_broken(field));
         if file.run.is_none() && file.image.is_none() && file.build.is_none() && !broken {
@@ -114,4 +134,21 @@ impl Builder<'_> {
             );
         }
     }
+}
+
+/// The path in the repository that a relative link leads to.
+fn led_to(link: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
 }

@@ -65,10 +65,10 @@ impl Builder<'_> {
             Read::Absent => Some(RepositoryFile::default()),
             Read::Bad => None,
             Read::Yaml(yaml) => {
-                let before = self.problems.len();
+                let before = self.problems.noted();
                 let file = RepositoryFile::decode(&yaml, &mut self.problems);
                 // A folder that is meant may be missing from `services`: its service is not unknown.
-                self.nameless |= self.problems.len() > before;
+                self.nameless |= self.problems.noted() > before;
                 Some(file)
             }
         })

@@ -131,6 +131,7 @@ impl Builder<'_> {
         let stack = self.stack(located)?;
         let run = file.run.clone();
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
+        self.check_links(file, &sources);
         let full = |path: &str| {
             if located.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", located.folder) }
         };

@@ -123,12 +123,7 @@ fn added(
     }
     let folder = tempfile::tempdir().map_err(|error| failed(&error.to_string()))?;
     let copy = folder.path().join("index");
-    let original = repository.path().join("index");
-    match std::fs::copy(&original, &copy) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(TreeError::Io { path: original, error }),
-    }
+    copy_index(&repository.path().join("index"), &copy)?;
     let mut git = Command::new("git")
         .args(["-c", "core.safecrlf=false", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"])
         .args(COMMAND)
@@ -161,4 +156,19 @@ fn added(
             entry.map(|entry| (path.clone(), entry)).ok_or_else(|| failed(&format!("it passed over {path:?}")))
         })
         .collect()
+}
+
+/// Copies an index with its time: git trusts an entry's size and time only when they are older than the index,
+/// so a younger copy would hide an edit made within the same second as the commit before it.
+fn copy_index(original: &Path, copy: &Path) -> Result<(), TreeError> {
+    let failed = |error| TreeError::Io { path: original.to_owned(), error };
+    let modified = match std::fs::metadata(original).and_then(|metadata| metadata.modified()) {
+        Ok(modified) => modified,
+        // Nothing was ever added.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    // The time is read first: should git write the index meanwhile, the older time makes git look twice.
+    std::fs::copy(original, copy).map_err(failed)?;
+    std::fs::File::options().write(true).open(copy).and_then(|file| file.set_modified(modified)).map_err(failed)
 }

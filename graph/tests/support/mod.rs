@@ -1,5 +1,6 @@
 //! Temporary git repositories, made by the git program as people make them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::path::{Path, PathBuf};
@@ -96,13 +97,17 @@ impl Repo {
     #[track_caller]
     pub(crate) fn assert_counts_as_committed(&self) -> Graph {
         let dirty = self.worktree();
-        let dirty_oid = Tree::of_worktree(self.dir.path()).unwrap().root().oid();
+        let tree = Tree::of_worktree(self.dir.path()).unwrap();
         self.commit();
         let clean = self.worktree();
         let commit = self.head();
         assert_same(&dirty, &clean);
         assert_same(&clean, &commit);
-        assert_eq!(dirty_oid.to_string(), self.git(&["rev-parse", "HEAD^{tree}"]).trim());
+        let files = |tree: &Tree| -> Vec<String> {
+            tree.root().files().into_iter().map(|(path, file)| format!("{path} {} {:?}", file.oid, file.mode)).collect()
+        };
+        assert_eq!(files(&tree), files(&Tree::of_commit(self.dir.path(), "HEAD").unwrap()));
+        assert_eq!(tree.root().oid().to_string(), self.git(&["rev-parse", "HEAD^{tree}"]).trim());
         dirty
     }
 }

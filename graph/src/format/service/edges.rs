@@ -171,7 +171,7 @@ pub(super) fn database(yaml: &Yaml, problems: &mut Problems) -> Option<DatabaseU
     let version_place = version_yaml.map(|yaml| yaml.place.clone());
     let alias_yaml = fields.take("as");
     let primary = fields.take("primary").and_then(|yaml| decode::boolean(yaml, "`primary`", problems)).unwrap_or(false);
-    let params = fields.take("params").map(|yaml| texts(yaml, "`params`", problems)).unwrap_or_default();
+    let params = fields.take("params").map(|yaml| texts(yaml, "params", problems)).unwrap_or_default();
     let migrate = fields.take("migrate").and_then(|yaml| migrate(yaml, problems));
     let seed = fields.take("seed").and_then(|yaml| {
         let mut fields = Fields::open(yaml, "`seed`", problems)?;

@@ -38,7 +38,10 @@ pub(super) fn public(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<
             if path.starts_with('/') {
                 return Some(path.to_owned());
             }
-            problems.add(Problem::new("path", yaml.place.clone(), "a public path starts with `/`"));
+            problems.add(
+                Problem::new("path", yaml.place.clone(), "a public path starts with `/`")
+                    .mend(format!("write `/{}`", path.escape_debug())),
+            );
             None
         }),
     };

@@ -48,6 +48,12 @@ pub enum Probe {
 
 pub(super) fn ports(yaml: &Yaml, problems: &mut Problems) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::new();
+    if !matches!(yaml.value, Value::Map(_)) {
+        problems.add(
+            decode::wrong_kind(&yaml.place, "`ports`", "a map", &yaml.value).mend("write `ports: { http: 8080 }`"),
+        );
+        return ports;
+    }
     for (key, yaml) in decode::entries(yaml, "`ports`", problems) {
         let Some(port) = port(key, yaml, problems) else { continue };
         if let Some(other) = ports.iter().find(|other| other.number == port.number) {
@@ -57,7 +63,9 @@ pub(super) fn ports(yaml: &Yaml, problems: &mut Problems) -> Vec<Port> {
                     port.place.clone(),
                     format!("the port {} is taken by `{}`", port.number, other.name),
                 )
-                .related(other.place.clone(), "here"),
+                .label("this one, too")
+                .related(other.place.clone(), "has it already")
+                .mend("give one of them another number"),
             );
         }
         ports.push(port);
@@ -66,7 +74,8 @@ pub(super) fn ports(yaml: &Yaml, problems: &mut Problems) -> Vec<Port> {
     if let [first, second, ..] = marked.as_slice() {
         problems.add(
             Problem::new("conflict", second.place.clone(), "only one port can be primary")
-                .related(first.place.clone(), "this one is, too"),
+                .related(first.place.clone(), "this one is, too")
+                .mend("keep `primary: true` on one of them"),
         );
     }
     ports
@@ -114,7 +123,14 @@ pub(super) fn health(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<
     let http = fields.take("http").and_then(|yaml| {
         let path = decode::string(yaml, "`health.http`", problems)?;
         if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c == ' ') {
-            problems.add(Problem::new("path", yaml.place.clone(), "the path of a health check starts with `/`"));
+            problems.add(
+                Problem::new(
+                    "path",
+                    yaml.place.clone(),
+                    "the path of a health check starts with `/` and has no blanks",
+                )
+                .mend("write `/healthz`, or what the service answers on"),
+            );
             return None;
         }
         Some(Probe::Http(path.to_owned()))
@@ -131,7 +147,10 @@ pub(super) fn health(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<
         fields.take("start_timeout").and_then(|yaml| decode::duration(yaml, "`health.start_timeout`", problems));
     fields.not_yet(&["grpc", "command", "log", "headers", "liveness"], problems);
     if http.is_some() && tcp.is_some() {
-        problems.add(Problem::new("conflict", fields.place().clone(), "`health` asks one question: `http` or `tcp`"));
+        problems.add(
+            Problem::new("conflict", fields.place().clone(), "`health` asks one question: `http` or `tcp`")
+                .mend("remove one of them"),
+        );
     }
     fields.close("`health`", problems);
     Some(Health {
