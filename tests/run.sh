@@ -5,11 +5,22 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/.."
 OUTPUT=$(mktemp -d)
+export TMPDIR=$OUTPUT
 STAGES=()
 passed=0 failed=0 skipped=0
 
+# Sessions that a killed test left behind: everything of the tests lies below one folder.
+sweep() {
+  local pid state
+  for pid in $(pgrep -f 'ssi supervise' || true); do
+    state=$(tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^CLUSTERGRAPH_STATE_DIR=//p')
+    case $state in "$OUTPUT"/*) CLUSTERGRAPH_STATE_DIR=$state timeout 60 target/debug/ssi -C "/proc/$pid/cwd" down --delete-data || true ;; esac
+  done
+}
+
 finish() {
   local code=$?
+  sweep >/dev/null 2>&1 || true
   [ -z "${DEMO_FOLDER:-}" ] || "$HERE/demo.sh" down >/dev/null 2>&1 || true
   [ "${KEEP:-}" = 1 ] || "$HERE/machine/down.sh" || true
   rm -rf "$OUTPUT"
@@ -85,6 +96,11 @@ demo() {
 
 trap finish EXIT
 trap 'exit 130' INT TERM
+# Servers of databases run as another user and must reach the folder.
+chmod 755 "$OUTPUT"
+export DEMO_FOLDER=$OUTPUT/demo
+mkdir "$DEMO_FOLDER"
+stage demo demo                # first: it sets up for itself what it needs
 stage machine "$HERE/machine/up.sh"
 eval "$("$HERE/machine/env.sh")"
 stage build cargo build --quiet --locked --workspace
@@ -94,11 +110,6 @@ stage unit unit_tests
 stage local local_tests
 stage cluster cluster_tests
 stage examples example_tests
-# Servers of databases run as another user and must reach the folder.
-chmod 755 "$OUTPUT"
-export DEMO_FOLDER=$OUTPUT/demo
-mkdir "$DEMO_FOLDER"
-stage demo demo
 
 echo "=== stages"
 printf '%s\n' "${STAGES[@]}"

@@ -200,6 +200,10 @@ fn container(pod: &Pod, status: &ContainerStatus, start: Duration, now: Timestam
         let message = waits.message.unwrap_or_default();
         let last = status.last_state.clone().unwrap_or_default().terminated;
         return Some(match reason.as_str() {
+            "CreateContainerConfigError" if message.contains("runAsNonRoot") => failed(format!(
+                "{}: its image would run as root. Name a user that is not root, by number, with `USER` in its Dockerfile",
+                status.name
+            )),
             "InvalidImageName" | "ErrImageNeverPull" | "CreateContainerConfigError" => {
                 failed(format!("{}: {message}", status.name))
             }

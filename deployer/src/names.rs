@@ -34,6 +34,9 @@ pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
+/// The id that no version has: an entry of it leads nowhere, but keeps its address.
+pub(crate) const NOWHERE: &str = "none";
+
 /// The lock's Lease.
 pub(crate) const LOCK: &str = "komandan-lock";
 /// The ConfigMap that says which version is served.

@@ -80,6 +80,8 @@ pub(crate) enum Action {
     Run,
     /// Requests go to another version.
     Switch,
+    /// Requests go nowhere: the version has no such entry.
+    Close,
 }
 
 impl std::fmt::Display for Part {
@@ -102,6 +104,7 @@ impl Action {
             Self::Await => "await",
             Self::Run => "run",
             Self::Switch => "switch",
+            Self::Close => "close",
         }
     }
 }
@@ -166,6 +169,15 @@ pub(crate) fn plan(
             Some(_) => (Action::Switch, format!("to {}-{}", entry.service, entry.id)),
         };
         steps.push(Step { part: Part::Entry(name.clone()), action, reason, after: all.clone() });
+    }
+    for name in current.into_iter().flat_map(|current| current.entries.keys()) {
+        let closed =
+            observed.services.get(name).is_some_and(|live| hash_of_live(&live.metadata) == Some(names::NOWHERE));
+        if !target.content.entries.contains_key(name) && !closed {
+            let reason = "this version has no such entry".to_owned();
+            let part = Part::Entry(name.clone());
+            steps.push(Step { part, action: Action::Close, reason, after: all.clone() });
+        }
     }
     // Only what this plan does is waited for; the base is what every other step stands on.
     for step in &mut steps {

@@ -8,7 +8,7 @@ use clustergraph::graph::Graph;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use crate::render::{Images, Rendered};
+use crate::render::{Images, Object, Rendered, hash_of_node};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
 use crate::store::record::{Commit, Content, Node, Record};
@@ -106,18 +106,9 @@ pub(crate) fn of_graph(
 /// A stored version as a target: neither repository nor registry is asked. Databases stay as they are.
 pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Target> {
     let names: BTreeSet<&str> = record.content.nodes.values().map(|node| node.bundle.as_str()).collect();
-    let bundles = futures_util::future::try_join_all(names.into_iter().map(|name| store.bundle(name))).await?;
-    let mut all = bundle::Content::new();
-    for content in bundles {
-        all.extend(content);
-    }
-    let mut objects = BTreeMap::new();
-    for (name, node) in &record.content.nodes {
-        let found = all.remove(&node.workload).ok_or_else(|| {
-            Error::Store(format!("the stored bundle {} lacks {}: deploy its commit again", node.bundle, node.workload))
-        })?;
-        objects.insert(name.clone(), found);
-    }
+    let read = names.into_iter().map(|name| async move { store.bundle(name).await.map(|content| (name, content)) });
+    let bundles = futures_util::future::try_join_all(read).await?;
+    let objects = objects_of(record, &bundles.into_iter().collect())?;
     Ok(Target {
         content: record.content.clone(),
         objects,
@@ -132,4 +123,47 @@ pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Targe
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     })
+}
+
+/// The objects of each node, from the very bundle that its record names: another bundle may hold the same
+/// workload in another form.
+fn objects_of(record: &Record, bundles: &BTreeMap<&str, bundle::Content>) -> Result<BTreeMap<String, Vec<Object>>> {
+    let objects_of = |node: &Node| {
+        let found = bundles.get(node.bundle.as_str()).and_then(|content| content.get(&node.workload));
+        found.filter(|objects| hash_of_node(objects) == node.hash).cloned().ok_or_else(|| {
+            Error::Store(format!(
+                "the stored bundle {} does not hold {} as version {} had it: deploy its commit again",
+                node.bundle, node.workload, record.number
+            ))
+        })
+    };
+    record.content.nodes.iter().map(|(name, node)| Ok((name.clone(), objects_of(node)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::tests::content;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    #[test]
+    fn a_node_is_taken_from_the_bundle_that_its_record_names() {
+        let form = |grace: u32| {
+            let body = json!({ "kind": "Deployment", "metadata": { "name": "api-1" }, "spec": { "grace": grace } });
+            vec![Object::new(body)]
+        };
+        let holds = |grace| bundle::Content::from([("api-1".to_owned(), form(grace))]);
+        let mut content = content(&[("api", "1", 1)]);
+        if let Some(api) = content.nodes.get_mut("api") {
+            api.workload = "api-1".to_owned();
+            api.bundle = "b".to_owned();
+            api.hash = hash_of_node(&form(2));
+        }
+        let record = Record::new(1, content, None, "a".to_owned(), Timestamp::UNIX_EPOCH);
+        let bundles = BTreeMap::from([("a", holds(1)), ("b", holds(2)), ("c", holds(3))]);
+        assert_eq!(objects_of(&record, &bundles).unwrap()["api"], form(2));
+        let bundles = BTreeMap::from([("a", holds(2)), ("b", holds(1))]);
+        assert!(objects_of(&record, &bundles).unwrap_err().to_string().contains("deploy its commit again"));
+    }
 }

@@ -129,14 +129,8 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     assert_one_version_each(&served, &hello.closures());
     assert!(get(&page).body.contains("first of all"), "the data is there after the revert");
 
-    let again = hello.komandan("deploy HEAD~1").run().succeeds();
-    assert!(
-        format!("{}{}", again.stdout(), again.stderr()).contains("nothing to do")
-            || again.stderr().contains("unchanged"),
-        "deploying what serves changes nothing: {}{}",
-        again.stdout(),
-        again.stderr()
-    );
+    let again = hello.komandan("deploy HEAD~1").run().succeeds().stdout();
+    assert!(again.starts_with("unchanged"), "deploying what serves changes nothing: {again}");
 }
 
 #[test]

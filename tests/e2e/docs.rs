@@ -76,7 +76,9 @@ fn run(blocks: &[Block], folder: &Path, variables: &[(&str, String)]) {
     let path = std::env::var("PATH").unwrap_or_default();
     let programs = Program::folder();
     for block in blocks {
-        let mut shell = Command::new("bash");
+        // One that hangs is ended: a test that waits for ever tells nothing.
+        let mut shell = Command::new("timeout");
+        shell.args(["--kill-after", "5", "240", "bash"]);
         // One stream, as on a terminal.
         shell.args(["-euc", &format!("exec 2>&1\n{}", block.script)]).current_dir(folder);
         shell.env("PATH", format!("{}:{path}", programs.display())).env("NO_COLOR", "1").env("COLUMNS", "120");

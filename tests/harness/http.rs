@@ -30,13 +30,20 @@ pub fn post(url: &str, form: &str) -> u16 {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+    builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .timeout(Duration::from_secs(20))
         .build()
         .expect("a client")
+}
+
+/// A client that knows its cryptography, whether or not it is used.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    // A second installation is refused, and the first one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
 }
 
 pub(crate) async fn ask(client: &reqwest::Client, url: &str) -> Result<Answer, String> {

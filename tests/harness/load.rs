@@ -75,7 +75,7 @@ impl Drop for Load {
 }
 
 async fn visit(url: String, fresh: bool, stop: Arc<AtomicBool>, served: Arc<Mutex<Served>>) {
-    let keeping = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
+    let keeping = http::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let answer = if fresh { http::ask(&http::client(), &url).await } else { http::ask(&keeping, &url).await };

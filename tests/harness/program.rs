@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// How long any command may take; far more than it should.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// One of the programs, about to be run.
 pub struct Program {
@@ -53,11 +57,26 @@ impl Program {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. One that hangs is ended, and the test fails with what it said.
     #[must_use]
-    pub fn run(mut self) -> Run {
-        let output = self.command.output().unwrap_or_else(|error| panic!("`{}`: {error}", self.words));
-        Run { words: self.words, output }
+    pub fn run(self) -> Run {
+        let words = self.words.clone();
+        let child = self.spawn();
+        let pid = rustix::process::Pid::from_child(&child);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
+        let hangs = |output: &Output| {
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            panic!("`{words}` did not end within {} s\n{err}", LIMIT.as_secs())
+        };
+        let output = match told.recv_timeout(LIMIT) {
+            Ok(output) => output,
+            Err(_) => {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                hangs(&told.recv().expect("its output").expect("its output"))
+            }
+        };
+        Run { words: words.clone(), output: output.unwrap_or_else(|error| panic!("`{words}`: {error}")) }
     }
 
     /// Starts it and goes on.

@@ -131,6 +131,7 @@ impl Machine {
             Event::Exited { unit, instance, how } => self.exited(&unit, &instance, &how, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),
             Event::Terminate => effects.push(Effect::Quit),
+            Event::Left { .. } => {} // what it asked for goes on
         }
         effects
     }

@@ -37,6 +37,8 @@ type ClientId = u64;
 enum Event {
     /// A client asks for something.
     Request { client: ClientId, request: Request },
+    /// A client is gone; what it asked for goes on.
+    Left { client: ClientId },
     /// An `up` has its plan, or none.
     Prepared { result: Result<Box<Prepared>, Failure> },
     /// A step has something to tell while it runs.
@@ -132,13 +134,16 @@ impl Supervisor {
                 _ = terminate.recv() => Event::Terminate,
                 () = tokio::time::sleep(IDLE), if idle => return Ok(()),
             };
+            if let Event::Left { client } = event {
+                self.clients.remove(&client);
+                continue;
+            }
             for effect in machine.handle(event, Instant::now()) {
                 if matches!(effect, Effect::Quit) {
                     return Ok(());
                 }
                 self.carry_out(effect)?;
             }
-            self.clients.retain(|_, client| !client.is_closed());
         }
     }
 
@@ -172,6 +177,7 @@ impl Supervisor {
                 () = reading => {}
                 () = writing => {}
             }
+            let _ = events.send(Event::Left { client: id });
         });
     }
 
@@ -197,7 +203,15 @@ impl Supervisor {
             }
             Effect::Begin { unit, runtime, work, left_over, server } => {
                 let left_over = left_over.and_then(|record| self.left_over(*record));
-                tokio::spawn(steps::begin(self.runtime(runtime), unit, work, left_over, server, events));
+                let step = steps::begin(self.runtime(runtime), unit.clone(), work, left_over, server, events.clone());
+                let step = tokio::spawn(step);
+                // A step that breaks tells nothing itself, and the command would wait for it for ever.
+                tokio::spawn(async move {
+                    if let Err(broken) = step.await {
+                        let result = Err(Cause::new(format!("a fault in ssi itself: {broken}; see supervisor.log")));
+                        let _ = events.send(Event::Over { unit, result });
+                    }
+                });
             }
             Effect::End(record) => {
                 let unit = record.unit.clone();

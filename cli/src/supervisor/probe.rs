@@ -4,6 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clustergraph::format::service::{Health, Probe};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -25,7 +28,6 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 
 /// How health is asked of one service.
 pub(super) struct Question {
-    client: reqwest::Client,
     port: u16,
     probe: Probe,
     timeout: Duration,
@@ -33,17 +35,10 @@ pub(super) struct Question {
 
 impl Question {
     /// The question that a service's `health:` asks of a port of this machine.
-    pub(super) fn new(health: Option<&Health>, port: u16) -> Result<Self, String> {
+    pub(super) fn new(health: Option<&Health>, port: u16) -> Self {
         let timeout = health.map_or(ANSWER, |health| health.timeout);
-        let client = reqwest::Client::builder()
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .build()
-            .map_err(|error| error.to_string())?;
         let probe = health.map_or(Probe::Tcp, |health| health.probe.clone());
-        Ok(Self { client, port, probe, timeout })
+        Self { port, probe, timeout }
     }
 
     /// Asks once.
@@ -52,15 +47,31 @@ impl Question {
     /// Why the answer is no.
     pub(super) async fn ask(&self) -> Result<(), String> {
         match &self.probe {
-            Probe::Http(path) => {
-                let url = format!("http://127.0.0.1:{}{path}", self.port);
-                let answer = self.client.get(&url).send().await.map_err(|error| root_cause(&error))?;
-                let status = answer.status().as_u16();
-                if (200..400).contains(&status) { Ok(()) } else { Err(format!("{path} answers {status}")) }
-            }
+            Probe::Http(path) => tokio::time::timeout(self.timeout, http(self.port, path))
+                .await
+                .map_err(|_| format!("{path} does not answer within {} ms", self.timeout.as_millis()))?,
             Probe::Tcp => tcp(self.port, self.timeout).await,
         }
     }
+}
+
+async fn http(port: u16, path: &str) -> Result<(), String> {
+    let said = |error: &dyn std::error::Error| root_cause(error);
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| said(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
+    let request = hyper::Request::get(path)
+        .header("host", format!("127.0.0.1:{port}"))
+        .header("user-agent", "ssi")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| said(&error))?;
+    let answer = tokio::select! {
+        answer = sender.send_request(request) => answer.map_err(|error| said(&error))?,
+        // The connection's own end is the better cause when it comes first.
+        ended = connection => return Err(ended.err().map_or("the connection is closed at once".to_owned(), |error| said(&error))),
+    };
+    let status = answer.status().as_u16();
+    if (200..400).contains(&status) { Ok(()) } else { Err(format!("{path} answers {status}")) }
 }
 
 async fn tcp(port: u16, timeout: Duration) -> Result<(), String> {
@@ -126,6 +137,28 @@ mod tests {
         });
         assert_eq!(tcp(port, ANSWER).await, Ok(()));
         assert_eq!(tcp(port, ANSWER).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn only_a_good_answer_is_ready() {
+        for (answer, ready) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 503 Not Yet\r\ncontent-length: 0\r\n\r\n", false),
+            ("SSH-2.0-what\r\n", false),
+            ("", false),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; 1024];
+                let _ = stream.read(&mut bytes).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+            let question = Question { port, probe: Probe::Http("/healthz".into()), timeout: ANSWER };
+            assert_eq!(question.ask().await.is_ok(), ready, "{answer}");
+        }
     }
 
     #[test]

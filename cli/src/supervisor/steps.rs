@@ -73,7 +73,7 @@ async fn make(
             let instance = runtime.start(program, &tell).await?;
             started(&instance);
             let limit = health.as_ref().map_or(SERVICE_START, |health| health.start_timeout);
-            let question = probe.map(|port| Question::new(health.as_ref(), port)).transpose().map_err(Cause::new)?;
+            let question = probe.map(|port| Question::new(health.as_ref(), port));
             let last = LastNo::default();
             let ready = service_is_ready(question.as_ref(), &last);
             unless_it_ends(runtime, &instance, &program.log, limit, &last, ready).await

@@ -15,7 +15,7 @@ use crate::fault;
 use crate::names;
 use crate::plan::{Garbage, calls, garbage};
 use crate::session::{Kept, Session};
-use crate::store::record::Record;
+use crate::store::record::{Content, Record};
 
 /// Deletes the workloads of all versions but `kept`. What another one still calls while it finishes is handed
 /// to the garbage collector, which takes it when the last pod of those is gone: nobody has to wait for that.
@@ -49,6 +49,13 @@ pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bo
     count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0
 }
 
+/// What goes once `target` serves and `current` is kept warm.
+pub(crate) fn leaving(observed: &Observed, target: &Content, current: Option<&Record>, cluster: &str) -> Vec<String> {
+    let nodes = target.nodes.values().chain(current.into_iter().flat_map(|record| record.content.nodes.values()));
+    let garbage = garbage(&calls(observed, cluster), &nodes.map(|node| node.workload.clone()).collect());
+    there(observed, &garbage).cloned().collect()
+}
+
 fn garbage_of(observed: &Observed, kept: &[&Record], cluster: &str) -> Garbage {
     let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
     let workloads: BTreeSet<String> = nodes.map(|node| node.workload.clone()).collect();
@@ -56,8 +63,13 @@ fn garbage_of(observed: &Observed, kept: &[&Record], cluster: &str) -> Garbage {
 }
 
 fn count(observed: &Observed, garbage: &Garbage) -> usize {
-    let there = |workload: &&String| observed.deployments.get(*workload).is_some_and(|live| !is_leaving(live.as_ref()));
-    garbage.now.iter().chain(garbage.later.keys()).filter(there).count()
+    there(observed, garbage).count()
+}
+
+/// Of the garbage that which nobody has taken away yet.
+fn there<'g>(observed: &'g Observed, garbage: &'g Garbage) -> impl Iterator<Item = &'g String> {
+    let all = garbage.now.iter().chain(garbage.later.keys());
+    all.filter(|workload| observed.deployments.get(*workload).is_some_and(|live| !is_leaving(live.as_ref())))
 }
 
 async fn delete(session: &Session<'_>, observed: &Observed, workload: &str) -> Result<()> {

@@ -21,8 +21,6 @@ use crate::store::record::Record;
 const FOLLOW: Duration = Duration::from_secs(30);
 /// How often an entry is read again when somebody else (who holds no newer lock) changed it meanwhile.
 const TRIES: usize = 4;
-/// The id that no version has: an entry of it leads nowhere, but keeps its address.
-const NOWHERE: &str = "none";
 
 /// Sends the requests of all entries to a version, and waits until they go there.
 ///
@@ -107,12 +105,12 @@ fn refuse_newer(session: &Session<'_>, service: &Service) -> Result<()> {
 async fn nowhere(session: &Session<'_>, live: &Service) -> Result<()> {
     let selects =
         live.spec.as_ref().and_then(|spec| spec.selector.as_ref()).and_then(|selector| selector.get(names::ID));
-    if selects.map(String::as_str) == Some(NOWHERE) {
+    if selects.map(String::as_str) == Some(names::NOWHERE) {
         return Ok(());
     }
     let change = json!({
-        "metadata": { "annotations": { (names::HASH): NOWHERE } },
-        "spec": { "selector": { (names::ID): NOWHERE } },
+        "metadata": { "annotations": { (names::HASH): names::NOWHERE } },
+        "spec": { "selector": { (names::ID): names::NOWHERE } },
     });
     merge(session, live, change).await
 }

@@ -102,7 +102,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         return Ok(());
     }
     if args.dry_run {
-        show(&prepared, &missing, console);
+        let current = prepared.kept.current.as_ref();
+        let going = collect::leaving(&observed, &prepared.target.content, current, cluster.name());
+        show(&prepared, &missing, &going, console);
         return Ok(());
     }
     cluster.ensure_namespace().await?;
@@ -326,7 +328,7 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
     console.note(&format!("  {} requests", cluster.requests()));
 }
 
-fn show(prepared: &Prepared, missing: &[String], console: &Console) {
+fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Console) {
     let shared: Vec<&String> = prepared
         .target
         .content
@@ -336,7 +338,7 @@ fn show(prepared: &Prepared, missing: &[String], console: &Console) {
         .collect();
     if console.is_json() {
         console.json(json!({
-            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared,
+            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going,
             "graph": prepared.target.content.version,
         }));
         return;
@@ -346,6 +348,13 @@ fn show(prepared: &Prepared, missing: &[String], console: &Console) {
         .map(|name| vec!["build".to_owned(), format!("image {name}"), "the registry lacks it".to_owned()])
         .collect();
     rows.extend(plan_rows(&prepared.steps));
+    rows.extend(
+        going.iter().map(|name| vec!["remove".to_owned(), name.clone(), "no version that is kept needs it".to_owned()]),
+    );
+    if rows.is_empty() {
+        console.data("nothing to do: a version with the same parts is recorded and served");
+        return;
+    }
     console.table(&["", "WHAT", "WHY"], &rows);
     if !shared.is_empty() {
         let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();

@@ -18,8 +18,8 @@ use crate::plan::plan;
 use crate::render::hash_of;
 use crate::session::{Session, all_ready, under_lock};
 use crate::settings::Global;
-use crate::store::Stored;
 use crate::store::record::Record;
+use crate::store::{Store, Stored};
 use crate::target;
 
 /// Sends the requests back to a former version
@@ -42,14 +42,17 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    // Where nothing is, there may not even be a namespace to lock.
+    let head = Store::new(&cluster).head().await?.value;
+    if head.current.is_none() && head.intent.is_none() {
+        return Err(never_deployed(&cluster));
+    }
     under_lock(&cluster, console, args.wait, async |session| revert(session, args.number, begun).await).await
 }
 
 async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant) -> Result<()> {
     let head = &session.head.value;
-    let current = head.current.ok_or_else(|| {
-        Error::Usage(format!("nothing was ever deployed to {}: there is nothing to go back to", session.cluster.name()))
-    })?;
+    let current = head.current.ok_or_else(|| never_deployed(session.cluster))?;
     let number = version.or(head.previous).ok_or_else(|| {
         Error::Usage(format!("version {current} is the first of {}: there is none before it", session.cluster.name()))
     })?;
@@ -71,6 +74,14 @@ async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant)
     report(session, &record, begun.elapsed(), warm, false);
     tidy(session).await;
     Ok(())
+}
+
+fn never_deployed(cluster: &Cluster) -> Error {
+    Error::Usage(format!(
+        "nothing was ever deployed to {} (namespace {}): there is nothing to go back to",
+        cluster.name(),
+        cluster.namespace()
+    ))
 }
 
 /// Makes a version again from the store, beside what serves.

@@ -1,3 +1,5 @@
+//! The rules of health, by cases.
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Plans, by cases and properties.
+
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;

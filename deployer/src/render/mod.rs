@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, btree_map};
 use clustergraph::graph::{Database, Graph, Service};
 use serde_json::{Value, json};
 
-pub(crate) use object::{Object, hash_of};
+pub(crate) use object::{Object, hash_of, hash_of_node};
 
 use crate::error::{Error, Result};
 use crate::names::{self, Component};

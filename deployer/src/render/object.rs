@@ -86,3 +86,8 @@ pub(crate) fn hash_of(value: &impl Serialize) -> String {
     let text = serde_json::to_vec(value).unwrap_or_default();
     hex::encode(Sha256::digest(text))
 }
+
+/// The hash over all objects of a node.
+pub(crate) fn hash_of_node(objects: &[Object]) -> String {
+    hash_of(&objects.iter().map(Object::hash).collect::<Vec<_>>())
+}

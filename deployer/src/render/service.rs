@@ -8,7 +8,7 @@ use clustergraph::graph::{Image, Service};
 use serde_json::{Value, json};
 
 use super::env::literal;
-use super::{Node, Object, Scene, container_security, hash_of};
+use super::{Node, Object, Scene, container_security, hash_of_node};
 use crate::error::Result;
 use crate::names::{self, Component};
 
@@ -29,7 +29,7 @@ impl Scene<'_> {
         if !service.ports.is_empty() {
             objects.push(self.service(service, &workload));
         }
-        let hash = hash_of(&objects.iter().map(Object::hash).collect::<Vec<_>>());
+        let hash = hash_of_node(&objects);
         Ok(Node { workload, replicas: service.replicas, objects, hash })
     }
 

@@ -1,3 +1,5 @@
+//! What a graph is rendered to, as snapshots.
+
 use std::path::Path;
 use std::process::Command;
 

@@ -127,6 +127,10 @@ pub(crate) fn changes(from: Option<&Content>, to: &Content) -> String {
         }
     }
     words.extend(from.nodes.keys().filter(|name| !to.nodes.contains_key(*name)).map(|name| format!("-{name}")));
+    let entry = |sign: &'static str, name: &String| format!("{sign}entry {name}");
+    let (old, new) = (&from.entries, &to.entries);
+    words.extend(new.keys().filter(|name| !old.contains_key(*name)).map(|name| entry("+", name)));
+    words.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| entry("-", name)));
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
