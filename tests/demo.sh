@@ -32,7 +32,7 @@ up)
   build
   "$SSI" -C "$EXAMPLE" up -d
   "$SSI" -C "$EXAMPLE" ps
-  address=$("$SSI" -C "$EXAMPLE" ps --output json | sed -n 's/.*"name":"www"[^]]*"addresses":\["\([^"]*\)".*/\1/p')
+  address=$("$SSI" -C "$EXAMPLE" ps | awk '$1 == "www" { print $NF }')
   echo
   echo "It runs. Edit a file below $(realpath --relative-to="$PWD" "$EXAMPLE")/services and run 'make demo' again;"
   echo "'make demo-down' ends it. The page:"

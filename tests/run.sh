@@ -34,10 +34,10 @@ broken=()
 stage() {
   local name=$1 began=$EPOCHREALTIME code=0; shift
   echo "=== $name"
-  "$@" 2>&1 | tee "$OUTPUT/$name" || code=1
+  "$@" 2>&1 | tee "$OUTPUT/log/$name" || code=1
   STAGES+=("$(printf '%-12s %7.1f s  %s' "$name" "$(difference "$EPOCHREALTIME" "$began")" "$([ $code = 0 ] && echo ok || echo FAILED)")")
   [ $code = 0 ] || broken+=("$name")
-  count "$OUTPUT/$name"
+  count "$OUTPUT/log/$name"
 }
 
 difference() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
@@ -99,7 +99,7 @@ trap 'exit 130' INT TERM
 # Servers of databases run as another user and must reach the folder.
 chmod 755 "$OUTPUT"
 export DEMO_FOLDER=$OUTPUT/demo
-mkdir "$DEMO_FOLDER"
+mkdir "$DEMO_FOLDER" "$OUTPUT/log"
 stage demo demo                # first: it sets up for itself what it needs
 stage machine "$HERE/machine/up.sh"
 eval "$("$HERE/machine/env.sh")"

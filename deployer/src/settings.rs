@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clustergraph::format::is_dns_label;
 use clustergraph::format::repository::RepositoryFile;
-use clustergraph::graph::Graph;
 use clustergraph::tree::Tree;
 
 use crate::console::Format;
@@ -75,16 +74,15 @@ impl Global {
         })
     }
 
-    /// Settings for a command that may work outside any repository: clustergraph.yaml is asked if it is there.
-    ///
-    /// Files that say something wrong stop it only where the cluster's place depends on them.
+    /// Settings for a command that needs no graph, and works outside any repository, too: clustergraph.yaml is
+    /// asked if it is there. A broken service must not keep anyone from reverting.
     pub(crate) fn settings_without_graph(&self) -> Result<Settings> {
-        let graph = match Tree::of_worktree(&self.directory) {
-            Ok(tree) => Graph::build(&tree, &self.cluster),
+        let repository = match Tree::of_worktree(&self.directory) {
+            Ok(tree) => RepositoryFile::read(&tree),
             Err(_) => return self.settings(&RepositoryFile::default()),
         };
-        match graph {
-            Ok(graph) => self.settings(&graph.repository),
+        match repository {
+            Ok(repository) => self.settings(&repository),
             Err(_) if self.namespace.is_some() => self.settings(&RepositoryFile::default()),
             Err(error) => Err(error.into()),
         }

@@ -300,3 +300,16 @@ fn wait_until_gone(namespace: &Namespace, kind: &str) {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
+
+#[test]
+fn a_broken_service_in_the_work_tree_keeps_nobody_from_reverting() {
+    let hello = Deployment::of_example("broken-tree");
+    let _ = hello.komandan("deploy").run().succeeds();
+    hello.edit_api("the second version");
+    let _ = hello.komandan("deploy").run().succeeds();
+    hello.repository.write("services/api/service.yaml", "name: [this is no name\n");
+    let _ = hello.komandan("revert").run().succeeds();
+    assert_eq!(hello.status()["version"], 1);
+    let _ = hello.komandan("deploy").run().succeeds();
+    assert_ne!(hello.status()["version"], 1, "a commit is deployed as it is, whatever the work tree says");
+}

@@ -65,11 +65,11 @@ async fn http(port: u16, path: &str) -> Result<(), String> {
         .header("user-agent", "ssi")
         .body(Empty::<Bytes>::new())
         .map_err(|error| said(&error))?;
-    let answer = tokio::select! {
-        answer = sender.send_request(request) => answer.map_err(|error| said(&error))?,
-        // The connection's own end is the better cause when it comes first.
-        ended = connection => return Err(ended.err().map_or("the connection is closed at once".to_owned(), |error| said(&error))),
-    };
+    // The connection's end may come in the same moment as its answer: it must not win over it.
+    let driving = tokio::spawn(connection);
+    let answer = sender.send_request(request).await;
+    driving.abort();
+    let answer = answer.map_err(|error| said(&error))?;
     let status = answer.status().as_u16();
     if (200..400).contains(&status) { Ok(()) } else { Err(format!("{path} answers {status}")) }
 }

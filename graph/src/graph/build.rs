@@ -48,6 +48,21 @@ impl Graph {
     }
 }
 
+impl RepositoryFile {
+    /// Reads `clustergraph.yaml` alone: who only needs to know where a cluster is must not be stopped by a service.
+    ///
+    /// # Errors
+    /// The problems of that file, or a failure of git or the file system.
+    pub fn read(tree: &Tree) -> Result<Self, BuildError> {
+        let mut builder =
+            Builder { tree, catalogue: Catalogue::built_in(), problems: Problems::default(), nameless: false };
+        match builder.repository()? {
+            Some(file) if builder.problems.is_empty() => Ok(file),
+            _ => Err(BuildError::Problems(builder.problems)),
+        }
+    }
+}
+
 /// What building knows on its way; its parts are in [`super::discover`], [`super::check`] and [`super::resolve`].
 pub(super) struct Builder<'t> {
     pub(super) tree: &'t Tree,
