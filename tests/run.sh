@@ -101,7 +101,8 @@ chmod 755 "$OUTPUT"
 export DEMO_FOLDER=$OUTPUT/demo
 mkdir "$DEMO_FOLDER" "$OUTPUT/log"
 stage demo demo                # first: it sets up for itself what it needs
-stage machine "$HERE/machine/up.sh"
+# What this starts may outlive the folder of temporary files.
+stage machine env --unset=TMPDIR "$HERE/machine/up.sh"
 eval "$("$HERE/machine/env.sh")"
 stage build cargo build --quiet --locked --workspace
 stage lint lint
