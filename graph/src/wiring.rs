@@ -8,7 +8,6 @@ pub use crate::catalogue::fill_database;
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::expression::{DatabaseField, EndpointField, Expression, Part, Template};
 use crate::format::service::{DatabaseUse, Port, ServiceFile};
-use crate::graph::primary;
 
 /// A variable's value before hosts, ports and passwords are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -231,13 +230,13 @@ fn own(file: &ServiceFile, wired: &mut Wired) {
     for port in &file.ports {
         wired.set(format!("PORT_{}", upper(&port.name)), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
     }
-    if let Some(port) = primary(&file.ports) {
+    if let Some(port) = Port::primary(&file.ports) {
         wired.set("PORT".to_owned(), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
     }
 }
 
 fn service(name: &str, prefix: &str, ports: &[Port], place: &Place, wired: &mut Wired) {
-    let main = primary(ports);
+    let main = Port::primary(ports);
     for port in ports {
         let prefixes = [
             main.filter(|main| main.name == port.name).map(|_| prefix.to_owned()),
@@ -422,7 +421,7 @@ fn expand(
 ) -> Result<Value, Lack> {
     let port_of = |of: &ServiceFile, name: Option<&String>, whose: &str| {
         let found = match name {
-            None => primary(&of.ports),
+            None => Port::primary(&of.ports),
             Some(name) => of.ports.iter().find(|port| port.name == *name),
         };
         found.cloned().ok_or_else(|| {

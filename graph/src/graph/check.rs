@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::build::Builder;
-use super::primary;
 use crate::diagnostic::{Place, Problem, suggestion};
-use crate::format::service::ServiceFile;
+use crate::format::service::{Port, ServiceFile};
 use crate::tree::{Directory, Mode};
 
 impl Builder<'_> {
@@ -70,7 +69,7 @@ impl Builder<'_> {
 
     fn check_ports(&mut self, file: &ServiceFile) {
         if let [first, ..] = file.ports.as_slice()
-            && primary(&file.ports).is_none()
+            && Port::primary(&file.ports).is_none()
         {
             self.problems.add(
                 Problem::new("no-primary-port", first.place.clone(), "none of several ports is the primary one")

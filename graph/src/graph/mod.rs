@@ -135,21 +135,13 @@ impl Service {
     /// The port meant when none is named.
     #[must_use]
     pub fn primary_port(&self) -> Option<&Port> {
-        primary(&self.ports)
+        Port::primary(&self.ports)
     }
 
     /// The name of its workload of this version: `order-3f9c2a81d0`.
     #[must_use]
     pub fn versioned_name(&self) -> String {
         format!("{}-{}", self.name, self.id.short())
-    }
-}
-
-/// The only port, else the one marked primary, else `http`.
-pub(crate) fn primary(ports: &[Port]) -> Option<&Port> {
-    match ports {
-        [only] => Some(only),
-        ports => ports.iter().find(|port| port.primary).or_else(|| ports.iter().find(|port| port.name == "http")),
     }
 }
 

@@ -22,6 +22,17 @@ pub struct Port {
     pub place: Place,
 }
 
+impl Port {
+    /// The port meant when none is named: the only one, else the one marked primary, else `http`.
+    #[must_use]
+    pub fn primary(ports: &[Self]) -> Option<&Self> {
+        match ports {
+            [only] => Some(only),
+            ports => ports.iter().find(|port| port.primary).or_else(|| ports.iter().find(|port| port.name == "http")),
+        }
+    }
+}
+
 /// How health is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
