@@ -228,7 +228,10 @@ pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>)
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        // A word of which nothing is left is no slip: `d` is not `a`.
+        .filter(|(distance, candidate)| {
+            *distance <= limit && *distance < word.chars().count().max(candidate.chars().count())
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -242,6 +245,8 @@ mod tests {
         assert_eq!(suggestion("dependancies", ["dependencies", "databases"]), Some("dependencies"));
         assert_eq!(suggestion("prots", ["ports", "public"]), Some("ports"));
         assert_eq!(suggestion("zebra", ["ports", "public"]), None);
+        assert_eq!(suggestion("d", ["a"]), None);
+        assert_eq!(suggestion("bb", ["b"]), Some("b"));
     }
 
     #[test]
