@@ -313,3 +313,41 @@ fn a_broken_service_in_the_work_tree_keeps_nobody_from_reverting() {
     let _ = hello.komandan("deploy").run().succeeds();
     assert_ne!(hello.status()["version"], 1, "a commit is deployed as it is, whatever the work tree says");
 }
+
+#[test]
+fn a_deploy_that_dies_at_any_step_is_ended_by_the_next_one_and_no_request_fails() {
+    let hello = Deployment::of_example("faults");
+    let _ = hello.komandan("deploy").run().succeeds();
+    let load = Load::on(&hello.page(), 5, 5);
+    for step in ["applied", "record-written", "intent-written", "switched", "committed", "handed-over"] {
+        hello.edit_api(&format!("dies when {step}"));
+        let wanted = hello.repository.git(&["rev-parse", "HEAD"]);
+        let died = hello.komandan("deploy").env("KOMANDAN_FAULT", step).run();
+        assert!(!died.stderr().contains("error:"), "it was to die when {step}: {}", died.stderr());
+        assert!(died.code().is_none(), "it was to die when {step}, and ended with {:?}", died.code());
+        let _ = hello.komandan("deploy --wait").run().succeeds();
+        assert_eq!(hello.status()["commit"], wanted.as_str(), "after it died when {step}");
+        assert_eq!(hello.status()["intent"], Value::Null, "after it died when {step}");
+    }
+    let served = load.stop();
+    assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
+    // What serves and what is warm, and nothing else, once collected pods have drained.
+    let history = hello.history();
+    let kept: BTreeSet<String> = history["versions"]
+        .as_array()
+        .expect("versions")
+        .iter()
+        .filter(|version| version["state"] == "current" || version["state"] == "warm")
+        .flat_map(|version| version["nodes"].as_object().expect("nodes").values().cloned().collect::<Vec<_>>())
+        .map(|node| node["workload"].as_str().expect("a workload").to_owned())
+        .collect();
+    let began = Instant::now();
+    while hello.namespace.names("deployments").into_iter().collect::<BTreeSet<_>>() != kept {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{:?} are there, not {kept:?}",
+            hello.namespace.names("deployments")
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

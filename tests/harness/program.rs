@@ -108,6 +108,12 @@ impl Run {
         self
     }
 
+    /// Its exit code; `None` when a signal ended it.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
     /// Its data.
     #[must_use]
     pub fn stdout(&self) -> String {
