@@ -1,7 +1,5 @@
 //! The one place that prints: data to standard output, everything else to standard error.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
@@ -17,12 +15,14 @@ pub(crate) fn data(text: &str) {
 
 /// Tells a person something that is no data.
 pub(crate) fn note(text: &str) {
-    anstream::eprintln!("{text}");
+    use std::io::Write;
+    // Nobody listens any more: that ends no command.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Tells why a command ended.
 pub(crate) fn error(text: &str) {
-    anstream::eprintln!("{}: {text}", paint("error", RED.bold()));
+    note(&format!("{}: {text}", paint("error", RED.bold())));
 }
 
 /// Whether standard error is a terminal that a live view may draw on.

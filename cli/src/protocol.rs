@@ -1,6 +1,6 @@
 //! What a client and its session's supervisor say to each other: one JSON value a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::graph::Unit;
 use clustergraph::plan::Step;
@@ -23,9 +23,18 @@ pub(crate) enum Request {
         /// Also delete data: databases, volumes, installed dependencies.
         delete_data: bool,
     },
+    /// Stop what an [`Request::Up`] of this client wanted before anyone else did.
+    TakeBack {
+        /// Everything was wanted by it first.
+        all: bool,
+        /// These services were wanted by it first.
+        services: Vec<String>,
+    },
+    /// End by force what this client's command is stopping.
+    Kill,
     /// What is there? Answered by [`Event::Listing`].
     Ps,
-    /// End, but leave what runs as it is.
+    /// End once no command is under way, but leave what runs as it is.
     Leave,
 }
 
@@ -75,6 +84,13 @@ pub(crate) enum Event {
     Hello {
         /// Which build of the program this is.
         build: String,
+    },
+    /// What was wanted before this `up`: what is to be taken back later is the rest.
+    Before {
+        /// Whether everything was.
+        all: bool,
+        /// The services that were asked for.
+        roots: BTreeSet<String>,
     },
     /// What will be done. Empty when everything is as it should be.
     Plan {

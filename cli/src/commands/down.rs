@@ -7,7 +7,7 @@ use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::Request;
 use crate::report::Reporter;
-use crate::session::connect;
+use crate::session::Client;
 
 /// Arguments of `ssi down`.
 #[derive(Args)]
@@ -28,17 +28,15 @@ pub(super) async fn run(global: &Global, args: DownArgs) -> Result<Exit, Failure
         console::note("nothing runs here");
         return Ok(Exit::Success);
     }
-    let mut client = connect(&session).await?;
-    client.send(&Request::Down { services: args.services, delete_data: args.delete_data }).await?;
+    let request = Request::Down { services: args.services, delete_data: args.delete_data };
+    let mut client = Client::ask(&session, &request).await?;
     let exit = up::follow(&mut client, &mut Reporter::new(global.output, false)).await?;
     if args.delete_data && exit == Exit::Success {
-        // The supervisor of a session without records has nothing to own: it leaves, and the last files go.
-        client.send(&Request::Leave).await?;
+        console::note("all data of this session is deleted");
+    }
+    // With nothing left to own it need not wait for the next command; where more is asked of it, it stays.
+    if !session.records().exists() && client.send(&Request::Leave).await.is_ok() {
         while client.next().await?.is_some() {}
-        match std::fs::remove_dir_all(&session.state_dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => console::note("all data of this session is deleted"),
-        }
     }
     Ok(exit)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -10,15 +11,18 @@ use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::UnitKind;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::{Global, ps};
+use super::{Global, Output, ps};
 use crate::console::{self, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Listed, RuntimeName};
 use crate::runtime;
-use crate::session::{Client, Session};
+use crate::session::Session;
 
 /// How often a file is looked at for more.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often a container that took another one's place is looked for.
+const NEXT: Duration = Duration::from_millis(500);
 
 /// Arguments of `ssi logs`.
 #[derive(Args)]
@@ -42,16 +46,16 @@ pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failur
         return Ok(Exit::Success);
     }
     tokio::select! {
-        result = show(&session, &units, args.follow, args.tail) => result.map(|()| Exit::Success),
+        result = show(global.output, &session, &units, args.follow, args.tail) => result.map(|()| Exit::Success),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     }
 }
 
 /// Follows all services of an `up` until something else ends it.
-pub(super) async fn follow_all(session: &Session, _client: &mut Client, names: &[String]) -> Result<(), Failure> {
+pub(super) async fn follow_all(global: &Global, session: &Session, names: &[String]) -> Result<(), Failure> {
     let units = chosen(session, names).await?;
     let services: Vec<Listed> = units.into_iter().filter(|listed| listed.unit.kind == UnitKind::Service).collect();
-    show(session, &services, true, Some(0)).await
+    show(global.output, session, &services, true, Some(0)).await
 }
 
 async fn chosen(session: &Session, names: &[String]) -> Result<Vec<Listed>, Failure> {
@@ -71,32 +75,72 @@ async fn chosen(session: &Session, names: &[String]) -> Result<Vec<Listed>, Fail
     Ok(units)
 }
 
-async fn show(session: &Session, units: &[Listed], follow: bool, tail: Option<usize>) -> Result<(), Failure> {
+type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
+
+async fn show(
+    output: Output,
+    session: &Session,
+    units: &[Listed],
+    follow: bool,
+    tail: Option<usize>,
+) -> Result<(), Failure> {
     let width = units.iter().map(|listed| listed.unit.to_string().len()).max().unwrap_or(0);
     let mut streams = Vec::new();
     for (at, listed) in units.iter().enumerate() {
         let name = listed.unit.to_string();
         let prefix = paint(&format!("{name:width$} |"), colour(at));
-        let lines: std::pin::Pin<Box<dyn Stream<Item = String> + Send>> = match (listed.runtime, &listed.container) {
-            (RuntimeName::Docker, Some(container)) => {
-                let tail = tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string());
-                let lines = runtime::container_lines(session, container, follow, &tail)
-                    .await
-                    .map_err(|cause| Failure::failed(cause.to_string()))?;
-                Box::pin(lines)
-            }
+        let lines: Lines = match (listed.runtime, &listed.container) {
+            (RuntimeName::Docker, Some(id)) => container(session, listed, id, follow, tail).await?,
             (RuntimeName::Docker, None) => Box::pin(stream::empty()),
             (RuntimeName::Process, _) => Box::pin(file(session.log(&listed.unit), follow, tail)),
         };
-        streams.push(lines.map(move |line| (prefix.clone(), line)));
+        streams.push(lines.map(move |line| (name.clone(), prefix.clone(), line)));
     }
     let mut all = stream::select_all(streams);
-    while let Some((prefix, text)) = all.next().await {
+    while let Some((name, prefix, text)) = all.next().await {
         for line in text.lines() {
-            console::data(&format!("{prefix} {}", printable(line)));
+            console::data(&match output {
+                Output::Text => format!("{prefix} {}", printable(line)),
+                Output::Json => serde_json::json!({ "schema": "ssi.log/1", "unit": name, "line": line }).to_string(),
+            });
         }
     }
     Ok(())
+}
+
+/// The lines of a unit's container; when it is followed, also of those that take its place.
+async fn container(
+    session: &Session,
+    listed: &Listed,
+    id: &str,
+    follow: bool,
+    tail: Option<usize>,
+) -> Result<Lines, Failure> {
+    let tail = tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string());
+    let first: Lines = Box::pin(
+        runtime::container_lines(session, id, follow, &tail)
+            .await
+            .map_err(|cause| Failure::failed(cause.to_string()))?,
+    );
+    if !follow {
+        return Ok(first);
+    }
+    let start = (session.clone(), listed.unit.clone(), id.to_owned(), first);
+    Ok(Box::pin(stream::unfold(start, |(session, unit, mut id, mut lines)| async move {
+        loop {
+            if let Some(line) = lines.next().await {
+                return Some((line, (session, unit, id, lines)));
+            }
+            tokio::time::sleep(NEXT).await;
+            let listing = ps::listing(&session).await.unwrap_or_default();
+            let now = listing.into_iter().find(|listed| listed.unit == unit).and_then(|listed| listed.container);
+            if let Some(next) = now.filter(|next| *next != id)
+                && let Ok(begun) = runtime::container_lines(&session, &next, true, "all").await
+            {
+                (id, lines) = (next, Box::pin(begun));
+            }
+        }
+    })))
 }
 
 /// A line without what would move the cursor or change the terminal; colours stay.

@@ -8,7 +8,8 @@ use crate::console::{self, DIM, GREEN, RED, YELLOW, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Listed, Request, State};
 use crate::report::{ago, table};
-use crate::session::{Session, connect};
+use crate::session::{Client, Records, Session, is_running};
+use crate::supervisor;
 
 /// Arguments of `ssi ps`.
 #[derive(Args)]
@@ -35,13 +36,15 @@ pub(super) async fn run(global: &Global, args: &PsArgs) -> Result<Exit, Failure>
     Ok(Exit::Success)
 }
 
-/// What the supervisor knows; nothing when there are no records to own.
+/// What the supervisor knows. Where nothing is recorded as running none is started: the records say it all.
 pub(super) async fn listing(session: &Session) -> Result<Vec<Listed>, Failure> {
-    if !session.records().exists() {
-        return Ok(Vec::new());
+    if !is_running(session).await {
+        let records = Records::read(&session.records()).map_err(Failure::unusable)?;
+        if records.units.values().all(|record| record.instance.is_none()) {
+            return Ok(supervisor::recorded(records));
+        }
     }
-    let mut client = connect(session).await?;
-    client.send(&Request::Ps).await?;
+    let mut client = Client::ask(session, &Request::Ps).await?;
     while let Some(event) = client.next().await? {
         if let Event::Listing { units } = event {
             return Ok(units);
@@ -68,5 +71,6 @@ fn rows(units: &[Listed]) -> String {
             listed.addresses.join(" "),
         ]
     });
-    table(&["NAME", "KIND", "STATE", "RUNTIME", "AGE", "ADDRESS"], rows.collect(), console::width())
+    let header = ["NAME", "KIND", "STATE", "RUNTIME", "AGE", "ADDRESS"];
+    table(&header, &["KIND", "RUNTIME", "AGE"], rows.collect(), console::width())
 }

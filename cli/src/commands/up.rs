@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, logs};
+use super::{Global, Output, logs};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Request, RuntimeName, Up};
 use crate::report::Reporter;
-use crate::session::{Client, connect};
+use crate::session::{Client, Session};
 
 /// Variables of the caller that every program gets, and nothing else of the caller's shell.
 const BASE: &[&str] = &[
@@ -61,7 +62,6 @@ pub(crate) struct UpArgs {
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
-    let mut client = connect(&session).await?;
     let base_env: BTreeMap<String, String> =
         std::env::vars().filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_")).collect();
     let request = Request::Up(Up {
@@ -70,35 +70,88 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> 
         dry_run: args.dry_run,
         base_env,
         mirror: args.mirror,
-        colour: console::has_colour(),
+        colour: console::has_colour() && global.output == Output::Text,
         width: console::width(),
     });
-    client.send(&request).await?;
-    let attached = !args.detach && !args.dry_run;
-    let mut interrupted = false;
     let mut reporter = Reporter::new(global.output, args.dry_run);
-    let exit = tokio::select! {
-        exit = follow(&mut client, &mut reporter) => exit?,
-        _ = tokio::signal::ctrl_c(), if attached => { interrupted = true; Exit::Interrupted }
-    };
-    if !attached || (exit != Exit::Success && !interrupted) {
-        return Ok(exit);
+    if args.detach || args.dry_run {
+        let mut client = Client::ask(&session, &request).await?;
+        return follow(&mut client, &mut reporter).await;
     }
-    if !interrupted {
-        console::note("following the logs; Ctrl-C stops everything in order");
-        let mut fresh = connect(&session).await?;
+    attached(global, &session, &args.services, &request, &mut reporter).await
+}
+
+/// Starts, follows the logs, and stops what it started at Ctrl-C.
+async fn attached(
+    global: &Global,
+    session: &Session,
+    services: &[String],
+    request: &Request,
+    reporter: &mut Reporter,
+) -> Result<Exit, Failure> {
+    // From here on Ctrl-C ends nothing by itself.
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut client = Client::ask(session, request).await?;
+    let mut own = Own::default();
+    let starting = async {
+        while let Some(event) = client.next().await? {
+            own.note(&event, services);
+            reporter.report(&event);
+            if let Event::End { exit, message } = event {
+                return ended(exit, message);
+            }
+        }
+        Err(gone())
+    };
+    let started = tokio::select! {
+        result = starting => Some(result),
+        _ = interrupts.recv() => None,
+    };
+    match started {
+        Some(Ok(Exit::Success)) => {
+            console::note("following the logs; Ctrl-C stops what this command started, in order");
+            tokio::select! {
+                result = logs::follow_all(global, session, services) => result?,
+                _ = interrupts.recv() => {}
+            }
+        }
+        Some(result) => return result,
+        None => {}
+    }
+    reporter.clear();
+    console::note("stopping; Ctrl-C again kills at once");
+    let request = Request::TakeBack { all: own.all, services: own.services };
+    if client.send(&request).await.is_err() {
+        client = Client::ask(session, &request).await?;
+    }
+    let mut reporter = Reporter::new(global.output, false);
+    let mut kills = 0;
+    loop {
         tokio::select! {
-            result = logs::follow_all(&session, &mut fresh, &args.services) => result?,
-            _ = tokio::signal::ctrl_c() => {}
+            exit = follow(&mut client, &mut reporter) => return exit.map(|_| Exit::Interrupted),
+            _ = interrupts.recv() => {
+                kills += 1;
+                if kills > 1 || client.send(&Request::Kill).await.is_err() {
+                    return Ok(Exit::Interrupted);
+                }
+            }
         }
     }
-    console::note("stopping; Ctrl-C again leaves the rest to the background");
-    let mut client = connect(&session).await?;
-    client.send(&Request::Down { services: args.services, delete_data: false }).await?;
-    let mut reporter = Reporter::new(global.output, false);
-    tokio::select! {
-        exit = follow(&mut client, &mut reporter) => exit.map(|_| Exit::Interrupted),
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+}
+
+/// What a command was the first to want: it stops that and nothing else.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Own {
+    all: bool,
+    services: Vec<String>,
+}
+
+impl Own {
+    fn note(&mut self, event: &Event, services: &[String]) {
+        if let Event::Before { all, roots } = event {
+            self.all = services.is_empty() && !all;
+            self.services = services.iter().filter(|name| !roots.contains(*name)).cloned().collect();
+        }
     }
 }
 
@@ -107,8 +160,35 @@ pub(super) async fn follow(client: &mut Client, reporter: &mut Reporter) -> Resu
     while let Some(event) = client.next().await? {
         reporter.report(&event);
         if let Event::End { exit, message } = event {
-            return if message.is_empty() { Ok(exit) } else { Err(Failure { exit, message }) };
+            return ended(exit, message);
         }
     }
-    Err(Failure::failed("the supervisor ended; what runs goes on: run the command again"))
+    Err(gone())
+}
+
+fn ended(exit: Exit, message: String) -> Result<Exit, Failure> {
+    if message.is_empty() { Ok(exit) } else { Err(Failure { exit, message }) }
+}
+
+fn gone() -> Failure {
+    Failure::failed("the supervisor ended; what runs goes on: run the command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(services: &[&str], all: bool, roots: &[&str]) -> Own {
+        let services: Vec<String> = services.iter().map(|name| (*name).to_owned()).collect();
+        let mut own = Own::default();
+        own.note(&Event::Before { all, roots: roots.iter().map(|name| (*name).to_owned()).collect() }, &services);
+        own
+    }
+
+    #[test]
+    fn a_command_takes_back_only_what_it_was_the_first_to_want() {
+        assert_eq!(own(&["a", "b"], false, &["b"]), Own { all: false, services: vec!["a".into()] });
+        assert_eq!(own(&[], false, &["b"]), Own { all: true, services: Vec::new() });
+        assert_eq!(own(&[], true, &[]), Own::default());
+    }
 }

@@ -46,20 +46,24 @@ impl Live {
         let width = steps.iter().map(|step| step.unit.to_string().len()).max().unwrap_or(0);
         for step in steps {
             let bar = self.screen.add(ProgressBar::new_spinner());
-            bar.set_style(style("{spinner:.yellow} {prefix} {wide_msg:.dim}"));
+            bar.set_style(style(if console::has_colour() {
+                "{spinner:.yellow} {prefix} {wide_msg:.dim}"
+            } else {
+                "{spinner} {prefix} {wide_msg}"
+            }));
             bar.set_prefix(format!("{:width$}", step.unit.to_string()));
             bar.set_message(step.reason.clone());
             self.bars.insert(step.unit.clone(), bar);
         }
         let whole = self.screen.add(ProgressBar::new(steps.len() as u64));
-        whole.set_style(style("  [{bar:30}] {pos}/{len} {elapsed}").progress_chars("=> "));
+        whole.set_style(style("  [{bar:20}] {pos}/{len} {elapsed}").progress_chars("=> "));
         whole.enable_steady_tick(Duration::from_millis(100));
         self.whole = Some(whole);
     }
 
     fn state(&mut self, unit: &Unit, state: State, detail: &str, elapsed_ms: u64) {
         let Some(bar) = self.bars.get(unit) else {
-            let _ = self.screen.println(line(&unit.to_string(), state, detail, elapsed_ms));
+            let _ = self.screen.println(drawn(&line(&unit.to_string(), state, detail, elapsed_ms)));
             return;
         };
         let detail = detail.lines().next().unwrap_or_default();
@@ -75,13 +79,23 @@ impl Live {
                     _ => ("✓", GREEN),
                 };
                 self.failed |= matches!(state, State::Failed | State::Skipped);
-                bar.set_style(style(&format!("{} {{prefix}} {{wide_msg}}", paint(mark, colour))));
+                bar.set_style(style(&format!("{} {{prefix}} {{wide_msg}}", drawn(&paint(mark, colour)))));
                 bar.disable_steady_tick();
                 bar.finish_with_message(format!("{} {} {detail}", state.as_str(), seconds(elapsed_ms)));
                 if let Some(whole) = &self.whole {
                     whole.inc(1);
                 }
             }
+        }
+    }
+
+    /// Leaves what is drawn as it is.
+    pub(crate) fn clear(&mut self) {
+        for bar in self.bars.values().filter(|bar| !bar.is_finished()) {
+            bar.abandon();
+        }
+        if let Some(whole) = self.whole.take() {
+            whole.finish_and_clear();
         }
     }
 
@@ -92,6 +106,11 @@ impl Live {
         let words = if self.failed { paint("failed", RED) } else { paint("done", GREEN) };
         console::note(&format!("{words} in {}", paint(&elapsed, BOLD)));
     }
+}
+
+/// A text as the picture takes it, which is drawn past the streams that take styles out.
+fn drawn(text: &str) -> String {
+    if console::has_colour() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() }
 }
 
 fn style(template: &str) -> ProgressStyle {

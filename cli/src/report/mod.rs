@@ -34,9 +34,22 @@ impl Reporter {
         }
     }
 
+    /// Ends the drawing: something else is shown from here on.
+    pub(crate) fn clear(&mut self) {
+        if let Self::Live(live) = self {
+            live.clear();
+        }
+    }
+
     pub(crate) fn report(&mut self, event: &Event) {
+        if matches!(event, Event::Before { .. }) {
+            return; // between a command and its supervisor
+        }
         match self {
-            Self::Json => console::data(&serde_json::to_string(event).unwrap_or_default()),
+            Self::Json => {
+                let line = Line { schema: "ssi.event/1", event };
+                console::data(&serde_json::to_string(&line).unwrap_or_default());
+            }
             Self::Plan => {
                 if let Event::Plan { steps } = event {
                     console::data(&plan(steps));
@@ -46,6 +59,14 @@ impl Reporter {
             Self::Live(live) => live.report(event),
         }
     }
+}
+
+/// An event as programs read it: each line says by itself what it is.
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    event: &'a Event,
 }
 
 /// A plan for people: each step with its reason.
@@ -64,4 +85,16 @@ fn plan(steps: &[Step]) -> String {
         format!("{} {unit:width$}  {}", paint(verb, style), paint(&step.reason, DIM))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_for_programs_says_its_schema() {
+        let line = Line { schema: "ssi.event/1", event: &Event::Note { text: "hello".into() } };
+        let text = serde_json::to_string(&line).unwrap();
+        assert_eq!(text, r#"{"schema":"ssi.event/1","event":"note","text":"hello"}"#);
+    }
 }

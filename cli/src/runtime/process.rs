@@ -5,6 +5,7 @@ mod native;
 mod tools;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -89,9 +90,10 @@ impl Process {
 
 fn open_log(path: &Path) -> std::io::Result<std::fs::File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        // Programs write what they know, passwords included.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    std::fs::OpenOptions::new().create(true).append(true).open(path)
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 #[async_trait]

@@ -37,15 +37,9 @@ impl Session {
         let name = if located.prefix.is_empty() { "root".to_owned() } else { located.prefix.replace('/', "%2F") };
         let kept = located.git_dir.join("clustergraph").join(name).join("session.json");
         let path = located.root();
-        let known = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).ok());
-        let id = match known {
-            Some(identity) if identity.path == path && is_id(&identity.id) => identity.id,
-            _ => {
-                let id = hex::encode(rand::random::<[u8; 6]>());
-                let identity = Identity { id: id.clone(), path };
-                write_whole(&kept, &serde_json::to_vec_pretty(&identity).unwrap_or_default())?;
-                id
-            }
+        let id = match known(&kept, &path) {
+            Some(id) => id,
+            None => name_it(&kept, &path).map_err(|error| Failure::unusable(format!("{}: {error}", kept.display())))?,
         };
         let root = rustix::process::geteuid().is_root();
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -78,6 +72,11 @@ impl Session {
         self.runtime_dir.join("supervisor.lock")
     }
 
+    /// What the supervisor itself has to say.
+    pub(crate) fn supervisor_log(&self) -> PathBuf {
+        self.state_dir.join("supervisor.log")
+    }
+
     /// Where the records are.
     pub(crate) fn records(&self) -> PathBuf {
         self.state_dir.join("records.json")
@@ -95,17 +94,76 @@ fn folder_of(own: &str, general: &str) -> Option<PathBuf> {
     absolute(own).or_else(|| absolute(general).map(|path| path.join("clustergraph")))
 }
 
+/// The name that a work tree has.
+fn known(kept: &Path, path: &Path) -> Option<String> {
+    let identity: Identity = serde_json::from_slice(&std::fs::read(kept).ok()?).ok()?;
+    (identity.path == path && is_id(&identity.id)).then_some(identity.id)
+}
+
+/// Gives a work tree its name; commands that do so at the same moment agree on one.
+fn name_it(kept: &Path, path: &Path) -> std::io::Result<String> {
+    if let Some(folder) = kept.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let lock = std::fs::File::options().create(true).append(true).open(kept.with_extension("lock"))?;
+    lock.lock()?;
+    if let Some(id) = known(kept, path) {
+        return Ok(id);
+    }
+    let id = hex::encode(rand::random::<[u8; 6]>());
+    let identity = Identity { id: id.clone(), path: path.to_owned() };
+    write_whole(kept, &serde_json::to_vec_pretty(&identity)?)?;
+    Ok(id)
+}
+
 fn is_id(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Writes a file so that a reader sees all of it or what was there before.
+/// Writes a file so that a reader sees all of it or what was there before. It may hold passwords: at no
+/// moment does anybody else read it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    std::fs::write(&draft, bytes)?;
-    #[cfg(unix)]
-    std::fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    std::fs::rename(&draft, path)
+    let write = || {
+        std::fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?.write_all(bytes)?;
+        std::fs::rename(&draft, path)
+    };
+    write().inspect_err(|_| {
+        let _ = std::fs::remove_file(&draft); // half of it is worth nothing, and the disk may be full
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_come_first_together_agree_on_the_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("clustergraph/root/session.json");
+        let names: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+            let name = || name_it(&kept, Path::new("/somewhere")).unwrap();
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(name)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(names.len(), 1);
+        assert_ne!(Some(name_it(&kept, Path::new("/elsewhere")).unwrap()), names.into_iter().next());
+    }
+
+    #[test]
+    fn what_may_hold_passwords_is_readable_by_its_owner_alone_and_a_failed_write_keeps_the_old() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.json");
+        write_whole(&path, b"one").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        // A folder in the draft's place stands for a disk that takes nothing.
+        std::fs::create_dir(path.with_extension(format!("{}.draft", std::process::id()))).unwrap();
+        assert!(write_whole(&path, b"two").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+    }
 }

@@ -4,6 +4,6 @@ mod client;
 mod folders;
 mod records;
 
-pub(crate) use client::{Client, connect};
+pub(crate) use client::{Client, is_running};
 pub(crate) use folders::Session;
 pub(crate) use records::{Instance, Record, Records};

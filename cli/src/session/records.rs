@@ -41,12 +41,18 @@ pub(crate) struct Record {
     pub(crate) runtime: RuntimeName,
     /// What it waited for.
     pub(crate) waits: Vec<(Unit, String)>,
+    /// The services that it is wired to, waited for or not.
+    #[serde(default)]
+    pub(crate) needs: std::collections::BTreeSet<Unit>,
     /// What runs of it; `None` for what is done once.
     pub(crate) instance: Option<Instance>,
     /// Where this machine reaches it.
     pub(crate) addresses: Vec<String>,
     /// Whether it became ready, or was done.
     pub(crate) ready: bool,
+    /// How it ended or failed, when it did by itself.
+    #[serde(default)]
+    pub(crate) ended: Option<String>,
     /// When it was started, in seconds since 1970.
     pub(crate) since: i64,
     /// How it is stopped: the signal's name and the grace in milliseconds.

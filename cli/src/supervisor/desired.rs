@@ -23,6 +23,8 @@ pub(super) struct Desired {
     pub(super) wanted: BTreeMap<Unit, Wanted>,
     /// What each one's start waits for.
     pub(super) waits: Units,
+    /// The services that each service is wired to, waited for or not.
+    pub(super) needs: BTreeMap<Unit, BTreeSet<Unit>>,
     /// What each one is made from.
     pub(super) work: BTreeMap<Unit, Arc<Work>>,
 }
@@ -103,7 +105,8 @@ pub(super) fn desired(
     records: &mut Records,
 ) -> Result<Desired, String> {
     let waits = graph.units(services);
-    let desired = Desired { wanted: BTreeMap::new(), waits: waits.clone(), work: BTreeMap::new() };
+    let desired =
+        Desired { wanted: BTreeMap::new(), waits: waits.clone(), needs: BTreeMap::new(), work: BTreeMap::new() };
     let mut builder = Builder { graph, session, runtime, up, records, desired };
     builder.give_ports(&waits, alive).map_err(|error| format!("no free port: {error}"))?;
     for unit in waits.keys() {
@@ -183,13 +186,23 @@ impl Builder<'_> {
                 // Data is seeded once: neither another command nor other sources seed it again.
                 (work, vec![("seed", Key::of("seed", &json!(true)))])
             }
-            UnitKind::Service => self.service(unit, service(&unit.name)?)?,
+            UnitKind::Service => {
+                let service = service(&unit.name)?;
+                self.desired.needs.insert(unit.clone(), self.needs(service));
+                self.service(unit, service)?
+            }
         };
         let mut parts: BTreeMap<String, Key> = parts.into_iter().map(|(name, key)| (name.to_owned(), key)).collect();
         parts.insert("runtime".to_owned(), runtime);
         self.desired.wanted.insert(unit.clone(), Wanted { key: run_key(&parts), parts });
         self.desired.work.insert(unit.clone(), Arc::new(work));
         Ok(())
+    }
+
+    fn needs(&self, service: &Service) -> BTreeSet<Unit> {
+        let owners = service.databases.iter().filter_map(|address| self.graph.databases.get(address));
+        let names = service.dependencies.iter().map(|edge| &edge.service).chain(owners.map(|database| &database.owner));
+        names.filter(|name| **name != service.name).map(|name| Unit::new(UnitKind::Service, name)).collect()
     }
 
     fn service(&self, unit: &Unit, service: &Service) -> Result<(Work, Parts), String> {

@@ -4,8 +4,10 @@
 //! this module's loop does it. What runs does not depend on the supervisor's life: killed, it leaves
 //! everything as it is, and the next one adopts it from the records.
 
+mod clients;
 mod desired;
 mod machine;
+mod place;
 mod prepare;
 mod probe;
 mod steps;
@@ -16,19 +18,27 @@ use std::time::{Duration, Instant};
 
 use clustergraph::graph::Unit;
 use clustergraph::plan::Step;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 
+use crate::console;
 use crate::exit::Failure;
-use crate::protocol::{self, Request, RuntimeName};
+use crate::protocol::{Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Runtime};
 use crate::session::{Instance, Record, Records, Session};
+use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
+use place::Place;
 
 /// How long a supervisor with nothing to own stays for the next command.
 const IDLE: Duration = Duration::from_secs(2);
+
+/// How often records that could not be written are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often a supervisor looks whether its clients can still find it.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A connected command.
 type ClientId = u64;
@@ -43,6 +53,8 @@ enum Event {
     Prepared { result: Result<Box<Prepared>, Failure> },
     /// A step has something to tell while it runs.
     Told { unit: Unit, text: String },
+    /// What ran of a unit before its step is gone.
+    Cleared { unit: Unit },
     /// Something runs now, ready or not.
     Started { unit: Unit, instance: Instance },
     /// A step that begins a unit is over.
@@ -69,9 +81,14 @@ struct Prepared {
 /// The loop's own things.
 struct Supervisor {
     session: Session,
+    place: Place,
     runtimes: BTreeMap<RuntimeName, Arc<dyn Runtime>>,
-    clients: BTreeMap<ClientId, UnboundedSender<protocol::Event>>,
+    clients: Clients,
     events: UnboundedSender<Event>,
+    /// Ends the waiting of what was begun.
+    interrupt: CancellationToken,
+    /// Records that could not be written yet.
+    unwritten: Option<Box<Records>>,
 }
 
 /// Runs the supervisor of a session until nothing is left to own.
@@ -79,14 +96,11 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
     // The terminal that the first command was typed at may close.
     let _ = rustix::process::setsid();
     std::fs::create_dir_all(&session.runtime_dir)?;
-    let lock = std::fs::OpenOptions::new().create(true).append(true).open(session.lock())?;
-    if lock.try_lock().is_err() {
+    let Some((place, listener)) = Place::take(&session.lock(), &session.socket())
+        .map_err(|error| Failure::unusable(format!("{}: {error}", session.socket().display())))?
+    else {
         return Ok(()); // another one is there: the client finds it
-    }
-    let socket = session.socket();
-    let _ = std::fs::remove_file(&socket); // left by one that was killed; the lock says it is gone
-    let listener = UnixListener::bind(&socket)?;
-    std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    };
     let records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let alive: BTreeSet<Unit> = match prepare::alive(&session, &records).await {
         Ok(alive) => alive.into_iter().filter(|(_, alive)| *alive).map(|(unit, _)| unit).collect(),
@@ -94,13 +108,21 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
         Err(_) => BTreeSet::new(),
     };
     let (events, inbox) = unbounded_channel();
-    let supervisor =
-        Supervisor { session: session.clone(), runtimes: BTreeMap::new(), clients: BTreeMap::new(), events };
-    let result = supervisor.serve(listener, inbox, records, &alive).await;
-    let _ = std::fs::remove_file(&socket);
-    let _ = std::fs::remove_file(session.lock());
-    let _ = std::fs::remove_dir(&session.runtime_dir);
-    result
+    let supervisor = Supervisor {
+        session,
+        place,
+        runtimes: BTreeMap::new(),
+        clients: Clients::default(),
+        events,
+        interrupt: CancellationToken::new(),
+        unwritten: None,
+    };
+    supervisor.serve(listener, inbox, records, &alive).await
+}
+
+/// What the records of a session say where nothing runs.
+pub(crate) fn recorded(records: Records) -> Vec<Listed> {
+    Machine::adopt(records, &BTreeSet::new()).0.listing()
 }
 
 impl Supervisor {
@@ -113,71 +135,89 @@ impl Supervisor {
     ) -> Result<(), Failure> {
         let (mut machine, effects) = Machine::adopt(records, alive);
         for effect in effects {
-            self.carry_out(effect)?;
+            self.carry_out(effect);
         }
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let mut next_client: ClientId = 0;
+        let mut look = tokio::time::interval(LOOK);
         loop {
-            let idle = machine.is_idle() && self.clients.is_empty();
+            let idle = machine.is_idle() && self.clients.is_empty() && self.unwritten.is_none();
             let event = tokio::select! {
                 event = inbox.recv() => match event {
                     Some(event) => event,
                     None => return Ok(()),
                 },
                 accepted = listener.accept() => {
-                    if let Ok((stream, _)) = accepted {
-                        next_client += 1;
-                        self.welcome(next_client, stream);
+                    match accepted {
+                        Ok((stream, _)) => self.clients.welcome(stream, self.events.clone()),
+                        // Out of descriptors or the like: it passes, and asking at once again would burn a core.
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                     }
                     continue;
                 }
                 _ = terminate.recv() => Event::Terminate,
+                () = tokio::time::sleep(AGAIN), if self.unwritten.is_some() => {
+                    self.write_again();
+                    continue;
+                }
+                // Somebody swept the folder of sockets: what runs stays, and the next one adopts it.
+                _ = look.tick() => if self.place.is_ours() { continue } else { Event::Terminate },
                 () = tokio::time::sleep(IDLE), if idle => return Ok(()),
             };
             if let Event::Left { client } = event {
-                self.clients.remove(&client);
-                continue;
+                self.clients.forget(client);
             }
             for effect in machine.handle(event, Instant::now()) {
                 if matches!(effect, Effect::Quit) {
                     return Ok(());
                 }
-                self.carry_out(effect)?;
+                self.carry_out(effect);
             }
         }
     }
 
-    /// Reads a client's requests and writes its events, each in a task of its own: a client that reads
-    /// slowly or not at all delays nobody.
-    fn welcome(&mut self, id: ClientId, stream: UnixStream) {
-        let (reader, mut writer) = stream.into_split();
-        let (tell, mut told) = unbounded_channel::<protocol::Event>();
-        self.clients.insert(id, tell);
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            let reading = async {
-                let mut lines = BufReader::new(reader).lines();
-                while let Ok(Some(line)) = lines.next_line().await {
-                    // Only this user reaches the socket, with this build or one that says hello first.
-                    if let Ok(request) = serde_json::from_str(&line) {
-                        let _ = events.send(Event::Request { client: id, request });
-                    }
-                }
-            };
-            let writing = async {
-                while let Some(event) = told.recv().await {
-                    let Ok(mut line) = serde_json::to_string(&event) else { continue };
-                    line.push('\n');
-                    if writer.write_all(line.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = reading => {}
-                () = writing => {}
+    /// Writes the records. What runs must never be forgotten because a disk is full: they are kept and tried
+    /// again, and everybody is told.
+    fn write(&mut self, records: Box<Records>) {
+        let path = self.session.records();
+        let Err(error) = records.write(&path) else {
+            self.unwritten = None;
+            return;
+        };
+        if self.unwritten.replace(records).is_none() {
+            let text = format!(
+                "{}: {error}: what runs is remembered only while the supervisor lives; make room, it tries again every second",
+                path.display()
+            );
+            console::note(&text);
+            self.clients.tell_all(&text);
+        }
+    }
+
+    fn write_again(&mut self) {
+        if let Some(records) = self.unwritten.take() {
+            match records.write(&self.session.records()) {
+                Ok(()) => self.clients.tell_all("the session's records are written again"),
+                Err(_) => self.unwritten = Some(records),
             }
-            let _ = events.send(Event::Left { client: id });
+        }
+    }
+
+    /// Does something in a task of its own and tells how it went. A task that breaks tells nothing itself,
+    /// and a command would wait for it for ever.
+    fn spawn(
+        &self,
+        task: impl Future<Output = Result<(), Cause>> + Send + 'static,
+        event: impl FnOnce(Result<(), Cause>) -> Event + Send + 'static,
+    ) {
+        let events = self.events.clone();
+        let task = tokio::spawn(task);
+        tokio::spawn(async move {
+            let result = match task.await {
+                Ok(result) => result,
+                Err(broken) => Err(Cause::new(format!("a fault in ssi itself: {broken}; see supervisor.log"))),
+            };
+            // The machine lives as long as its events are taken; after that nobody asks.
+            let _ = events.send(event(result));
         });
     }
 
@@ -186,43 +226,45 @@ impl Supervisor {
         Arc::clone(self.runtimes.entry(name).or_insert_with(|| runtime::of(name, session)))
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Result<(), Failure> {
+    fn carry_out(&mut self, effect: Effect) {
         let events = self.events.clone();
         match effect {
-            Effect::Tell(client, event) => {
-                if let Some(client) = self.clients.get(&client) {
-                    let _ = client.send(event); // a client that is gone needs to know nothing
-                }
-            }
+            Effect::Tell(client, event) => self.clients.tell(client, event),
             Effect::Prepare(up, records) => {
                 let session = self.session.clone();
+                let plan = tokio::spawn(async move { prepare::prepare(&session, *up, *records).await });
                 tokio::spawn(async move {
-                    let result = prepare::prepare(&session, *up, *records).await.map(Box::new);
-                    let _ = events.send(Event::Prepared { result });
+                    let result = plan.await.unwrap_or_else(|broken| {
+                        Err(Failure::failed(format!("a fault in ssi itself: {broken}; see supervisor.log")))
+                    });
+                    let _ = events.send(Event::Prepared { result: result.map(Box::new) });
                 });
             }
             Effect::Begin { unit, runtime, work, left_over, server } => {
                 let left_over = left_over.and_then(|record| self.left_over(*record));
-                let step = steps::begin(self.runtime(runtime), unit.clone(), work, left_over, server, events.clone());
-                let step = tokio::spawn(step);
-                // A step that breaks tells nothing itself, and the command would wait for it for ever.
-                tokio::spawn(async move {
-                    if let Err(broken) = step.await {
-                        let result = Err(Cause::new(format!("a fault in ssi itself: {broken}; see supervisor.log")));
-                        let _ = events.send(Event::Over { unit, result });
-                    }
-                });
+                let runtime = self.runtime(runtime);
+                let step = steps::begin(runtime, unit.clone(), work, left_over, server, events, self.interrupt.clone());
+                self.spawn(step, |result| Event::Over { unit, result });
             }
             Effect::End(record) => {
                 let unit = record.unit.clone();
                 let left_over = self.left_over(*record);
-                tokio::spawn(async move {
-                    let result = match left_over {
+                let task = async move {
+                    match left_over {
                         Some(left_over) => left_over.end().await,
                         None => Ok(()),
-                    };
-                    let _ = events.send(Event::Stopped { unit, result });
-                });
+                    }
+                };
+                self.spawn(task, |result| Event::Stopped { unit, result });
+            }
+            Effect::Kill(record) => {
+                if let Some(left_over) = self.left_over(*record) {
+                    tokio::spawn(async move { left_over.end().await });
+                }
+            }
+            Effect::Interrupt => {
+                self.interrupt.cancel();
+                self.interrupt = CancellationToken::new();
             }
             Effect::Watch { unit, runtime, instance } => {
                 let runtime = self.runtime(runtime);
@@ -231,21 +273,17 @@ impl Supervisor {
                     let _ = events.send(Event::Exited { unit, instance, how });
                 });
             }
-            Effect::Save(records) => {
-                let path = self.session.records();
-                records.write(&path).map_err(|error| Failure::unusable(format!("{}: {error}", path.display())))?;
-            }
+            Effect::Save(records) => self.write(records),
             Effect::CleanUp { runtimes, ports, delete_data } => {
                 let runtimes: Vec<_> = runtimes.into_iter().map(|name| self.runtime(name)).collect();
-                let session = self.session.clone();
-                Claims::of(&session)?.release(ports);
-                tokio::spawn(async move {
-                    let _ = events.send(Event::CleanedUp { result: clean_up(&runtimes, &session, delete_data).await });
-                });
+                if delete_data {
+                    self.unwritten = None;
+                }
+                let task = clean_up(runtimes, self.session.clone(), ports, delete_data);
+                self.spawn(task, |result| Event::CleanedUp { result });
             }
             Effect::Quit => {}
         }
-        Ok(())
     }
 
     fn left_over(&mut self, record: Record) -> Option<LeftOver> {
@@ -269,15 +307,29 @@ impl LeftOver {
     }
 }
 
-async fn clean_up(runtimes: &[Arc<dyn Runtime>], session: &Session, delete_data: bool) -> Result<(), Cause> {
+/// Removes what belongs to no unit; with the data everything that the session keeps. That is done here, by
+/// the holder of the lock: a command could hit what another one has just begun anew.
+async fn clean_up(
+    runtimes: Vec<Arc<dyn Runtime>>,
+    session: Session,
+    ports: Vec<u16>,
+    delete_data: bool,
+) -> Result<(), Cause> {
     for runtime in runtimes {
         runtime.clean_up(delete_data).await?;
     }
-    if delete_data {
-        let logs = session.state_dir.join("logs");
-        if logs.exists() {
-            std::fs::remove_dir_all(&logs)?;
+    let removed = tokio::task::spawn_blocking(move || {
+        Claims::of(&session)?.release(ports);
+        if !delete_data {
+            return Ok(());
         }
-    }
+        match std::fs::remove_dir_all(&session.state_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(std::io::Error::new(error.kind(), format!("{}: {error}", session.state_dir.display())))
+            }
+            _ => Ok(()),
+        }
+    });
+    removed.await.map_err(|_| Cause::new("interrupted"))??;
     Ok(())
 }

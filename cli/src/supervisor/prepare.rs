@@ -11,8 +11,8 @@ use super::Prepared;
 use super::desired::desired;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{self, Docker};
-use crate::session::{Records, Session};
+use crate::runtime::{self, Claims, Docker};
+use crate::session::{Record, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
 const LOCAL: &str = "local";
@@ -40,6 +40,7 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     }
     let alive = alive(session, &records).await?;
     let running: BTreeSet<Unit> = alive.iter().filter(|(_, alive)| **alive).map(|(unit, _)| unit.clone()).collect();
+    let known = records.ports.clone();
     let desired =
         desired(&graph, &services, runtime, &up, session, &running, &mut records).map_err(Failure::unusable)?;
     let observed: BTreeMap<Unit, Observed> = records
@@ -52,6 +53,13 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
             (record.unit.clone(), found)
         })
         .collect();
+    if up.dry_run {
+        // Nothing of it is remembered: others may have the ports that were only looked at.
+        let new = records.ports.iter().filter(|(row, port)| known.get(*row) != Some(*port)).map(|(_, port)| *port);
+        if let Ok(claims) = Claims::of(session) {
+            claims.release(new);
+        }
+    }
     let steps = plan(&desired.wanted, &desired.waits, &observed, &records.waits());
     Ok(Prepared { steps, desired, records, runtime, dry_run: up.dry_run })
 }
@@ -75,7 +83,9 @@ async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
 async fn choose_runtime(session: &Session, up: &Up, records: &Records) -> Result<RuntimeName, Failure> {
     let is_data = |kind| matches!(kind, UnitKind::Server | UnitKind::Database);
     let recorded = records.units.values().map(|record| record.runtime).next();
-    let data = records.units.values().find(|record| is_data(record.unit.kind)).map(|record| record.runtime);
+    // What could not be begun, and nothing of it runs, holds no data.
+    let holds = |record: &&Record| is_data(record.unit.kind) && (record.ready || record.instance.is_some());
+    let data = records.units.values().find(holds).map(|record| record.runtime);
     match (up.runtime, data, recorded) {
         (Some(asked), Some(data), _) if asked != data => Err(Failure::unusable(format!(
             "this session's databases live under `--runtime {}`, and `--runtime {}` would abandon their data: go on with the former, or delete the data with `ssi down --delete-data`",

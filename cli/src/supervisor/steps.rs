@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clustergraph::graph::Unit;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
 
 use super::desired::{Work, server_values};
 use super::probe::{ALIVE, Question, pauses};
@@ -19,9 +20,10 @@ const SERVICE_START: Duration = Duration::from_secs(60);
 /// How long one client program of a database may take.
 const CLIENT: Duration = Duration::from_secs(30);
 
-/// Begins a unit and tells how it goes: [`Event::Started`] when something runs, [`Event::Over`] at the end.
+/// Begins a unit until it is ready or done; tells [`Event::Started`] when something runs.
 ///
-/// `left_over` is what ran of the unit before; it ends first.
+/// `left_over` is what ran of the unit before; it ends first. `interrupt` ends the waiting, but nothing
+/// between starting something and telling of it.
 pub(super) async fn begin(
     runtime: Arc<dyn Runtime>,
     unit: Unit,
@@ -29,16 +31,24 @@ pub(super) async fn begin(
     left_over: Option<LeftOver>,
     server: Option<Instance>,
     events: UnboundedSender<Event>,
-) {
-    let result = async {
-        if let Some(left_over) = left_over {
-            left_over.end().await?;
-        }
-        make(&*runtime, &unit, &work, server, &events).await
+    interrupt: CancellationToken,
+) -> Result<(), Cause> {
+    if let Some(left_over) = left_over {
+        left_over.end().await?;
+        let _ = events.send(Event::Cleared { unit: unit.clone() });
     }
-    .await;
-    // The machine lives as long as its events are taken; after that nobody asks.
-    let _ = events.send(Event::Over { unit, result });
+    make(&*runtime, &unit, &work, server, &events, &interrupt).await
+}
+
+/// Does something that may be left off at any time.
+async fn unless_interrupted(
+    interrupt: &CancellationToken,
+    doing: impl Future<Output = Result<(), Cause>>,
+) -> Result<(), Cause> {
+    tokio::select! {
+        result = doing => result,
+        () = interrupt.cancelled() => Err(Cause::new("interrupted")),
+    }
 }
 
 async fn make(
@@ -47,6 +57,7 @@ async fn make(
     work: &Work,
     server_instance: Option<Instance>,
     events: &UnboundedSender<Event>,
+    interrupt: &CancellationToken,
 ) -> Result<(), Cause> {
     let tell = |text: String| {
         let _ = events.send(Event::Told { unit: unit.clone(), text });
@@ -55,8 +66,8 @@ async fn make(
         let _ = events.send(Event::Started { unit: unit.clone(), instance: instance.clone() });
     };
     match work {
-        Work::Setup(program) => runtime.ensure_setup(program, &tell).await,
-        Work::Once(program) => runtime.run_to_end(program, &tell).await,
+        Work::Setup(program) => unless_interrupted(interrupt, runtime.ensure_setup(program, &tell)).await,
+        Work::Once(program) => unless_interrupted(interrupt, runtime.run_to_end(program, &tell)).await,
         Work::Database { server, run, input } => {
             let instance = server_instance.ok_or_else(|| Cause::new("its server does not run"))?;
             let env = client_env(server, runtime);
@@ -67,7 +78,8 @@ async fn make(
             started(&instance);
             let last = LastNo::default();
             let ready = server_is_ready(runtime, server, &instance, &last);
-            unless_it_ends(runtime, &instance, &server.log, SERVER_START, &last, ready).await
+            let ready = unless_it_ends(runtime, &instance, &server.log, SERVER_START, &last, ready);
+            unless_interrupted(interrupt, ready).await
         }
         Work::Service { program, health, probe, .. } => {
             let instance = runtime.start(program, &tell).await?;
@@ -76,7 +88,8 @@ async fn make(
             let question = probe.map(|port| Question::new(health.as_ref(), port));
             let last = LastNo::default();
             let ready = service_is_ready(question.as_ref(), &last);
-            unless_it_ends(runtime, &instance, &program.log, limit, &last, ready).await
+            let ready = unless_it_ends(runtime, &instance, &program.log, limit, &last, ready);
+            unless_interrupted(interrupt, ready).await
         }
     }
 }

@@ -70,12 +70,10 @@ impl Native {
         }
         self.own(&draft)?;
         let password = self.sockets.join("password");
-        std::fs::write(&password, &server.admin_password)?;
-        std::os::unix::fs::chown(&password, self.account.map(|a| a.0), self.account.map(|a| a.1))?;
+        let _removed = PasswordFile::write(&password, &server.admin_password, self.account)?;
         let mut command = self.run(&server.kind.native.init, server, &draft)?;
         let log = open_log(&server.log)?;
         let status = command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status().await?;
-        std::fs::remove_file(&password)?;
         if !status.success() {
             let message = format!("the data folder of {} could not be made: it {}", server.unit, group::ended(status));
             return Err(Cause { message, lines: tail(&server.log, LAST_LINES) });
@@ -121,6 +119,27 @@ impl Native {
         std::fs::create_dir_all(folder)?;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
         std::os::unix::fs::chown(folder, self.account.map(|a| a.0), self.account.map(|a| a.1))
+    }
+}
+
+/// A password for one program; gone when dropped, however the program goes.
+struct PasswordFile(PathBuf);
+
+impl PasswordFile {
+    fn write(path: &Path, password: &str, account: Option<(u32, u32)>) -> std::io::Result<Self> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut file = std::fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+        let kept = Self(path.to_owned());
+        std::os::unix::fs::fchown(&file, account.map(|a| a.0), account.map(|a| a.1))?;
+        file.write_all(password.as_bytes())?;
+        Ok(kept)
+    }
+}
+
+impl Drop for PasswordFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0); // its folder is for the server's account alone
     }
 }
 
