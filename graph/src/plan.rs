@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::format::service::Wait;
 use crate::graph::{Key, Unit, UnitKind, Units};
 
 /// A unit as it is wanted.
@@ -39,6 +40,9 @@ pub struct Step {
     /// Units whose steps of this plan must be over before this one begins: all of them, not only the nearest,
     /// so that whoever sees one of them fail knows everything that cannot begin.
     pub after: BTreeSet<Unit>,
+    /// Units of this plan that must run before this one begins, ready or not (`wait: started`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after_start: BTreeSet<Unit>,
 }
 
 /// What a step does.
@@ -73,13 +77,19 @@ pub fn plan(
     let before = waited_for(stopped.iter().copied(), recorded_waits, &stopped);
     let mut after: BTreeMap<&Unit, BTreeSet<Unit>> = BTreeMap::new();
     for (unit, waited) in &before {
-        for waited in waited {
+        for waited in waited.keys() {
             after.entry(waited).or_default().insert((*unit).clone());
         }
     }
     for unit in reverse_order(&stopped, recorded_waits) {
         let after = after.remove(&unit).unwrap_or_default();
-        steps.push(Step { action: Action::Stop, unit, reason: "nothing wants it".to_owned(), after });
+        steps.push(Step {
+            action: Action::Stop,
+            unit,
+            reason: "nothing wants it".to_owned(),
+            after,
+            after_start: BTreeSet::new(),
+        });
     }
     let acting: BTreeMap<&Unit, (Action, String)> = wanted
         .iter()
@@ -88,8 +98,12 @@ pub fn plan(
     let mut before = waited_for(acting.keys().copied(), waits, &acting.keys().copied().collect());
     for unit in in_order(acting.keys().copied(), waits) {
         if let Some((action, reason)) = acting.get(&unit).cloned() {
-            let after = before.remove(&unit).unwrap_or_default().into_iter().cloned().collect();
-            steps.push(Step { action, unit, reason, after });
+            let (mut after, mut after_start) = (BTreeSet::new(), BTreeSet::new());
+            for (waited, wait) in before.remove(&unit).unwrap_or_default() {
+                let set = if wait == Wait::Started { &mut after_start } else { &mut after };
+                set.insert(waited.clone());
+            }
+            steps.push(Step { action, unit, reason, after, after_start });
         }
     }
     steps
@@ -121,24 +135,29 @@ fn difference(found: &Observed, want: &Wanted) -> String {
     if changed.is_empty() { "changed".to_owned() } else { format!("{} changed", changed.join(" and ")) }
 }
 
-/// Which of `among` each unit waits for, directly or by way of others.
+/// Which of `among` each unit waits for, directly or by way of others, and for what of it: where several ways
+/// lead to a unit, the stricter wait counts (`Ready` is less than `Started`).
 fn waited_for<'u>(
     units: impl Iterator<Item = &'u Unit>,
     waits: &'u Units,
     among: &BTreeSet<&'u Unit>,
-) -> BTreeMap<&'u Unit, BTreeSet<&'u Unit>> {
+) -> BTreeMap<&'u Unit, BTreeMap<&'u Unit, Wait>> {
     units
         .map(|unit| {
-            let mut reached = BTreeSet::new();
+            let mut reached: BTreeMap<&Unit, Wait> = BTreeMap::new();
             let mut open = vec![unit];
             while let Some(unit) = open.pop() {
-                for waited in waits.get(unit).into_iter().flat_map(BTreeMap::keys) {
-                    if reached.insert(waited) {
-                        open.push(waited);
+                for (waited, wait) in waits.get(unit).into_iter().flatten() {
+                    match reached.get_mut(waited) {
+                        Some(known) => *known = (*known).min(*wait),
+                        None => {
+                            reached.insert(waited, *wait);
+                            open.push(waited);
+                        }
                     }
                 }
             }
-            reached.retain(|waited| among.contains(waited));
+            reached.retain(|waited, _| among.contains(waited));
             (unit, reached)
         })
         .collect()

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::{Global, Output};
+use super::Global;
 use crate::console;
 use crate::exit::{Exit, Failure};
+use crate::report::Output;
 
 /// Arguments of `ssi check`.
 #[derive(Args)]

@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 use clustergraph::format::service::Wait;
 use clustergraph::graph::Graph;
 
-use super::{Global, Output};
+use super::Global;
 use crate::console::{self, BOLD, CYAN, DIM, paint};
 use crate::exit::{Exit, Failure};
+use crate::report::Output;
 
 /// Arguments of `ssi graph`.
 #[derive(Args)]

@@ -11,10 +11,11 @@ use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::UnitKind;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::{Global, Output, ps};
+use super::{Global, ps};
 use crate::console::{self, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Listed, RuntimeName};
+use crate::report::Output;
 use crate::runtime;
 use crate::session::Session;
 

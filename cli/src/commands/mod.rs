@@ -11,12 +11,13 @@ mod up;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clustergraph::graph::{BuildError, Graph};
 use clustergraph::tree::Tree;
 
 use crate::console;
 use crate::exit::{Exit, Failure};
+use crate::report::Output;
 use crate::session::Session;
 
 /// Runs the cluster of a repository on this machine, databases included.
@@ -38,15 +39,6 @@ pub(crate) struct Global {
     /// How results are printed
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people
-    Text,
-    /// For programs: stable, with the number of its schema
-    Json,
 }
 
 #[derive(Subcommand)]

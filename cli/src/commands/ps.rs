@@ -3,11 +3,11 @@
 use clap::Args;
 use clustergraph::graph::UnitKind;
 
-use super::{Global, Output};
+use super::Global;
 use crate::console::{self, DIM, GREEN, RED, YELLOW, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Listed, Request, State};
-use crate::report::{ago, table};
+use crate::report::{Output, ago, table};
 use crate::session::{Client, Records, Session, is_running};
 use crate::supervisor;
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, Output, logs};
+use super::{Global, logs};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Request, RuntimeName, Up};
-use crate::report::Reporter;
+use crate::report::{Output, Reporter};
 use crate::session::{Client, Session};
 
 /// Variables of the caller that every program gets, and nothing else of the caller's shell.

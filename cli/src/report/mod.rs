@@ -6,11 +6,19 @@ mod table;
 
 use clustergraph::plan::{Action, Step};
 
-use crate::commands::Output;
 use crate::console::{self, CYAN, DIM, RED, YELLOW, paint};
 use crate::protocol::Event;
 
 pub(crate) use table::{ago, table};
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs: stable, with the number of its schema
+    Json,
+}
 
 /// One of the ways to report.
 pub(crate) enum Reporter {

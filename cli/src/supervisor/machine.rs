@@ -132,6 +132,10 @@ impl Machine {
                     record.instance = Some(instance);
                 }
                 effects.push(self.save());
+                if let Some(operation) = &mut self.current {
+                    operation.begun.insert(unit);
+                }
+                self.advance(now, &mut effects);
             }
             Event::Over { unit, result } => self.over(&unit, result, now, &mut effects),
             Event::Stopped { unit, result } => self.stopped(&unit, result, now, &mut effects),

@@ -45,6 +45,8 @@ pub(super) struct Operation {
     pub(super) down: Option<bool>,
     /// Nobody waits for an orderly end any more.
     pub(super) hurry: bool,
+    /// Units that run since this operation began them, ready or not.
+    pub(super) begun: BTreeSet<Unit>,
 }
 
 impl Operation {
@@ -61,6 +63,7 @@ impl Operation {
             failures: Vec::new(),
             down: None,
             hurry: false,
+            begun: BTreeSet::new(),
         }
     }
 
@@ -95,7 +98,11 @@ impl Operation {
             .map(|(step, _)| &step.unit)
             .collect();
         self.steps.iter().position(|(step, progress)| {
-            *progress == Progress::Waiting && (self.hurry || step.after.iter().all(|unit| !unfinished.contains(unit)))
+            let may_begin = || {
+                step.after.iter().all(|unit| !unfinished.contains(unit))
+                    && step.after_start.iter().all(|unit| self.begun.contains(unit) || !unfinished.contains(unit))
+            };
+            *progress == Progress::Waiting && (self.hurry || may_begin())
         })
     }
 
@@ -256,7 +263,7 @@ impl Machine {
         operation.failures.push(format!("{unit}: {cause}"));
         let mut skipped = Vec::new();
         for (step, progress) in &mut operation.steps {
-            if *progress == Progress::Waiting && step.after.contains(unit) {
+            if *progress == Progress::Waiting && (step.after.contains(unit) || step.after_start.contains(unit)) {
                 *progress = Progress::Failed;
                 skipped.push(step.unit.clone());
             }

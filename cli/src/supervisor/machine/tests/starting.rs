@@ -2,6 +2,7 @@
 
 use super::super::operation::AT_ONCE;
 use super::*;
+use clustergraph::format::service::Wait;
 
 #[test]
 fn units_begin_in_order_as_earlier_ones_become_ready() {
@@ -20,6 +21,26 @@ fn units_begin_in_order_as_earlier_ones_become_ready() {
     assert_eq!(bench.ends(1), [(Exit::Success, String::new())]);
     assert_eq!(bench.state("a"), Some(State::Ready));
     assert_eq!(bench.watched.len(), 3);
+}
+
+#[test]
+fn who_waits_for_a_start_only_begins_before_the_other_is_ready() {
+    let mut waits = graph(&["a: b", "b: c", "c"]);
+    if let Some(wait) = waits.get_mut(&service("a")).and_then(|waits| waits.get_mut(&service("b"))) {
+        *wait = Wait::Started;
+    }
+    let mut bench = Bench::new();
+    bench.request(1, up(&[]));
+    bench.prepared(&waits, &[], "1", false);
+    assert_eq!(bench.begun, ["c"], "what b itself waits for, a waits for, too");
+    bench.ready("c");
+    assert_eq!(bench.begun, ["c", "b"]);
+    bench.started("b");
+    assert_eq!(bench.begun, ["c", "b", "a"]);
+    bench.event(Event::Over { unit: service("b"), result: Err(Cause::new("it ended")) });
+    bench.ready("a");
+    assert_eq!(bench.state("a"), Some(State::Ready), "a was begun already");
+    assert_eq!(bench.ends(1), [(Exit::Failed, "b: it ended".to_owned())]);
 }
 
 #[test]
