@@ -7,7 +7,7 @@ cd "$HERE/.."
 OUTPUT=$(mktemp -d)
 export TMPDIR=$OUTPUT
 STAGES=()
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 summary=
 
 # Sessions that a killed test left behind: everything of the tests lies below one folder.
 sweep() {
@@ -24,6 +24,7 @@ finish() {
   [ -z "${DEMO_FOLDER:-}" ] || "$HERE/demo.sh" down >/dev/null 2>&1 || true
   [ "${KEEP:-}" = 1 ] || "$HERE/machine/down.sh" || true
   rm -rf "$OUTPUT"
+  [ -z "$summary" ] || echo "$summary"
   exit $code
 }
 
@@ -118,5 +119,5 @@ if [ ${#broken[@]} -gt 0 ]; then
   echo "failed stages: ${broken[*]}"
   [ "$failed" -gt 0 ] || failed=${#broken[@]}
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
+summary="$passed passed, $failed failed, $skipped skipped"      # printed last, when all is ended
 [ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
