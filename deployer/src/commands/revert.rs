@@ -125,9 +125,9 @@ fn report(session: &Session<'_>, record: &Record, took: Duration, warm: bool, un
         return;
     }
     let commit = &record.content.commit;
-    let serves = if unchanged { "serves already" } else { "serves again" };
+    let again = if unchanged { "already" } else { "again" };
     session.console.data(&format!(
-        "version {} {serves} {}: {} {}",
+        "version {} serves {} {again}: {} {}",
         record.number,
         session.cluster.name(),
         short(&commit.id),
