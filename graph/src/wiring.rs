@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalogue::Catalogue;
-pub use crate::catalogue::fill_database;
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::expression::{DatabaseField, EndpointField, Expression, Part, Template};
 use crate::format::service::{DatabaseUse, Port, ServiceFile};

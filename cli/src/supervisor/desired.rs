@@ -321,7 +321,7 @@ impl Builder<'_> {
         values.insert("username", database.name.clone());
         values.insert("database", database.name.clone());
         values.insert("password", self.records.passwords.get(&database.address).cloned().unwrap_or_default());
-        let fill = |text: &String| clustergraph::wiring::fill_database(text, &values);
+        let fill = |text: &String| clustergraph::catalogue::fill_database(text, &values);
         Ok(Work::Database {
             run: server.kind.create.run.iter().map(fill).collect(),
             input: fill(&server.kind.create.input),

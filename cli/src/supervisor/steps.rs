@@ -97,7 +97,7 @@ async fn make(
 fn client_env(server: &Server, runtime: &dyn Runtime) -> std::collections::BTreeMap<String, String> {
     let values = server_values(server, runtime.name());
     let env = server.kind.client_env.iter();
-    env.map(|(name, value)| (name.clone(), clustergraph::wiring::fill_database(value, &values))).collect()
+    env.map(|(name, value)| (name.clone(), clustergraph::catalogue::fill_database(value, &values))).collect()
 }
 
 /// The newest answer that was no, for whoever stops waiting.
@@ -117,7 +117,7 @@ impl LastNo {
 async fn server_is_ready(runtime: &dyn Runtime, server: &Server, instance: &Instance, last: &LastNo) {
     let values = server_values(server, runtime.name());
     let env = client_env(server, runtime);
-    let fill = |word: &String| clustergraph::wiring::fill_database(word, &values);
+    let fill = |word: &String| clustergraph::catalogue::fill_database(word, &values);
     let command: Vec<String> = server.kind.ready.iter().map(fill).collect();
     for pause in pauses() {
         match runtime.run_client(server, instance, &command, &env, "", CLIENT).await {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use super::{entry_urls, plan_json, plan_rows, short};
+use super::{entry_urls, plan_json, plan_rows, short, show_entries};
 use crate::apply::{Work, collect, switch};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
@@ -294,9 +294,7 @@ fn report(
         short(&commit.id),
         commit.summary
     ));
-    for (name, url) in urls {
-        session.console.data(&format!("  {name}  {url}"));
-    }
+    show_entries(&urls, session.console);
     let stages: Vec<String> = stages.iter().map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f64())).collect();
     session.console.note(&format!("  {:.1} s ({}), {requests} requests", took.as_secs_f64(), stages.join(", ")));
 }
@@ -322,9 +320,7 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
             format!("the same cluster as {}", short(asked))
         }
     ));
-    for (name, url) in urls {
-        console.data(&format!("  {name}  {url}"));
-    }
+    show_entries(&urls, console);
     console.note(&format!("  {} requests", cluster.requests()));
 }
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::cluster::view::Observed;
+use crate::console::Console;
 use crate::plan::Step;
 use crate::store::record::Content;
 
@@ -27,6 +28,13 @@ fn entry_urls(content: &Content, observed: &Observed) -> BTreeMap<String, String
         Some((name.clone(), format!("{}://{host}:{}{}", entry.scheme, entry.port, entry.path)))
     };
     content.entries.keys().filter_map(url).collect()
+}
+
+/// Shows the entries below the sentence that says what serves.
+fn show_entries(urls: &BTreeMap<String, String>, console: &Console) {
+    for (name, url) in urls {
+        console.data(&format!("  {name}  {url}"));
+    }
 }
 
 /// The first digits of a commit.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::deploy::{serve, tidy};
-use super::{entry_urls, short};
+use super::{entry_urls, short, show_entries};
 use crate::apply::Work;
 use crate::cluster::Cluster;
 use crate::cluster::ensure::hash_of_live;
@@ -133,9 +133,7 @@ fn report(session: &Session<'_>, record: &Record, took: Duration, warm: bool, un
         short(&commit.id),
         commit.summary
     ));
-    for (name, url) in urls {
-        session.console.data(&format!("  {name}  {url}"));
-    }
+    show_entries(&urls, session.console);
     let how = if warm { "warm" } else { "made ready first, from the store" };
     session.console.note(&format!("  {:.2} s ({how}), {requests} requests", took.as_secs_f64()));
 }

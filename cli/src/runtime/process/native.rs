@@ -97,7 +97,8 @@ impl Native {
             ("admin", server.kind.admin.clone()),
             ("version", server.version.clone()),
         ]);
-        let words: Vec<String> = words.iter().map(|word| clustergraph::wiring::fill_database(word, &values)).collect();
+        let words: Vec<String> =
+            words.iter().map(|word| clustergraph::catalogue::fill_database(word, &values)).collect();
         let (program, arguments) = words.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
         let mut command = Command::new(self.program(program));
         command.args(arguments).env_clear().envs(&server.base_env).current_dir(&self.sockets);
