@@ -328,10 +328,12 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
     let mut families: BTreeMap<&str, Vec<&DatabaseUse>> = BTreeMap::new();
     for used in &file.databases {
         if let Some(kind) = catalogue.databases.get(&used.kind) {
-            families.entry(&kind.family).or_default().push(used);
+            if let Some(variable) = kind.family.get("url") {
+                families.entry(variable).or_default().push(used);
+            }
         }
     }
-    for (family, members) in families {
+    for (variable, members) in families {
         // The one that is primary may be among those that could not be read.
         if file.is_broken("databases") && members.len() > 1 {
             continue;
@@ -341,16 +343,14 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
             ([only], _) => *only,
             (_, [one]) => **one,
             (several, marked) => {
-                let variable = format!("{family}_URL");
-                if !file.env.contains_key(&variable) {
-                    problems.add(no_primary(&variable, several, marked));
+                if !file.env.contains_key(variable) {
+                    problems.add(no_primary(variable, several, marked));
                 }
                 continue;
             }
         };
-        let name = format!("{family}_URL");
         let value = store(&file.name, chosen, DatabaseField::Url, catalogue);
-        wired.set(name, value, &chosen.place);
+        wired.set(variable.to_owned(), value, &chosen.place);
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn stop_of(work: &Work) -> (String, u64) {
         Work::Service { stop, .. } => {
             return (stop.signal.clone(), u64::try_from(stop.grace.as_millis()).unwrap_or(10_000));
         }
-        Work::Server(server) => server.kind.native.stop.clone(),
+        Work::Server(server) => server.kind.stop.clone(),
         _ => "TERM".to_owned(),
     };
     (stop, 20_000)
@@ -322,11 +322,8 @@ impl Builder<'_> {
         values.insert("database", database.name.clone());
         values.insert("password", self.records.passwords.get(&database.address).cloned().unwrap_or_default());
         let fill = |text: &String| clustergraph::catalogue::fill_database(text, &values);
-        Ok(Work::Database {
-            run: server.kind.create.run.iter().map(fill).collect(),
-            input: fill(&server.kind.create.input),
-            server,
-        })
+        let create = server.kind.create.clone().unwrap_or_default();
+        Ok(Work::Database { run: create.run.iter().map(fill).collect(), input: fill(&create.input), server })
     }
 }
 

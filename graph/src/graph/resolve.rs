@@ -31,7 +31,7 @@ impl Builder<'_> {
             return None;
         };
         let version = used.version.clone().unwrap_or_else(|| kind.default.clone());
-        if !kind.versions.contains(&version) {
+        if !kind.knows(&version) {
             self.problems.add(
                 Problem::new(
                     "unknown-version",
@@ -215,11 +215,11 @@ fn setup(
 
 /// A name inside the server: owner and alias are DNS labels, so `_` between them is unambiguous.
 fn database_name(owner: &str, alias: &str, kind: &DatabaseKind) -> String {
-    let name = format!("{owner}_{alias}");
+    let name = format!("{owner}{}{alias}", kind.separator);
     if name.len() <= kind.max_name {
         return name;
     }
     let key = Key::of("database-name", &json!(name)).short();
-    let kept: String = name.chars().take(kind.max_name.saturating_sub(key.len() + 1)).collect();
-    format!("{kept}_{key}")
+    let kept: String = name.chars().take(kind.max_name.saturating_sub(key.len() + kind.separator.len())).collect();
+    format!("{kept}{}{key}", kind.separator)
 }
