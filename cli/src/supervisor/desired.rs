@@ -305,7 +305,7 @@ impl Builder<'_> {
         let unit = Unit::new(UnitKind::Server, name);
         Ok(Server {
             kind,
-            image: self.image(&clustergraph::catalogue::fill(&kind.image.name, &[("version", &database.version)])),
+            image: self.image(&kind.image_name(&database.version)),
             version: database.version.clone(),
             admin_password: self.records.passwords.get(&row).cloned().unwrap_or_default(),
             port: self.records.ports.get(&row).copied().unwrap_or(kind.port),

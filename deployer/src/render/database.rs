@@ -28,7 +28,7 @@ pub(super) fn kind(database: &Database) -> Result<&'static DatabaseKind> {
 
 /// The image that the catalogue names for a server.
 pub(crate) fn server_image(database: &Database) -> Result<String> {
-    Ok(fill(&kind(database)?.image.name, &[("version", &database.version)]))
+    Ok(kind(database)?.image_name(&database.version))
 }
 
 /// Environment from the catalogue's texts. What is a password comes from a Secret.

@@ -15,7 +15,7 @@ use crate::format::yaml::{Value, Yaml};
 ///
 /// Texts hold, where they mean these: `{version}`; `{admin}` and `{admin_password}`; `{host}` and `{port}`, where a program
 /// beside the server reaches it; `{name}`, by which other containers reach it; `{loopback}` (see [`Container::loopback`]);
-/// `{data}`; and for one logical database `{username}`, `{password}`, `{database}`, with `{extension}` or `{topic}`.
+/// `{data}`; `{home}` for servers that are a folder; and for one logical database `{username}`, `{password}`, `{database}`, with `{extension}` or `{topic}`.
 /// Names are DNS labels joined by [`DatabaseKind::separator`], passwords are alphanumeric: they need no escaping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseKind {
@@ -109,8 +109,12 @@ impl Tested {
 /// The contract of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Container {
-    /// The image, with `{version}`.
+    /// The image, with `{version}`. See [`DatabaseKind::image_name`].
     pub name: String,
+    /// What stands for a version in the image's name, where it has no tag of the version itself.
+    pub tags: BTreeMap<String, String>,
+    /// What `{home}` means inside, for servers that are a folder.
+    pub home: Option<String>,
     /// The environment that its entrypoint reads.
     pub env: BTreeMap<String, String>,
     /// Arguments; none leaves the image's own command.
@@ -144,6 +148,13 @@ impl DatabaseKind {
     #[must_use]
     pub fn knows(&self, version: &str) -> bool {
         self.versions.is_empty() || self.versions.iter().any(|known| known == version)
+    }
+
+    /// The image of a version.
+    #[must_use]
+    pub fn image_name(&self, version: &str) -> String {
+        let tag = self.image.tags.get(version).map_or(version, String::as_str);
+        fill(&self.image.name, &[("version", tag)])
     }
 
     /// Whether its URL names something, so that services get a variable of it.
@@ -344,6 +355,8 @@ fn container(yaml: &Yaml, problems: &mut Problems) -> Option<Container> {
     let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
     let container = Container {
         name: name.unwrap_or_default(),
+        tags: read::map(&mut fields, "tags", problems),
+        home: read::optional_text(&mut fields, "home", problems),
         env: read::map(&mut fields, "env", problems),
         args: read::words(&mut fields, "args", problems),
         user: number(read::number(&mut fields, "user", 1..=2_147_483_647, problems)),

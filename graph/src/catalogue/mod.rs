@@ -46,7 +46,7 @@ macro_rules! entries {
 
 type Entry = (&'static str, &'static str, &'static str);
 const STACKS: &[Entry] = entries!["stacks", "command", "node", "python"];
-const DATABASES: &[Entry] = entries!["databases", "postgres"];
+const DATABASES: &[Entry] = entries!["databases", "kafka", "mariadb", "mysql", "postgres", "redis"];
 const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 
 static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));

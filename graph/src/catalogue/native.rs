@@ -9,7 +9,8 @@ use crate::format::service::Command;
 use crate::format::yaml::Yaml;
 
 /// How a server runs without a container. Commands also hold `{password_file}` (while the data folder is made),
-/// `{sockets}` (a folder for as long as it runs) and `{home}`.
+/// `{sockets}` (a folder for as long as it runs) and `{spare}` (a further port of loopback that is given like `{port}`; see
+/// [`Native::has_spare`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Native {
     /// Folders of its programs, with `{version}`: they come before `PATH` for all that the entry runs.
@@ -74,6 +75,12 @@ impl Home {
 }
 
 impl Native {
+    /// Whether it needs a further port.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        self.run.iter().chain(&self.init).chain(self.env.values()).any(|text| text.contains("{spare}"))
+    }
+
     pub(super) fn decode(yaml: &Yaml, problems: &mut Problems) -> Option<Self> {
         let mut fields = Fields::open(yaml, "`native`", problems)?;
         let place = fields.place();
