@@ -7,12 +7,11 @@ use serde_json::json;
 
 use super::build::Builder;
 use super::identity::{behaviour_key, source_key};
-use super::source::sources;
+use super::source::{above, joined, sources};
 use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
 use crate::format::expression::Template;
-use crate::format::service::ServiceFile;
 use crate::format::yaml::MAX_BYTES;
 use crate::tree::{Directory, Mode};
 use crate::wiring::{self, Scene};
@@ -23,7 +22,7 @@ impl Builder<'_> {
         let stacks = &self.catalogue.stacks;
         if let Some((name, place)) = &file.stack {
             let stack = stacks.get(name);
-            if stack.is_none() {
+            if stack.is_none() && !self.catalogue_broken {
                 let problem = Problem::new(
                     "unknown-stack",
                     place.clone(),
@@ -77,7 +76,7 @@ impl Builder<'_> {
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
-        let (setup, setup_key) = setup(file, &stack, &sources, &|path| located.full(path));
+        let (setup, setup_key) = setup(located, &stack, &sources);
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
@@ -188,17 +187,19 @@ impl Builder<'_> {
 }
 
 /// What installs a service's dependencies, and the key of what that depends on.
-fn setup(
-    file: &ServiceFile,
-    stack: &Stack,
-    sources: &Directory,
-    full: &dyn Fn(&str) -> String,
-) -> (Vec<Vec<String>>, Key) {
+fn setup(located: &Located, stack: &Stack, sources: &Directory) -> (Vec<Vec<String>>, Key) {
+    let file = &located.file;
+    let found = |name: &String| {
+        // A lock file of the whole workspace lies above; the nearest is the one that tools take.
+        let further = above(&located.folder).filter(|_| stack.workspace.contains(name));
+        let mut folders = std::iter::once(located.folder.as_str()).chain(further);
+        folders.find_map(|folder| sources.file(&joined(folder, name)))
+    };
     let lockfiles: BTreeMap<&str, String> = stack
         .setup
         .iter()
         .flat_map(|setup| &setup.lockfiles)
-        .filter_map(|name| sources.file(&full(name)).map(|found| (name.as_str(), found.oid.to_string())))
+        .filter_map(|name| found(name).map(|found| (name.as_str(), found.oid.to_string())))
         .collect();
     let commands = match (&file.setup, &stack.setup) {
         _ if file.image.is_some() => Vec::new(),
