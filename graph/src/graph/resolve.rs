@@ -12,6 +12,7 @@ use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
 use crate::format::expression::Template;
+use crate::format::service::Build;
 use crate::format::yaml::MAX_BYTES;
 use crate::tree::{Directory, Mode};
 use crate::wiring::{self, Scene};
@@ -42,6 +43,8 @@ impl Builder<'_> {
         let folder = self.tree.root().folder(&service.folder).unwrap_or_default();
         let detected: Vec<&Stack> =
             stacks.values().filter(|stack| stack.detect.iter().any(|file| folder.entries.contains_key(file))).collect();
+        let first = detected.iter().map(|stack| stack.rank).min();
+        let detected: Vec<&Stack> = detected.into_iter().filter(|stack| Some(stack.rank) == first).collect();
         match detected.as_slice() {
             [] => stacks.get("command").cloned(),
             [stack] => Some((*stack).clone()),
@@ -123,7 +126,10 @@ impl Builder<'_> {
     }
 
     fn image(&mut self, located: &Located, stack: &Stack, sources: &Directory) -> Image {
-        match (&located.file.image, &located.file.build) {
+        let file = &located.file;
+        // A stack whose services bring a Dockerfile says where it lies.
+        let of_stack = stack.dockerfile.as_ref().map(|path| Build::of_dockerfile(path, &file.name_place));
+        match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
                 let path = located.full(&build.dockerfile);
