@@ -298,7 +298,8 @@ impl Builder<'_> {
     fn server(&self, name: &str) -> Result<Server, String> {
         let wanted = self.graph.servers.get(name).ok_or_else(|| format!("no database is stored in {name}"))?;
         let kind = self.kind_of_server(name).ok_or_else(|| format!("the catalogue does not know {}", wanted.kind))?;
-        let image = wanted.image.clone().unwrap_or_else(|| kind.image_name(&wanted.version));
+        let catalogued = || kind.image_name(&wanted.version);
+        let image = wanted.image.clone().unwrap_or_else(catalogued);
         let row = server_row(name);
         let unit = Unit::new(UnitKind::Server, name);
         Ok(Server {
