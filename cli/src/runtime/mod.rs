@@ -154,7 +154,7 @@ pub(crate) trait Runtime: Send + Sync {
     /// Whether it runs.
     async fn is_alive(&self, instance: &Instance) -> Result<bool, Cause>;
 
-    /// Waits for its end.
+    /// Waits for its end, and ends what it left behind.
     async fn ended(&self, instance: &Instance) -> Ended;
 
     /// The last lines that it wrote.

@@ -21,6 +21,8 @@ use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use group::Children;
 
+/// What is left of a group whose leader is gone has so long to end.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// How long one command of a setup may take.
 const SETUP: Duration = Duration::from_secs(15 * 60);
 
@@ -224,7 +226,13 @@ impl Runtime for Process {
 
     async fn ended(&self, instance: &Instance) -> Ended {
         match instance {
-            Instance::Process { pid, started } => self.children.ended(*pid, *started).await,
+            Instance::Process { pid, started } => {
+                let end = self.children.ended(*pid, *started).await;
+                // What a crashed leader left running would hold its ports. A failure to end it is met again, and
+                // told, by the step that begins or ends the unit next.
+                let _ = group::stop(*pid, *started, "TERM", LEFT_BEHIND, &self.children).await;
+                end
+            }
             Instance::Container(_) => Ended::Unknown,
         }
     }
