@@ -35,6 +35,8 @@ pub enum UnitKind {
     Seed,
     /// A service.
     Service,
+    /// The way from containers to a service or server that runs beside them.
+    Forward,
 }
 
 impl UnitKind {
@@ -48,7 +50,14 @@ impl UnitKind {
             Self::Migration => "migration",
             Self::Seed => "seed",
             Self::Service => "service",
+            Self::Forward => "forward",
         }
+    }
+
+    /// Whether it runs on when it is ready; the others are done once.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Server | Self::Service | Self::Forward)
     }
 }
 
@@ -65,6 +74,7 @@ impl std::fmt::Display for Unit {
             UnitKind::Setup => write!(f, "{}:setup", self.name),
             UnitKind::Migration => write!(f, "{}:migrate", self.name),
             UnitKind::Seed => write!(f, "{}:seed", self.name),
+            UnitKind::Forward => write!(f, "{}:forward", self.name),
             _ => f.write_str(&self.name),
         }
     }
