@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::super::{Cause, Ended};
@@ -59,6 +59,36 @@ impl Children {
             tokio::time::sleep(LOOK).await;
         }
         Ended::Unknown
+    }
+}
+
+/// A program that somebody waits for: when nobody does any more, its whole group is ended by force.
+pub(super) struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    /// Starts a command that leads a group of its own.
+    pub(super) fn spawn(mut command: Command, words: &str) -> Result<Self, Cause> {
+        let child = command.spawn().map_err(|error| Cause::new(format!("`{words}`: {error}")))?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, group })
+    }
+
+    /// Waits for its end.
+    pub(super) async fn status(mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.group = None;
+        Ok(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            let _ = kill_process_group(group, Signal::KILL); // gone already, then
+        }
     }
 }
 
