@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::graph::{Graph, Image, Service, Unit, UnitKind};
+use clustergraph::graph::{Graph, Image, Service, Unit, UnitKind, Units};
 
 use crate::protocol::RuntimeName;
 use crate::session::Records;
@@ -32,65 +32,87 @@ pub(crate) enum Undecided {
     Impossible(String),
 }
 
-/// A node of services: a service with its further processes.
-fn service_node(service: &str) -> String {
-    format!("service {service}")
+/// A node of services: a service with its further processes, which are made of the same.
+fn service_node(owner: &str) -> String {
+    format!("service {owner}")
 }
 
 fn server_node(server: &str) -> String {
     format!("server {server}")
 }
 
+/// What makes the programs of a unit.
+enum Node<'g> {
+    /// A service.yaml.
+    Service(&'g str),
+    /// A database server.
+    Server(&'g str),
+    /// This machine itself.
+    Machine,
+}
+
+fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
+    let database = || graph.databases.get(&unit.name);
+    let owner = match unit.kind {
+        UnitKind::Server => return Node::Server(&unit.name),
+        UnitKind::Database => return database().map_or(Node::Machine, |database| Node::Server(&database.server)),
+        UnitKind::Migration | UnitKind::Seed => database().and_then(|database| database.owner.as_ref()),
+        UnitKind::Image | UnitKind::Setup => Some(&unit.name),
+        UnitKind::Service | UnitKind::Task => graph.services.get(&unit.name).map(|service| &service.owner),
+        UnitKind::Forward => None,
+    };
+    owner.map_or(Node::Machine, |owner| Node::Service(owner))
+}
+
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
-    match (&service.image, &service.run) {
+    match (&service.image, service.run_here()) {
         (Image::Ready(_), None) => Some("its `image` brings its own command"),
         (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
+        (Image::Recipe(_), None) => Some("its image says what to run"),
+        _ if !service.files.is_empty() => Some("its `files` lie at absolute paths"),
         _ => None,
     }
 }
 
 impl Runtimes {
-    /// Chooses, and says what a person should know beside it.
+    /// Chooses for the nodes of all units, and says what a person should know beside it.
     pub(crate) fn choose(
         graph: &Graph,
-        services: &BTreeSet<String>,
+        units: &Units,
         asked: &Asked<'_>,
         records: &Records,
     ) -> Result<(Self, Vec<String>), Undecided> {
-        let services: Vec<&Service> = services.iter().filter_map(|name| graph.services.get(name)).collect();
-        let databases = services.iter().flat_map(|service| &service.databases);
-        let servers: BTreeSet<String> =
-            databases.filter_map(|address| graph.databases.get(address)).map(|database| database.server()).collect();
-        let mut choosing = Choosing { asked, records, notes: Vec::new() };
+        let mut choosing = Choosing { graph, asked, records, notes: Vec::new() };
         let mut nodes = BTreeMap::new();
-        for service in services {
-            nodes.insert(service_node(&service.name), choosing.service(service)?);
-        }
-        for server in servers {
-            nodes.insert(server_node(&server), choosing.server(&server)?);
+        for unit in units.keys() {
+            match node_of(unit, graph) {
+                Node::Service(owner) if !nodes.contains_key(&service_node(owner)) => {
+                    nodes.insert(service_node(owner), choosing.service(owner)?);
+                }
+                Node::Server(server) if !nodes.contains_key(&server_node(server)) => {
+                    nodes.insert(server_node(server), choosing.server(server)?);
+                }
+                _ => {}
+            }
         }
         Ok((Self { nodes }, choosing.notes))
     }
 
     /// How a unit is made real.
     pub(crate) fn of(&self, unit: &Unit, graph: &Graph) -> RuntimeName {
-        match unit.kind {
-            UnitKind::Server => self.server(&unit.name),
-            UnitKind::Database => {
-                graph.databases.get(&unit.name).map_or(RuntimeName::Process, |database| self.server(&database.server()))
-            }
-            UnitKind::Migration | UnitKind::Seed => {
-                graph.databases.get(&unit.name).map_or(RuntimeName::Process, |database| self.service(&database.owner))
-            }
-            UnitKind::Setup | UnitKind::Service => self.service(&unit.name),
-            UnitKind::Forward => RuntimeName::Process,
+        match node_of(unit, graph) {
+            Node::Service(owner) => self.service(owner),
+            Node::Server(server) => self.server(server),
+            Node::Machine => RuntimeName::Process,
         }
     }
 
-    /// How a service runs.
+    /// How a service, one of its further processes or a job runs.
     pub(crate) fn service(&self, name: &str) -> RuntimeName {
-        self.nodes.get(&service_node(name)).copied().unwrap_or(RuntimeName::Process)
+        // A part's name is `OWNER.NAME`; a service's has no dot.
+        let owner = name.split('.').next().unwrap_or(name);
+        self.nodes.get(&service_node(owner)).copied().unwrap_or(RuntimeName::Process)
     }
 
     /// How a database server runs.
@@ -110,6 +132,7 @@ impl Runtimes {
 }
 
 struct Choosing<'a> {
+    graph: &'a Graph,
     asked: &'a Asked<'a>,
     records: &'a Records,
     notes: Vec<String>,
@@ -125,10 +148,12 @@ impl Choosing<'_> {
         }
     }
 
-    fn service(&self, service: &Service) -> Result<RuntimeName, Undecided> {
-        let recorded = self.records.chosen.get(&service_node(&service.name)).copied();
-        let is_named = self.asked.named.contains(&service.name);
-        let Some(why) = only_container(service) else {
+    fn service(&self, owner: &str) -> Result<RuntimeName, Undecided> {
+        let recorded = self.records.chosen.get(&service_node(owner)).copied();
+        let parts: Vec<&Service> = self.graph.services.values().filter(|service| service.owner == owner).collect();
+        let is_named = parts.iter().any(|part| self.asked.named.contains(&part.name));
+        let only = parts.iter().find_map(|part| Some((*part, only_container(part)?)));
+        let Some((part, why)) = only else {
             return match (self.asked.runtime, recorded) {
                 (Some(asked), _) if is_named || self.asked.named.is_empty() => Ok(asked),
                 (_, Some(recorded)) => Ok(recorded),
@@ -139,14 +164,14 @@ impl Choosing<'_> {
         };
         if is_named && self.asked.runtime == Some(RuntimeName::Process) {
             return Err(Undecided::Impossible(format!(
-                "{} cannot be a process: {why} ({}). Give it a `run`, or leave it to Docker by not naming it",
-                service.name, service.place
+                "{owner} cannot be a process: {why} ({}). Give it a `run` of its own, or leave it to Docker by not naming it",
+                part.place
             )));
         }
         if self.default()? == RuntimeName::Process {
             return Err(Undecided::Impossible(format!(
-                "{} can only be a container ({why}, {}), and no Docker engine answers: start one or set DOCKER_HOST, or give it a `run`",
-                service.name, service.place
+                "{owner} can only be a container ({why}, {}), and no Docker engine answers: start one or set DOCKER_HOST",
+                part.place
             )));
         }
         Ok(RuntimeName::Docker)
@@ -187,7 +212,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [
             ("web", "name: web\nimage: nginx:1\ndependencies: [api]\n"),
-            ("api", "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\n"),
+            (
+                "api",
+                "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\nprocesses: { worker: { run: [y] } }\n",
+            ),
             ("job", "name: job\nrun: [x]\n"),
         ] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -207,7 +235,7 @@ mod tests {
         let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
         let services = graph.closure(&named.iter().cloned().collect());
         let asked = Asked { runtime, named: &named, engine: Some(engine) };
-        match Runtimes::choose(&graph, &services, &asked, records) {
+        match Runtimes::choose(&graph, &graph.units(&services, true), &asked, records) {
             Ok((of, notes)) => {
                 let of = [of.service("web"), of.service("api"), of.service("job"), of.server("postgres-15")];
                 Ok((of.to_vec(), notes))
@@ -240,8 +268,8 @@ mod tests {
         let ask = |named: &str, runtime| {
             let named = [named.to_owned()];
             let asked = Asked { runtime, named: &named, engine: None };
-            Runtimes::choose(&graph, &graph.closure(&BTreeSet::from(named.clone())), &asked, &Records::default())
-                .map(drop)
+            let units = graph.units(&graph.closure(&BTreeSet::from(named.clone())), true);
+            Runtimes::choose(&graph, &units, &asked, &Records::default()).map(drop)
         };
         assert_eq!(ask("job", None), Err(Undecided::AskEngine));
         assert_eq!(ask("job", Some(Process)), Ok(()));
@@ -267,6 +295,11 @@ mod tests {
             recorded(&[("service api", Process), ("service job", Docker), ("server postgres-15", Process)], None);
         assert_eq!(choose(None, &[], true, &before).unwrap().0, [Docker, Process, Docker, Process]);
         assert_eq!(choose(Some(Process), &["job"], true, &before).unwrap().0[2], Process);
+        let with_part = choose(Some(Docker), &["api.worker"], true, &before).unwrap().0;
+        assert_eq!(
+            with_part[1], Docker,
+            "a service and its further processes are made of the same, so they go together"
+        );
         assert_eq!(choose(Some(Docker), &[], true, &before).unwrap().0, [Docker; 4]);
         let others = choose(Some(Docker), &["web"], true, &before).unwrap().0;
         assert_eq!(others, [Docker, Process, Process, Docker], "api was not named; a server without data goes along");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::Catalogue;
 use clustergraph::graph::{Graph, Service};
 use clustergraph::wiring::{Hole, Value};
 
@@ -81,16 +80,34 @@ impl Addresses<'_> {
             }
             // Where a program itself listens: a container's ports are its own.
             Hole::OwnPort(port) => self.port(&self.service_port(&service.name, port)?, self.side)?.to_string(),
-            Hole::DatabaseHost(address) => self.host(&database(address)?.server()),
+            Hole::DatabaseHost(address) => self.host(&database(address)?.server),
             Hole::DatabasePort(address) => {
-                let (database, server) = (database(address)?, database(address)?.server());
-                let kind = Catalogue::built_in().databases.get(&database.kind);
+                let database = database(address)?;
+                let kind = self.graph.catalogue.databases.get(&database.kind);
                 let inside = kind.ok_or_else(|| format!("the catalogue does not know {}", database.kind))?.port;
-                self.port(&Port { row: server_row(&server), inside }, self.runtimes.server(&server))?.to_string()
+                let port = Port { row: server_row(&database.server), inside };
+                self.port(&port, self.runtimes.server(&database.server))?.to_string()
+            }
+            Hole::DatabaseBrokers(address) => {
+                let of = |hole: fn(String) -> Hole| self.fill(&hole(address.clone()), service);
+                format!("{}:{}", of(Hole::DatabaseHost)?, of(Hole::DatabasePort)?)
             }
             Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
             Hole::DatabasePassword(address) => {
                 self.records.passwords.get(address).cloned().ok_or_else(|| format!("{address} has no password yet"))?
+            }
+            Hole::PublicUrl(name) => {
+                let target = self.graph.services.get(name).ok_or_else(|| format!("there is no service {name}"))?;
+                let port = target.primary_port().ok_or_else(|| format!("{name} has no port"))?;
+                let number = self.records.ports.get(&port_row(name, &port.name));
+                let number = number.ok_or_else(|| format!("{name} has no port {} here", port.name))?;
+                format!("{}://127.0.0.1:{number}", port.protocol)
+            }
+            Hole::Secret(name) => {
+                return Err(format!("{}: the secret {name} is not filled by this version", service.name));
+            }
+            Hole::VolumePath(name) => {
+                return Err(format!("{}: the volume {name} is not made by this version", service.name));
             }
             Hole::Version => service.id.short(),
         })

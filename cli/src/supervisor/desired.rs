@@ -6,7 +6,7 @@ mod forwards;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use clustergraph::catalogue::Catalogue;
+use clustergraph::catalogue::DatabaseKind;
 use clustergraph::format::service::{Health, Stop, Wait};
 use clustergraph::graph::{Database, Graph, Image, Key, Service, Unit, UnitKind, Units};
 use clustergraph::image::mirrored;
@@ -92,6 +92,11 @@ pub(super) fn addresses_of(work: &Work) -> Vec<String> {
     }
 }
 
+/// The kind of a database server.
+fn kind_of_server<'g>(server: &str, graph: &'g Graph) -> Option<&'g DatabaseKind> {
+    graph.catalogue.databases.get(&graph.servers.get(server)?.kind)
+}
+
 /// The named parts of a unit's key.
 type Parts = Vec<(&'static str, Key)>;
 
@@ -100,6 +105,8 @@ pub(super) struct Wish<'a> {
     pub(super) graph: &'a Graph,
     /// The services, with all that they need.
     pub(super) services: &'a BTreeSet<String>,
+    /// What they consist of.
+    pub(super) units: Units,
     pub(super) runtimes: &'a Runtimes,
     /// Where containers find programs of this machine, when there is a network.
     pub(super) gateway: Option<&'a Gateway>,
@@ -110,9 +117,24 @@ pub(super) struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// Every unit with what its start waits for.
-    pub(super) fn units(&self) -> Units {
-        let mut units = self.graph.units(self.services);
+    /// Every unit with what its start waits for: an image is built, and dependencies are installed, where whoever
+    /// needs them runs so that it does.
+    fn units(&self) -> Units {
+        let of_container = |unit: &Unit| self.runtimes.of(unit, self.graph) == RuntimeName::Docker;
+        let brings_all = |unit: &Unit| {
+            let image = self.graph.services.get(&unit.name).map(|service| &service.image);
+            of_container(unit) && !matches!(image, Some(Image::Recipe(_)))
+        };
+        let is_needed = |unit: &Unit| match unit.kind {
+            UnitKind::Image => of_container(unit),
+            UnitKind::Setup => !brings_all(unit),
+            _ => true,
+        };
+        let mut units = self.units.clone();
+        units.retain(|unit, _| is_needed(unit));
+        for waits in units.values_mut() {
+            waits.retain(|unit, _| is_needed(unit));
+        }
         forwards::add(&mut units, self.graph, self.runtimes);
         units
     }
@@ -123,7 +145,7 @@ impl Wish<'_> {
         self.give_ports(&waits, records).map_err(|error| format!("no free port: {error}"))?;
         for database in self.graph.databases.values() {
             records.password(&database.address);
-            records.password(&server_row(&database.server()));
+            records.password(&server_row(&database.server));
         }
         let mut desired = Desired {
             wanted: BTreeMap::new(),
@@ -167,7 +189,7 @@ impl Wish<'_> {
                     }
                 }
                 UnitKind::Server => {
-                    if let Some(kind) = forwards::kind_of_server(&unit.name, self.graph) {
+                    if let Some(kind) = kind_of_server(&unit.name, self.graph) {
                         give(&server_row(&unit.name), kind.port, unit)?;
                     }
                 }
@@ -184,8 +206,7 @@ impl Wish<'_> {
 
     /// The services that a service is wired to, waited for or not.
     fn needs(&self, service: &Service) -> BTreeSet<Unit> {
-        let owners = service.databases.iter().filter_map(|address| self.graph.databases.get(address));
-        let names = service.dependencies.iter().map(|edge| &edge.service).chain(owners.map(|database| &database.owner));
+        let names = service.dependencies.iter().map(|edge| &edge.service);
         names.filter(|name| **name != service.name).map(|name| Unit::new(UnitKind::Service, name)).collect()
     }
 
@@ -226,20 +247,29 @@ impl Maker<'_> {
             }
             UnitKind::Database => {
                 let database = database(&unit.name)?;
-                let key = Key::of("database", &json!({ "server": database.server(), "name": database.name }));
+                let key = Key::of("database", &json!({ "server": database.server, "name": database.name }));
                 (self.database(database)?, vec![("database", key)])
             }
             UnitKind::Migration => {
                 let database = database(&unit.name)?;
                 let command = database.migrate.as_ref().map(|migrate| migrate.run.clone()).unwrap_or_default();
-                let work = self.once(service(&database.owner)?, command)?;
+                let work = self.once(service(database.owner.as_deref().unwrap_or_default())?, command)?;
                 (work, vec![("migration", database.migration.unwrap_or_default())])
             }
             UnitKind::Seed => {
                 let database = database(&unit.name)?;
-                let work = self.once(service(&database.owner)?, database.seed.clone().unwrap_or_default())?;
+                let work = self.once(
+                    service(database.owner.as_deref().unwrap_or_default())?,
+                    database.seed.clone().unwrap_or_default(),
+                )?;
                 // Data is seeded once: neither another command nor other sources seed it again.
                 (work, vec![("seed", Key::of("seed", &json!(true)))])
+            }
+            UnitKind::Image => return Err(format!("{unit} is not built by this version")),
+            UnitKind::Task => {
+                let service = service(&unit.name)?;
+                let work = self.once(service, service.run_here().cloned().unwrap_or_default())?;
+                (work, vec![("version", service.id)])
             }
             UnitKind::Service => self.service(service(&unit.name)?)?,
             UnitKind::Forward => {
@@ -256,7 +286,7 @@ impl Maker<'_> {
             .iter()
             .filter_map(|port| Some((port.number, *self.records.ports.get(&port_row(&service.name, &port.name))?)))
             .collect();
-        let program = self.program(service, service.run.clone(), self.environment(service, None)?)?;
+        let program = self.program(service, service.run_here().cloned(), self.environment(service, None)?)?;
         let program = Program { ports, ..program };
         let here = |port: &str| self.records.ports.get(&port_row(&service.name, port)).copied();
         let asked = match service.health.as_ref().and_then(|health| health.port.as_ref()) {
@@ -338,23 +368,19 @@ impl Maker<'_> {
     }
 
     fn server(&self, name: &str) -> Result<Server, String> {
-        let databases = &self.wish.graph.databases;
-        let database = databases
-            .values()
-            .find(|database| database.server() == name)
-            .ok_or_else(|| format!("no database is stored in {name}"))?;
-        let kind = Catalogue::built_in()
-            .databases
-            .get(&database.kind)
-            .ok_or_else(|| format!("the catalogue does not know {}", database.kind))?;
+        let graph = self.wish.graph;
+        let wanted = graph.servers.get(name).ok_or_else(|| format!("no database is stored in {name}"))?;
+        let kind = kind_of_server(name, graph).ok_or_else(|| format!("the catalogue does not know {}", wanted.kind))?;
+        let catalogued = || clustergraph::catalogue::fill(&kind.image.name, &[("version", &wanted.version)]);
+        let image = wanted.image.clone().unwrap_or_else(catalogued);
         let row = server_row(name);
         let unit = Unit::new(UnitKind::Server, name);
         Ok(Server {
-            kind,
-            image: self.wish.image(&clustergraph::catalogue::fill(&kind.image.name, &[("version", &database.version)])),
-            version: database.version.clone(),
+            image: self.wish.image(&image),
+            version: wanted.version.clone(),
             admin_password: self.records.passwords.get(&row).cloned().unwrap_or_default(),
             port: self.records.ports.get(&row).copied().unwrap_or(kind.port),
+            kind: Arc::new(kind.clone()),
             base_env: self.wish.up.base_env.clone(),
             log: self.wish.session.log(&unit),
             unit,
@@ -362,7 +388,7 @@ impl Maker<'_> {
     }
 
     fn database(&self, database: &Database) -> Result<Work, String> {
-        let server = self.server(&database.server())?;
+        let server = self.server(&database.server)?;
         let mut values = server_values(&server, self.runtime);
         values.insert("username", database.name.clone());
         values.insert("database", database.name.clone());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit};
+use clustergraph::graph::{BuildError, Graph, Unit, Units};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
@@ -34,7 +34,8 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     records.roots.retain(|root| graph.services.contains_key(root));
     let roots = if records.all { BTreeSet::new() } else { records.roots.clone() };
     let services = graph.closure(&roots);
-    let (runtimes, notes) = choose(session, &graph, &services, &up, &records).await?;
+    let units = graph.units(&services, true);
+    let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
     if !up.dry_run {
         for name in runtimes.used() {
             runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
@@ -49,6 +50,7 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     let wish = Wish {
         graph: &graph,
         services: &services,
+        units,
         runtimes: &runtimes,
         gateway: gateway.as_ref(),
         up: &up,
@@ -82,13 +84,13 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
 async fn choose(
     session: &Session,
     graph: &Graph,
-    services: &BTreeSet<String>,
+    units: &Units,
     up: &Up,
     records: &Records,
 ) -> Result<(Runtimes, Vec<String>), Failure> {
     let mut asked = Asked { runtime: up.runtime, named: &up.services, engine: None };
     loop {
-        match Runtimes::choose(graph, services, &asked, records) {
+        match Runtimes::choose(graph, units, &asked, records) {
             Ok(chosen) => return Ok(chosen),
             Err(Undecided::AskEngine) => asked.engine = Some(Docker::answers(session).await),
             Err(Undecided::Impossible(why)) => return Err(Failure::unusable(why)),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::catalogue::{Catalogue, DatabaseKind};
 use clustergraph::format::service::Wait;
 use clustergraph::graph::{Graph, Service, Unit, UnitKind, Units};
 use clustergraph::wiring::Hole;
 
+use super::kind_of_server;
 use crate::protocol::RuntimeName;
 use crate::runtime::{Addresses, Forward, Gateway, Route, Runtimes, forward_row, port_row, server_row};
 use crate::session::{Records, Session};
@@ -31,8 +31,8 @@ pub(super) fn add(units: &mut Units, graph: &Graph, runtimes: &Runtimes) {
 /// The service whose program a unit runs with its whole environment.
 fn program_of<'g>(unit: &Unit, graph: &'g Graph) -> Option<&'g Service> {
     match unit.kind {
-        UnitKind::Service => graph.services.get(&unit.name),
-        UnitKind::Migration | UnitKind::Seed => graph.services.get(&graph.databases.get(&unit.name)?.owner),
+        UnitKind::Service | UnitKind::Task => graph.services.get(&unit.name),
+        UnitKind::Migration | UnitKind::Seed => graph.services.get(graph.databases.get(&unit.name)?.owner.as_ref()?),
         _ => None,
     }
 }
@@ -46,7 +46,7 @@ fn targets(service: &Service, graph: &Graph, runtimes: &Runtimes) -> BTreeSet<St
                 (runtimes.service(name) == RuntimeName::Process).then(|| name.clone())
             }
             Hole::DatabaseHost(address) | Hole::DatabasePort(address) => {
-                let server = graph.databases.get(address)?.server();
+                let server = graph.databases.get(address)?.server.clone();
                 (runtimes.server(&server) == RuntimeName::Process).then_some(server)
             }
             _ => None,
@@ -60,12 +60,6 @@ pub(super) fn ports(name: &str, graph: &Graph) -> Vec<(String, u16)> {
         Some(service) => service.ports.iter().map(|port| (port_row(name, &port.name), port.number)).collect(),
         None => kind_of_server(name, graph).map(|kind| (server_row(name), kind.port)).into_iter().collect(),
     }
-}
-
-/// The kind of a database server.
-pub(super) fn kind_of_server(server: &str, graph: &Graph) -> Option<&'static DatabaseKind> {
-    let database = graph.databases.values().find(|database| database.server() == server)?;
-    Catalogue::built_in().databases.get(&database.kind)
 }
 
 /// The forward of a unit.
