@@ -74,7 +74,7 @@ pub(super) enum Work {
 pub(super) fn stop_of(work: &Work) -> (String, u64) {
     match work {
         Work::Service { stop, .. } => (stop.signal.clone(), u64::try_from(stop.grace.as_millis()).unwrap_or(10_000)),
-        Work::Server(server) => (server.kind.native.stop.clone(), 20_000),
+        Work::Server(server) => (server.kind.stop.clone(), 20_000),
         Work::Forward(_) => ("TERM".to_owned(), 1_000),
         _ => ("TERM".to_owned(), 10_000),
     }
@@ -371,7 +371,7 @@ impl Maker<'_> {
         let graph = self.wish.graph;
         let wanted = graph.servers.get(name).ok_or_else(|| format!("no database is stored in {name}"))?;
         let kind = kind_of_server(name, graph).ok_or_else(|| format!("the catalogue does not know {}", wanted.kind))?;
-        let catalogued = || clustergraph::catalogue::fill(&kind.image.name, &[("version", &wanted.version)]);
+        let catalogued = || kind.image_name(&wanted.version);
         let image = wanted.image.clone().unwrap_or_else(catalogued);
         let row = server_row(name);
         let unit = Unit::new(UnitKind::Server, name);
@@ -394,11 +394,8 @@ impl Maker<'_> {
         values.insert("database", database.name.clone());
         values.insert("password", self.records.passwords.get(&database.address).cloned().unwrap_or_default());
         let fill = |text: &String| clustergraph::catalogue::fill_database(text, &values);
-        Ok(Work::Database {
-            run: server.kind.create.run.iter().map(fill).collect(),
-            input: fill(&server.kind.create.input),
-            server,
-        })
+        let create = server.kind.create.clone().unwrap_or_default();
+        Ok(Work::Database { run: create.run.iter().map(fill).collect(), input: fill(&create.input), server })
     }
 }
 

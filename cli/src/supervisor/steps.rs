@@ -85,6 +85,8 @@ async fn make(
             let ready = unless_it_ends(runtime, &instance, &forward.log, SERVICE_START, &last, ready);
             unless_interrupted(interrupt, ready).await
         }
+        // What all share is there when its server is.
+        Work::Database { run, .. } if run.is_empty() => Ok(()),
         Work::Database { server, run, input } => {
             let instance = server_instance.ok_or_else(|| Cause::new("its server does not run"))?;
             let env = client_env(server, runtime);
