@@ -218,11 +218,13 @@ fn changed(document: &Value) -> Vec<(String, Value)> {
     let values = [
         json!(null),
         json!(true),
+        json!(7),
         json!(-1),
         json!(""),
         json!("x y"),
         json!([]),
         json!([[["a"]]]),
+        json!({}),
         json!({ "zzz": 1 }),
     ];
     let mut all = Vec::new();
@@ -262,7 +264,16 @@ fn disagreements(name: &str, document: &Value, schema: &Judge) -> Vec<String> {
             _ => None,
         }
     };
-    changed(document).into_iter().filter_map(judge).collect()
+    parts(document).iter().flat_map(changed).filter_map(judge).collect()
+}
+
+/// The document's fields one by one, each with what every document needs: what is wrong with one field shows in it alone.
+fn parts(document: &Value) -> Vec<Value> {
+    let fields = document.as_object().unwrap();
+    let name = fields.get("name").map(|name| ("name".to_owned(), name.clone()));
+    let part =
+        |(key, value): (&String, &Value)| name.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
+    fields.iter().map(part).collect()
 }
 
 #[test]
