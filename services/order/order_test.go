@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -19,7 +18,9 @@ var assortment = map[string]Product{
 
 type prices struct{ err error }
 
-func (p prices) Products(context.Context, []string) (map[string]Product, error) { return assortment, p.err }
+func (p prices) Products(context.Context, []string) (map[string]Product, error) {
+	return assortment, p.err
+}
 
 type charges struct {
 	made   map[string]int
