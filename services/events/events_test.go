@@ -88,3 +88,14 @@ func TestEveryEventHasItsTopic(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOldEventIsNotTooLate(t *testing.T) {
+	events, err := Parse([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := records(events)
+	if err != nil || !records[0].Timestamp.IsZero() || string(records[0].Key) != "v1" || records[0].Topic != "activity" {
+		t.Errorf("%+v %v", records[0], err)
+	}
+}

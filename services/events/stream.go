@@ -32,16 +32,25 @@ func OpenKafka(brokers, name string) (*Kafka, error) {
 
 // Append returns when the brokers have every event.
 func (k *Kafka) Append(ctx context.Context, events []Event) error {
+	records, err := records(events)
+	if err != nil {
+		return err
+	}
+	return k.client.ProduceSync(ctx, records...).FirstErr()
+}
+
+// records leaves their own time to the client, which counts its patience from it: an event may have waited for days.
+func records(events []Event) ([]*kgo.Record, error) {
 	records := make([]*kgo.Record, len(events))
 	for i, event := range events {
 		value, err := json.Marshal(event)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		// The visitor is the key: what one visitor did stays in the order in which it happened.
-		records[i] = &kgo.Record{Topic: event.Topic(), Key: []byte(event.Visitor), Value: value, Timestamp: event.Time}
+		records[i] = &kgo.Record{Topic: event.Topic(), Key: []byte(event.Visitor), Value: value}
 	}
-	return k.client.ProduceSync(ctx, records...).FirstErr()
+	return records, nil
 }
 
 // Check asks a broker for a sign of life.
