@@ -1,0 +1,93 @@
+// Pictures of garments, drawn from what the catalogue says of them. Pure: the same words, the same picture.
+
+import { brightness, darker, lighter, mix } from "./colour.js";
+import { OTHERS } from "./others.js";
+import { PATTERNS, pattern } from "./patterns.js";
+import { TOPS } from "./tops.js";
+
+const SHAPES = { ...TOPS, ...OTHERS };
+
+export const GARMENTS = Object.keys(SHAPES);
+export { PATTERNS };
+
+const NAME = /^([a-z]+)-([a-z]+)-([0-9a-f]{6})-([0-9a-f]{6})$/;
+
+// The name of a product's picture says all that is on it, so it may be kept for ever.
+export const pictureName = ({ garment, pattern, colour, accent }) => `${garment}-${pattern}-${colour.slice(1)}-${accent.slice(1)}`;
+
+function parse(name) {
+  const [, garment, cloth, colour, accent] = NAME.exec(name) ?? [];
+  if (!GARMENTS.includes(garment) || !PATTERNS.includes(cloth)) return undefined;
+  return { garment, pattern: cloth, colour: `#${colour}`, accent: `#${accent}` };
+}
+
+// The picture of such a name; undefined when there is none.
+export function picture(name) {
+  const product = parse(name);
+  return product && svg(400, 500, `${backdrop(product.colour)}${drawing(product, "g")}`);
+}
+
+// Three garments side by side, each before an arch of its own: the picture of the front page.
+export function scene(names) {
+  const products = names.map(parse);
+  if (products.includes(undefined)) return undefined;
+  const places = [
+    { x: 20, y: 74, size: 0.86, arch: 0.62 },
+    { x: 300, y: 6, size: 1.02, arch: 0.5 },
+    { x: 640, y: 92, size: 0.82, arch: 0.68 },
+  ];
+  const drawn = products.map((product, i) => {
+    const { x, y, size, arch } = places[i];
+    const fill = mix(product.colour, "#f4ead9", arch);
+    return `<g transform="translate(${x} ${y}) scale(${size})"><path d="M50 520V230C50 130 116 62 200 62S350 130 350 230V520Z" fill="${fill}"/>${drawing(product, `s${i}`)}</g>`;
+  });
+  return svg(980, 560, drawn.join(""));
+}
+
+function svg(width, height, body) {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">${body}</svg>`;
+}
+
+// A wall in a tint of the garment, with light from the left and a floor.
+function backdrop(colour) {
+  const wall = mix(colour, "#f3ece0", brightness(colour) > 0.75 ? 0.55 : 0.8);
+  const tinted = brightness(colour) > 0.75 ? mix(wall, "#a89a84", 0.28) : wall;
+  return (
+    `<defs><linearGradient id="w" x1="0" y1="0" x2="1" y2="1"><stop stop-color="${lighter(tinted, 0.3)}"/><stop offset="1" stop-color="${darker(tinted, 0.07)}"/></linearGradient></defs>` +
+    `<rect width="400" height="500" fill="url(#w)"/><path d="M56 500V236C56 140 120 74 200 74S344 140 344 236V500Z" fill="${lighter(tinted, 0.36)}" opacity=".75"/>`
+  );
+}
+
+function drawing({ garment, pattern: cloth, colour, accent }, id) {
+  const shape = SHAPES[garment]();
+  const trim = trimOf(cloth, colour);
+  const colours = {
+    cloth: `url(#${id}c)`,
+    trim,
+    accent,
+    inside: darker(colour, 0.42),
+    lining: mix(darker(colour, 0.45), accent, 0.35),
+    deep: darker(colour, 0.4),
+    button: brightness(colour) > 0.6 ? darker(accent, 0.05) : lighter(accent, 0.75),
+  };
+  const fill = (text) => text.replace(/var\(--(\w+)\)/g, (_, name) => colours[name]);
+  const part = (d, paint) =>
+    `<path d="${d}" fill="${paint}"/><path d="${d}" fill="url(#${id}s)" fill-rule="evenodd"/><path d="${d}" fill="none" stroke="${colours.deep}" stroke-width="2.2" stroke-linejoin="round"/>`;
+  const rule = garment === "scarf" ? ' fill-rule="evenodd"' : "";
+  const band = (d) => `<path d="${d}" fill="url(#${id}r)" stroke="${colours.deep}" stroke-width="1.8" stroke-linejoin="round"/>`;
+  const arm = shape.sleeve ? part(shape.sleeve, `url(#${id}a)`) + (shape.cuffs ? band(shape.cuffs) : "") + fill(shape.onSleeve ?? "") : "";
+
+  return (
+    `<defs>${pattern(`${id}c`, cloth, colour, accent)}${pattern(`${id}a`, cloth, colour, accent, 14)}${pattern(`${id}r`, "rib", trim, accent)}` +
+    `<linearGradient id="${id}s"><stop stop-color="#1a120a" stop-opacity=".2"/><stop offset=".28" stop-color="#1a120a" stop-opacity="0"/><stop offset=".42" stop-color="#fff" stop-opacity=".16"/><stop offset=".6" stop-color="#fff" stop-opacity="0"/><stop offset="1" stop-color="#1a120a" stop-opacity=".24"/></linearGradient>` +
+    `<filter id="${id}f" x="-20%" y="-20%" width="140%" height="150%"><feDropShadow dx="0" dy="12" stdDeviation="11" flood-color="${darker(colour, 0.65)}" flood-opacity=".32"/></filter></defs>` +
+    `<g filter="url(#${id}f)" transform="translate(0 ${shape.lift ?? 0}) translate(200 250) scale(.94) translate(-200 -266)"${rule}>` +
+    `${fill(shape.behind ?? "")}${arm}${arm && `<g transform="matrix(-1 0 0 1 400 0)">${arm}</g>`}${part(shape.body, colours.cloth)}` +
+    `${shape.band ? band(shape.band) : ""}${fill(shape.detail)}</g>`
+  );
+}
+
+// Collars, cuffs and pockets: of the same cloth, a little deeper, so that they show.
+function trimOf(cloth, colour) {
+  return brightness(colour) > 0.35 ? darker(colour, 0.1) : lighter(colour, 0.08);
+}
