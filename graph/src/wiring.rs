@@ -1,12 +1,12 @@
 //! What a service finds in its environment. One function for both programs: the same names and shapes on a
 //! laptop and on a cluster, only hosts, ports and passwords differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod database;
+mod environment;
+mod expression;
 
-use crate::catalogue::Catalogue;
-use crate::diagnostic::{Place, Problem, Problems, suggestion};
-use crate::format::expression::{DatabaseField, EndpointField, Expression, Part, Template};
-use crate::format::service::{DatabaseUse, Port, ServiceFile};
+pub(crate) use environment::{Files, Scene, environment};
+pub(crate) use expression::filled;
 
 /// A variable's value before hosts, ports and passwords are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +43,14 @@ pub enum Hole {
     DatabasePassword(String),
     /// The name of a logical database inside its server.
     DatabaseName(String),
+    /// All hosts and ports of a logical database's servers.
+    DatabaseBrokers(String),
+    /// A secret of the service's own, by its name: whatever holds it is secret.
+    Secret(String),
+    /// Where the world reaches a service.
+    PublicUrl(String),
+    /// Where a volume of the service's own lies, by its name.
+    VolumePath(String),
     /// The service's own short id.
     Version,
 }
@@ -75,7 +83,7 @@ impl Value {
     /// Whether the filled value must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.holes().any(|hole| matches!(hole, Hole::DatabasePassword(_)))
+        self.holes().any(|hole| matches!(hole, Hole::DatabasePassword(_) | Hole::Secret(_)))
     }
 
     /// The holes, in order.
@@ -116,6 +124,15 @@ impl Value {
 }
 
 impl Hole {
+    /// The service whose address it asks for.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::ServiceHost(name) | Self::ServicePort(name, _) | Self::PublicUrl(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// What it asks for, in words that are part of identities: a renamed variant must not change them.
     fn placeholder(&self) -> String {
         match self {
@@ -127,6 +144,10 @@ impl Hole {
             Self::DatabaseUsername(address) => format!("database-username:{address}"),
             Self::DatabasePassword(address) => format!("database-password:{address}"),
             Self::DatabaseName(address) => format!("database-name:{address}"),
+            Self::DatabaseBrokers(address) => format!("database-brokers:{address}"),
+            Self::Secret(name) => format!("secret:{name}"),
+            Self::PublicUrl(service) => format!("public-url:{service}"),
+            Self::VolumePath(name) => format!("volume-path:{name}"),
             Self::Version => "version".to_owned(),
         }
     }
@@ -142,341 +163,4 @@ pub fn variable_prefix(alias: &str) -> String {
 /// A name as a variable's further part, where a digit may lead.
 fn upper(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
-type Files<'a> = BTreeMap<&'a str, &'a ServiceFile>;
-
-/// The whole environment of a service: own ports, edges, and `env:` laid over them.
-pub(crate) fn environment(
-    file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
-    problems: &mut Problems,
-) -> BTreeMap<String, Value> {
-    let mut wired = Wired::default();
-    own(file, &mut wired);
-    // A second edge of the same name is a problem already, and its variables are no others.
-    let mut aliases = BTreeSet::new();
-    for edge in file.dependencies.iter().filter(|edge| aliases.insert(&edge.alias)) {
-        if let Some(target) = files.get(edge.service.as_str()) {
-            service(&edge.service, &variable_prefix(&edge.alias), &target.ports, &edge.place, &mut wired);
-        }
-    }
-    let mut aliases = BTreeSet::new();
-    for used in file.databases.iter().filter(|used| aliases.insert(&used.alias)) {
-        database(&file.name, used, &variable_prefix(&used.alias), catalogue, &mut wired);
-    }
-    families(file, catalogue, &mut wired, problems);
-    refuse_clashes(file, &wired, problems);
-    let mut env: BTreeMap<String, Value> = wired.values.into_iter().map(|(name, (value, _))| (name, value)).collect();
-    for (name, template) in &file.env {
-        env.insert(name.clone(), filled(template, file, files, catalogue, problems));
-    }
-    env
-}
-
-#[derive(Default)]
-struct Wired {
-    values: BTreeMap<String, (Value, Place)>,
-    /// Pairs of places that give one variable two values, with the names of these.
-    clashes: BTreeMap<[usize; 2], (Place, Place, Vec<String>)>,
-}
-
-impl Wired {
-    fn set(&mut self, name: String, value: Value, place: &Place) {
-        if let Some((existing, first)) = self.values.get(&name)
-            && *existing != value
-            && first != place
-        {
-            let pair = [first.bytes.start, place.bytes.start];
-            let clash = self.clashes.entry(pair).or_insert_with(|| (first.clone(), place.clone(), Vec::new()));
-            clash.2.push(name.clone());
-        }
-        self.values.insert(name, (value, place.clone()));
-    }
-}
-
-/// Two values for one variable are a problem, unless `env:` says which is meant.
-fn refuse_clashes(file: &ServiceFile, wired: &Wired, problems: &mut Problems) {
-    for (first, second, names) in wired.clashes.values() {
-        let open: Vec<&str> = names.iter().map(String::as_str).filter(|name| !file.env.contains_key(*name)).collect();
-        let (message, example) = match open.as_slice() {
-            [] => continue,
-            [one] => (format!("the variable `{one}` is given twice"), one),
-            [one, ..] => (format!("the variables {} are given twice", ticked(&open)), one),
-        };
-        problems.add(
-            Problem::new("wiring-collision", second.clone(), message)
-                .label("by this")
-                .related(first.clone(), "and by this")
-                .mend(format!(
-                    "name one of them otherwise with `as:`, or say what is meant in `env: {{ {example}: ... }}`"
-                )),
-        );
-    }
-}
-
-fn ticked(names: &[&str]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => names.join(""),
-    }
-}
-
-fn own(file: &ServiceFile, wired: &mut Wired) {
-    wired.set("OTEL_SERVICE_NAME".to_owned(), Value::text(&file.name), &file.name_place);
-    for port in &file.ports {
-        wired.set(format!("PORT_{}", upper(&port.name)), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
-    }
-    if let Some(port) = Port::primary(&file.ports) {
-        wired.set("PORT".to_owned(), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
-    }
-}
-
-fn service(name: &str, prefix: &str, ports: &[Port], place: &Place, wired: &mut Wired) {
-    let main = Port::primary(ports);
-    for port in ports {
-        let prefixes = [
-            main.filter(|main| main.name == port.name).map(|_| prefix.to_owned()),
-            main.filter(|main| main.name != port.name).map(|_| format!("{prefix}_{}", upper(&port.name))),
-        ];
-        for prefix in prefixes.into_iter().flatten() {
-            for (suffix, field) in [
-                ("URL", EndpointField::Url),
-                ("HOST", EndpointField::Host),
-                ("PORT", EndpointField::Port),
-                ("ADDR", EndpointField::Addr),
-            ] {
-                wired.set(format!("{prefix}_{suffix}"), endpoint(name, port, field), place);
-            }
-        }
-    }
-}
-
-fn endpoint(service: &str, port: &Port, field: EndpointField) -> Value {
-    let host = || Value::hole(Hole::ServiceHost(service.to_owned()));
-    let number = || Value::hole(Hole::ServicePort(service.to_owned(), port.name.clone()));
-    let addr = || host().then(Value::text(":")).then(number());
-    match field {
-        EndpointField::Host => host(),
-        EndpointField::Port => number(),
-        EndpointField::Addr => addr(),
-        EndpointField::Url => Value::text(format!("{}://", port.protocol)).then(addr()),
-    }
-}
-
-fn database(owner: &str, used: &DatabaseUse, prefix: &str, catalogue: &Catalogue, wired: &mut Wired) {
-    for (suffix, field) in [
-        ("URL", DatabaseField::Url),
-        ("HOST", DatabaseField::Host),
-        ("PORT", DatabaseField::Port),
-        ("ADDR", DatabaseField::Addr),
-        ("USERNAME", DatabaseField::Username),
-        ("PASSWORD", DatabaseField::Password),
-        ("DATABASE", DatabaseField::Database),
-    ] {
-        wired.set(format!("{prefix}_{suffix}"), store(owner, used, field, catalogue), &used.place);
-    }
-}
-
-fn store(owner: &str, used: &DatabaseUse, field: DatabaseField, catalogue: &Catalogue) -> Value {
-    let address = format!("{owner}/{}", used.alias);
-    let hole = |make: fn(String) -> Hole| Value::hole(make(address.clone()));
-    match field {
-        DatabaseField::Host => hole(Hole::DatabaseHost),
-        DatabaseField::Port => hole(Hole::DatabasePort),
-        DatabaseField::Username => hole(Hole::DatabaseUsername),
-        DatabaseField::Password => hole(Hole::DatabasePassword),
-        DatabaseField::Database => hole(Hole::DatabaseName),
-        DatabaseField::Addr => hole(Hole::DatabaseHost).then(Value::text(":")).then(hole(Hole::DatabasePort)),
-        DatabaseField::Url => {
-            let Some(kind) = catalogue.databases.get(&used.kind) else { return Value::default() };
-            let mut value = Value::default();
-            let mut rest = kind.url.as_str();
-            while let Some((before, after)) = rest.split_once('{') {
-                let (name, after) = after.split_once('}').unwrap_or((after, ""));
-                value = value.then(Value::text(before)).then(match name {
-                    "host" => hole(Hole::DatabaseHost),
-                    "port" => hole(Hole::DatabasePort),
-                    "username" => hole(Hole::DatabaseUsername),
-                    "password" => hole(Hole::DatabasePassword),
-                    _ => hole(Hole::DatabaseName),
-                });
-                rest = after;
-            }
-            let query: Vec<String> =
-                used.params.iter().map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect();
-            let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-            value.then(Value::text(format!("{rest}{query}")))
-        }
-    }
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986.
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
-/// The 12-factor names: one database of a family has it; of several, the one that says `primary: true`.
-fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, problems: &mut Problems) {
-    let mut families: BTreeMap<&str, Vec<&DatabaseUse>> = BTreeMap::new();
-    for used in &file.databases {
-        if let Some(kind) = catalogue.databases.get(&used.kind) {
-            families.entry(&kind.family).or_default().push(used);
-        }
-    }
-    for (family, members) in families {
-        // The one that is primary may be among those that could not be read.
-        if file.is_broken("databases") && members.len() > 1 {
-            continue;
-        }
-        let marked: Vec<_> = members.iter().filter(|used| used.primary).collect();
-        let chosen = match (members.as_slice(), marked.as_slice()) {
-            ([only], _) => *only,
-            (_, [one]) => **one,
-            (several, marked) => {
-                let variable = format!("{family}_URL");
-                if !file.env.contains_key(&variable) {
-                    problems.add(no_primary(&variable, several, marked));
-                }
-                continue;
-            }
-        };
-        let name = format!("{family}_URL");
-        let value = store(&file.name, chosen, DatabaseField::Url, catalogue);
-        wired.set(name, value, &chosen.place);
-    }
-}
-
-fn no_primary(variable: &str, several: &[&DatabaseUse], marked: &[&&DatabaseUse]) -> Problem {
-    let (candidates, label, others, mend) = if marked.is_empty() {
-        (several.to_vec(), "this one", "or this one", "write `primary: true` on the one that is meant")
-    } else {
-        (
-            marked.iter().map(|used| **used).collect(),
-            "this one is primary",
-            "and this one",
-            "keep `primary: true` on the one that is meant",
-        )
-    };
-    let places: Vec<&Place> = candidates.iter().map(|used| &used.place).collect();
-    let first = places.first().map_or_else(|| Place::start_of(""), |place| (*place).clone());
-    let message = format!("{} databases could be `{variable}`", places.len());
-    let problem = Problem::new("no-primary-database", first, message).label(label);
-    places.iter().skip(1).fold(problem, |problem, place| problem.related((*place).clone(), others)).mend(mend)
-}
-
-fn filled(
-    template: &Template,
-    file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
-    problems: &mut Problems,
-) -> Value {
-    let mut filled = Value::default();
-    let mut places = template.hole_places.iter();
-    for part in &template.parts {
-        match part {
-            Part::Text(text) => filled.extend(Value::text(text)),
-            Part::Hole(expression) => {
-                let place = places.next().unwrap_or(&template.place);
-                match expand(expression, file, files, catalogue) {
-                    Ok(value) => filled.extend(value),
-                    // What it lacks may stand where another problem was noted.
-                    Err(lack) if lack.is_excused => {}
-                    Err(Lack { message, mend, .. }) => {
-                        let problem = Problem::new("expression", place.clone(), message);
-                        problems.add(match mend {
-                            Some(mend) => problem.mend(mend),
-                            None => problem,
-                        });
-                    }
-                }
-            }
-        }
-    }
-    filled
-}
-
-/// Why an expression has no value.
-struct Lack {
-    message: String,
-    mend: Option<String>,
-    /// Whether the field that lacks it has problems of its own.
-    is_excused: bool,
-}
-
-fn expand(
-    expression: &Expression,
-    file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
-) -> Result<Value, Lack> {
-    let port_of = |of: &ServiceFile, name: Option<&String>, whose: &str| {
-        let found = match name {
-            None => Port::primary(&of.ports),
-            Some(name) => of.ports.iter().find(|port| port.name == *name),
-        };
-        found.cloned().ok_or_else(|| {
-            let known: Vec<_> = of.ports.iter().map(|port| port.name.as_str()).collect();
-            let (message, mend) = match name {
-                _ if known.is_empty() => (format!("{whose} has no port"), Some(format!("add `ports:` to {whose}"))),
-                None => (format!("{whose} has no primary port"), None),
-                Some(name) => (
-                    format!("{whose} has no port `{}`", name.escape_debug()),
-                    Some(format!("its ports: {}", known.join(", "))),
-                ),
-            };
-            // That none of several is primary is noted where they are written.
-            let is_excused = of.is_broken("ports") || name.is_none() && known.len() > 1;
-            Lack { message, mend, is_excused }
-        })
-    };
-    match expression {
-        Expression::Version => Ok(Value::hole(Hole::Version)),
-        Expression::Own { port, field } => {
-            let port = port_of(file, port.as_ref(), "this service")?;
-            Ok(endpoint(&file.name, &port, *field))
-        }
-        Expression::Service { alias, port, field } => {
-            let Some(edge) = file.dependencies.iter().find(|edge| edge.alias == *alias) else {
-                let known = file.dependencies.iter().map(|edge| edge.alias.as_str());
-                let mend = match suggestion(alias, known) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => format!("add `{}` to `dependencies`", alias.escape_debug()),
-                };
-                return Err(Lack {
-                    message: format!("this service depends on nothing called `{}`", alias.escape_debug()),
-                    mend: Some(mend),
-                    is_excused: file.is_broken("dependencies"),
-                });
-            };
-            // An unknown service is a problem of its own, noted where the edge is written.
-            let Some(target) = files.get(edge.service.as_str()) else { return Ok(Value::default()) };
-            let port = port_of(target, port.as_ref(), &format!("`{}`", edge.service))?;
-            Ok(endpoint(&edge.service, &port, *field))
-        }
-        Expression::Database { alias, field } => {
-            let Some(used) = file.databases.iter().find(|used| used.alias == *alias) else {
-                let known: Vec<&str> = file.databases.iter().map(|used| used.alias.as_str()).collect();
-                let mend = match suggestion(alias, known.iter().copied()) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None if known.is_empty() => "add it to `databases`".to_owned(),
-                    None => format!("its databases: {}", known.join(", ")),
-                };
-                return Err(Lack {
-                    message: format!("this service has no database `{}`", alias.escape_debug()),
-                    mend: Some(mend),
-                    is_excused: file.is_broken("databases"),
-                });
-            };
-            Ok(store(&file.name, used, *field, catalogue))
-        }
-    }
 }

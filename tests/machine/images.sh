@@ -3,8 +3,8 @@
 # registry under the official names, so that a product whose image mirror is 127.0.0.1:5000 pulls what users pull from
 # elsewhere. In the engine they bear the official names too, for `FROM python:3.11-slim`.
 #
-# A folder of images/ is one image: `name` (repository and tag), a Dockerfile whose ARG BASE is the base image, and
-# perhaps prepare.sh, which adds files to the build's context. Every image is labelled with the hash of its recipe; where
+# A folder of images/ is one image: `name` (repository and tag), a Dockerfile whose ARG BASE is the base image, perhaps
+# prepare.sh, which adds files to the build's context, and key.sh, which prints what else the image is made of. Every image is labelled with the hash of its recipe; where
 # engine and registry both have the image with that label, there is nothing to do (about 0.2 s).
 set -euo pipefail
 PROGRAM=images
@@ -26,6 +26,7 @@ declare -A RECIPE
 recipe() {
   {
     hash_files "$HERE/images/$1"; uname -m
+    if [ -x "$HERE/images/$1/key.sh" ]; then "$HERE/images/$1/key.sh"; fi
     if [ "$1" = debian ]; then declare -f rootfs; hash_files "$WORK/machine"; else echo "${RECIPE[debian]}"; fi
   } | sha256sum | cut -c1-32
 }
@@ -90,7 +91,7 @@ make() {
       cp -r "$WORK/machine/." "$context"
     else
       base=(--build-arg "BASE=$(mirror debian)")
-      if [ -x "$context/prepare.sh" ]; then "$context/prepare.sh" "$context"; fi
+      if [ -x "$HERE/images/$image/prepare.sh" ]; then "$HERE/images/$image/prepare.sh" "$context"; fi
     fi
     # The classic builder is in every engine and needs no plugin of the client.
     DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label "$LABEL=${RECIPE[$image]}" "${base[@]}" --tag "$name" "$context" >"$WORK/$image.log" 2>&1 ||

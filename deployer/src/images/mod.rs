@@ -49,7 +49,7 @@ pub(crate) async fn resolve(
     let services = stream::iter(graph.services.values())
         .map(|service| async {
             if let Some(digest) = known.services.get(&service.name) {
-                let wanted = Wanted { name: digest.clone(), base: None };
+                let wanted = Wanted { name: digest.clone(), base: None, last: None };
                 return Ok((service.name.clone(), (wanted, Found::Digest(digest.clone()))));
             }
             let wanted = reference::wanted(service, settings)?;
@@ -67,13 +67,14 @@ pub(crate) async fn resolve(
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<Resolved>();
-    let servers: BTreeMap<_, _> = graph.databases.values().map(|database| (database.server(), database)).collect();
+    let servers: BTreeMap<_, _> =
+        graph.databases.values().map(|database| (database.server.clone(), database)).collect();
     let servers = stream::iter(servers)
         .map(|(server, database)| async {
             if let Some(digest) = known.servers.get(&server) {
                 return Ok((server, digest.clone()));
             }
-            let image = reference::mirrored(&database::server_image(database)?, settings.mirror.as_deref());
+            let image = reference::mirrored(&database::server_image(graph, database)?, settings.mirror.as_deref());
             let digest = registry.digest(&image).await?.ok_or_else(|| {
                 Error::Image(format!("there is no image {image}, which {} needs ({})", server, database.place))
             })?;
@@ -160,7 +161,11 @@ async fn build_one(
 fn dockerfile(service: &Service, wanted: &Wanted) -> context::Dockerfile {
     match &service.image {
         Image::Recipe(recipe) => {
-            context::Dockerfile::Text(fill(recipe, &[("image", wanted.base.as_deref().unwrap_or_default())]))
+            let image = wanted.base.as_deref().unwrap_or_default();
+            context::Dockerfile::Text(fill(
+                recipe,
+                &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))],
+            ))
         }
         Image::Dockerfile(build) if service.folder.is_empty() => context::Dockerfile::Path(build.dockerfile.clone()),
         Image::Dockerfile(build) => context::Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),

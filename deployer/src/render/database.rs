@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::{Catalogue, DatabaseKind, fill};
-use clustergraph::graph::Database;
+use clustergraph::catalogue::{DatabaseKind, fill};
+use clustergraph::graph::{Database, Graph};
 use serde_json::{Value, json};
 
 use super::env::{PASSWORD, from_secret, literal};
@@ -19,16 +19,17 @@ const VOLUME: &str = "1Gi";
 const SERVER: &str = "clustergraph.dev/server";
 
 /// The catalogue's entry for a database.
-pub(super) fn kind(database: &Database) -> Result<&'static DatabaseKind> {
-    Catalogue::built_in()
+pub(super) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g DatabaseKind> {
+    graph
+        .catalogue
         .databases
         .get(&database.kind)
         .ok_or_else(|| Error::Usage(format!("{} is no kind of database that this version knows", database.kind)))
 }
 
 /// The image that the catalogue names for a server.
-pub(crate) fn server_image(database: &Database) -> Result<String> {
-    Ok(fill(&kind(database)?.image.name, &[("version", &database.version)]))
+pub(crate) fn server_image(graph: &Graph, database: &Database) -> Result<String> {
+    Ok(kind(graph, database)?.image_name(&database.version))
 }
 
 /// Environment from the catalogue's texts. What is a password comes from a Secret.
@@ -49,7 +50,7 @@ pub(super) fn catalogue_env(texts: &BTreeMap<String, String>, values: &[(&str, &
 
 impl Scene<'_> {
     pub(super) fn server(&self, database: &Database) -> Result<Server> {
-        let kind = kind(database)?;
+        let kind = kind(self.graph, database)?;
         let name = names::server(database);
         let secret = names::admin_secret(&name);
         let mut labels = self.labels(Component::Database);
@@ -61,7 +62,7 @@ impl Scene<'_> {
             ("port", port.as_str()),
             ("admin", kind.admin.as_str()),
             ("version", database.version.as_str()),
-            ("data", kind.image.data.as_str()),
+            ("data", kind.image.data.as_deref().unwrap_or_default()),
         ];
         // The probe runs inside the server's container and finds the client's variables there.
         let mut texts = kind.image.env.clone();
@@ -69,6 +70,8 @@ impl Scene<'_> {
         // Unlike a container's command, a probe's is taken as it stands.
         let ready: Vec<String> = kind.ready.iter().map(|word| fill(word, &values)).collect();
         let args: Vec<String> = kind.image.args.iter().map(|word| fill(&literal(word), &values)).collect();
+        let mounts: Vec<Value> =
+            kind.image.data.iter().map(|data| json!({ "name": "data", "mountPath": data })).collect();
         let container = json!({
             "name": "server",
             "image": self.server_image(database)?,
@@ -78,7 +81,7 @@ impl Scene<'_> {
             "ports": [{ "containerPort": kind.port, "protocol": "TCP" }],
             "readinessProbe": { "exec": { "command": ready }, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3 },
             "securityContext": container_security(),
-            "volumeMounts": [{ "name": "data", "mountPath": kind.image.data }],
+            "volumeMounts": mounts,
         });
         let user = kind.image.user;
         let stateful = Object::new(json!({

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::fill;
+use clustergraph::catalogue::{Input, fill};
 use clustergraph::graph::Database;
 use serde_json::{Value, json};
 
@@ -45,11 +45,11 @@ fn quoted(word: &str) -> String {
 
 impl Scene<'_> {
     pub(super) fn logical(&self, database: &Database) -> Result<Logical> {
-        let owner = self.graph.services.get(&database.owner).ok_or_else(|| {
-            Error::Usage(format!("{} belongs to {}, which the graph does not have", database.address, database.owner))
+        let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner)).ok_or_else(|| {
+            Error::Usage(format!("{} belongs to no service, which komandan does not support", database.address))
         })?;
         let create = self.create(database)?;
-        let user = kind(database)?.image.user;
+        let user = kind(self.graph, database)?.image.user;
         let (first, last) = match &database.migrate {
             None => (Vec::new(), create),
             Some(migrate) => {
@@ -67,7 +67,7 @@ impl Scene<'_> {
         let image = if database.migrate.is_some() { self.service_image(owner)? } else { self.server_image(database)? };
         let name = names::migration_job(database, image);
         let mut labels = self.labels(Component::Migration);
-        labels.insert(DATABASE.to_owned(), format!("{}.{}", database.owner, database.alias));
+        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
         // What creates runs as the server's user; what migrates as the service's.
         let mut first = first;
         for container in &mut first {
@@ -106,13 +106,13 @@ impl Scene<'_> {
             },
         }));
         let mut labels = self.labels(Component::Credentials);
-        labels.insert(DATABASE.to_owned(), format!("{}.{}", database.owner, database.alias));
+        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
         let secret = Credentials { name: names::credentials_secret(database), labels, username: database.name.clone() };
-        Ok(Logical { server: database.server(), secret, job })
+        Ok(Logical { server: database.server.clone(), secret, job })
     }
 
     fn create(&self, database: &Database) -> Result<Value> {
-        let kind = kind(database)?;
+        let kind = kind(self.graph, database)?;
         let server = names::server(database);
         let port = kind.port.to_string();
         let password = format!("$({NEW_PASSWORD})");
@@ -127,10 +127,13 @@ impl Scene<'_> {
         ];
         let mut env = catalogue_env(&kind.client_env, &values, &names::admin_secret(&server));
         env.push(from_secret(NEW_PASSWORD, &names::credentials_secret(database), PASSWORD));
-        env.push(json!({ "name": INPUT, "value": fill(&literal(&kind.create.input), &values) }));
+        // What all share is there when its server is.
+        let nothing = || Input { run: vec!["true".to_owned()], ..Input::default() };
+        let create = kind.create.clone().unwrap_or_else(nothing);
+        env.push(json!({ "name": INPUT, "value": fill(&literal(&create.input), &values) }));
         let ready: Vec<String> = kind.ready.iter().map(|word| fill(word, &values)).collect();
         let mut words: Vec<String> = vec!["sh".into(), "-c".into(), literal(&script(&ready)), "sh".into()];
-        words.extend(kind.create.run.iter().map(|word| fill(&literal(word), &values)));
+        words.extend(create.run.iter().map(|word| fill(&literal(word), &values)));
         Ok(json!({
             "name": CREATE,
             "image": self.server_image(database)?,
@@ -142,8 +145,9 @@ impl Scene<'_> {
     }
 }
 
-fn run_as(container: &mut Value, user: u32) {
-    if let Some(security) = container.get_mut("securityContext").and_then(Value::as_object_mut) {
+fn run_as(container: &mut Value, user: Option<u32>) {
+    let security = container.get_mut("securityContext").and_then(Value::as_object_mut);
+    if let (Some(security), Some(user)) = (security, user) {
         let ids: BTreeMap<&str, u32> = [("runAsUser", user), ("runAsGroup", user)].into();
         security.extend(ids.into_iter().map(|(name, id)| (name.to_owned(), json!(id))));
     }

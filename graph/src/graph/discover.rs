@@ -66,9 +66,10 @@ impl Builder<'_> {
             Read::Bad => None,
             Read::Yaml(yaml) => {
                 let before = self.problems.noted();
-                let file = RepositoryFile::decode(&yaml, &mut self.problems);
+                let file = RepositoryFile::decode(&yaml, &mut self.catalogue, &mut self.problems);
                 // A folder that is meant may be missing from `services`: its service is not unknown.
                 self.nameless |= self.problems.noted() > before;
+                self.catalogue_broken = self.problems.noted() > before;
                 Some(file)
             }
         })
