@@ -24,6 +24,7 @@ func OpenKafka(brokers, name string) (*Kafka, error) {
 		kgo.SeedBrokers(strings.Split(brokers, ",")...),
 		kgo.ClientID(name),
 		kgo.ProducerLinger(2*time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.GzipCompression()), // every client can read it
 		kgo.RecordDeliveryTimeout(4*time.Second),
 		kgo.UnknownTopicRetries(1),
 	)

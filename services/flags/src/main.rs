@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use rules::Rules;
 use serde_json::{Value, json};
@@ -74,9 +74,9 @@ impl Service {
 
     /// A log line: one JSON object on standard output.
     fn say(&self, message: &str, fields: Value) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut line = json!({
-            "time": now.as_millis() as f64 / 1000.0, "level": "info",
+            "time": now, "level": "info",
             "service": self.name, "version": self.version, "message": message,
         });
         if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {

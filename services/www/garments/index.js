@@ -1,5 +1,8 @@
 // Pictures of garments, drawn from what the catalogue says of them. Pure: the same words, the same picture.
 
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+
 import { brightness, darker, lighter, mix } from "./colour.js";
 import { OTHERS } from "./others.js";
 import { PATTERNS, pattern } from "./patterns.js";
@@ -8,12 +11,18 @@ import { TOPS } from "./tops.js";
 const SHAPES = { ...TOPS, ...OTHERS };
 
 export const GARMENTS = Object.keys(SHAPES);
-export { PATTERNS };
 
 const NAME = /^([a-z]+)-([a-z]+)-([0-9a-f]{6})-([0-9a-f]{6})$/;
 
-// The name of a product's picture says all that is on it, so it may be kept for ever.
-export const pictureName = ({ garment, pattern, colour, accent }) => `${garment}-${pattern}-${colour.slice(1)}-${accent.slice(1)}`;
+// The address of a picture says all that is on it, and how it is drawn, so browsers may keep it.
+const HERE = new URL(".", import.meta.url);
+const sources = readdirSync(HERE).sort().map((file) => readFileSync(new URL(file, HERE)));
+const DRAWN = sources.reduce((hash, source) => hash.update(source), createHash("sha256")).digest("hex").slice(0, 10);
+
+const nameOf = ({ garment, pattern, colour, accent }) => `${garment}-${pattern}-${colour.slice(1)}-${accent.slice(1)}`;
+
+export const picturePath = (product) => `/pictures/${nameOf(product)}.svg?v=${DRAWN}`;
+export const scenePath = (products) => `/pictures/scene/${products.map(nameOf).join("/")}.svg?v=${DRAWN}`;
 
 function parse(name) {
   const [, garment, cloth, colour, accent] = NAME.exec(name) ?? [];
@@ -32,16 +41,16 @@ export function scene(names) {
   const products = names.map(parse);
   if (products.includes(undefined)) return undefined;
   const places = [
-    { x: 20, y: 74, size: 0.86, arch: 0.62 },
-    { x: 300, y: 6, size: 1.02, arch: 0.5 },
-    { x: 640, y: 92, size: 0.82, arch: 0.68 },
+    { x: 6, y: 96, size: 0.86, arch: "#e9cfae" },
+    { x: 290, y: 22, size: 1.02, arch: "#c3d3c4" },
+    { x: 634, y: 110, size: 0.84, arch: "#ecc3ab" },
   ];
   const drawn = products.map((product, i) => {
     const { x, y, size, arch } = places[i];
-    const fill = mix(product.colour, "#f4ead9", arch);
-    return `<g transform="translate(${x} ${y}) scale(${size})"><path d="M50 520V230C50 130 116 62 200 62S350 130 350 230V520Z" fill="${fill}"/>${drawing(product, `s${i}`)}</g>`;
+    const floor = (560 - y) / size;
+    return `<g transform="translate(${x} ${y}) scale(${size})"><path d="M46 ${floor}V214C46 118 112 50 200 50S354 118 354 214V${floor}Z" fill="${arch}"/>${drawing(product, `s${i}`)}</g>`;
   });
-  return svg(980, 560, drawn.join(""));
+  return svg(990, 560, drawn.join(""));
 }
 
 function svg(width, height, body) {

@@ -1,12 +1,10 @@
 // Products in a row or a grid.
 
-import { pictureName } from "../garments/index.js";
+import { picturePath } from "../garments/index.js";
 import { html } from "../html.js";
 import { money } from "./layout.js";
 
 const NEW_FOR = 20 * 24 * 3600 * 1000;
-
-export const pictureOf = (product) => `/pictures/${pictureName(product)}.svg`;
 
 export function badge({ released_at }, now = Date.now()) {
   const age = now - Date.parse(released_at);
@@ -19,7 +17,7 @@ export function card(product, { reason, eager = false } = {}) {
   return html`
       <li class="card">
         <a href="/products/${product.slug}">
-          <div class="frame"><img src="${pictureOf(product)}" alt="${product.name}, ${product.shade}" width="400" height="500"${!eager && html` loading="lazy"`}>${label && html`<span class="badge">${label}</span>`}</div>
+          <div class="frame"><img src="${picturePath(product)}" alt="${product.name}, ${product.shade}" width="400" height="500"${!eager && html` loading="lazy"`}>${label && html`<span class="badge">${label}</span>`}</div>
           <h3>${product.name}</h3>
           <p class="about"><span>${product.shade}</span><span class="price">${money(product.price_cents)}</span></p>
           ${reason && html`<p class="reason">${reason}</p>`}

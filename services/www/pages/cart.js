@@ -1,7 +1,8 @@
 // The cart, and what it costs.
 
+import { picturePath } from "../garments/index.js";
 import { html } from "../html.js";
-import { pictureOf, recommendations } from "./cards.js";
+import { recommendations } from "./cards.js";
 import { icon, money, page } from "./layout.js";
 
 const FREE_FROM = 10000;
@@ -38,7 +39,7 @@ function line({ product, slug, size, quantity }) {
   const hidden = html`<input type="hidden" name="product" value="${slug}"><input type="hidden" name="size" value="${size}">`;
   return html`
         <li class="line">
-          ${product ? html`<a class="frame" href="/products/${slug}"><img src="${pictureOf(product)}" alt="" width="400" height="500"></a>` : html`<span class="frame"></span>`}
+          ${product ? html`<a class="frame" href="/products/${slug}"><img src="${picturePath(product)}" alt="" width="400" height="500"></a>` : html`<span class="frame"></span>`}
           <div>
             <h2>${product ? html`<a href="/products/${slug}">${name}</a>` : name}</h2>
             <p>${product ? `${product.shade}, ` : "No longer for sale, "}${size}</p>

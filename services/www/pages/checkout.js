@@ -1,6 +1,6 @@
 // The checkout, and what comes after.
 
-import { pictureName } from "../garments/index.js";
+import { picturePath } from "../garments/index.js";
 import { html } from "../html.js";
 import { recommendations } from "./cards.js";
 import { summary } from "./cart.js";
@@ -64,7 +64,7 @@ export function orderPage({ order, pictures, picks, frame }) {
     </section>
     <div class="receipt">
       <ul class="lines">${order.lines.map((line) => html`
-        <li class="line"><span class="frame">${pictures[line.product] && html`<img src="/pictures/${pictureName(pictures[line.product])}.svg" alt="" width="400" height="500">`}</span><div><h2>${line.name}</h2><p>${line.size} · ${line.quantity} ${line.quantity === 1 ? "piece" : "pieces"}</p></div><p class="price">${money(line.price_cents * line.quantity)}</p></li>`)}
+        <li class="line"><span class="frame">${pictures[line.product] && html`<img src="${picturePath(pictures[line.product])}" alt="" width="400" height="500">`}</span><div><h2>${line.name}</h2><p>${line.size} · ${line.quantity} ${line.quantity === 1 ? "piece" : "pieces"}</p></div><p class="price">${money(line.price_cents * line.quantity)}</p></li>`)}
       </ul>
       <dl>
         <div><dt>Pieces</dt><dd>${money(order.subtotal_cents)}</dd></div>

@@ -1,8 +1,8 @@
 // The front page and the shelves.
 
-import { pictureName } from "../garments/index.js";
+import { picturePath, scenePath } from "../garments/index.js";
 import { html } from "../html.js";
-import { grid, pictureOf, recommendations } from "./cards.js";
+import { grid, recommendations } from "./cards.js";
 import { icon, page } from "./layout.js";
 
 const SHOWN = 8;
@@ -33,7 +33,7 @@ export function homePage({ products, picks, frame }) {
         <p class="lead">Heavy knits, honest cotton and coats with a second life, made by people we know by name.</p>
         <p class="actions"><a class="button" href="/shop?order=new">See what is new</a><a class="quiet" href="/shop?category=knitwear">All knitwear</a></p>
       </div>
-      ${pieces.length === 3 && html`<img class="scene" src="/pictures/scene/${pieces.map(pictureName).join("/")}.svg" alt="${pieces.map(({ name }) => name).join(", ")}" width="980" height="560">`}
+      ${pieces.length === 3 && html`<img class="scene" src="${scenePath(pieces)}" alt="${pieces.map(({ name }) => name).join(", ")}" width="990" height="560">`}
     </section>${promises}
     <section aria-labelledby="new">
       <header class="heading"><h2 id="new">Just in</h2><a href="/shop">All ${products.length} pieces</a></header>
@@ -45,7 +45,7 @@ export function homePage({ products, picks, frame }) {
       <ul class="departments">${frame.categories.map(({ slug, name, count }) => {
         const example = products.filter(({ category }) => category === slug).at(-1);
         return html`
-        <li><a href="/shop?category=${slug}">${example && html`<img src="${pictureOf(example)}" alt="" width="400" height="500" loading="lazy">`}<span><b>${name}</b>${count} pieces</span></a></li>`;
+        <li><a href="/shop?category=${slug}">${example && html`<img src="${picturePath(example)}" alt="" width="400" height="500" loading="lazy">`}<span><b>${name}</b>${count} pieces</span></a></li>`;
       })}
       </ul>
     </section>`,

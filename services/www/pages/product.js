@@ -1,7 +1,8 @@
 // One product.
 
+import { picturePath } from "../garments/index.js";
 import { html } from "../html.js";
-import { badge, pictureOf, recommendations } from "./cards.js";
+import { badge, recommendations } from "./cards.js";
 import { icon, money, page } from "./layout.js";
 
 export function productPage({ product, picks, problem, frame }) {
@@ -15,7 +16,7 @@ export function productPage({ product, picks, problem, frame }) {
     body: html`
     <nav class="crumbs" aria-label="Where you are"><a href="/">Home</a><a href="/shop?category=${category}">${category_name}</a><span>${name}</span></nav>
     <article class="detail">
-      <div class="frame large"><img src="${pictureOf(product)}" alt="${name}, ${shade}" width="400" height="500">${label && html`<span class="badge">${label}</span>`}</div>
+      <div class="frame large"><img src="${picturePath(product)}" alt="${name}, ${shade}" width="400" height="500">${label && html`<span class="badge">${label}</span>`}</div>
       <div class="facts">
         <p class="eyebrow">${category_name}</p>
         <h1>${name}</h1>
