@@ -16,7 +16,7 @@ const NAME = /^([a-z]+)-([a-z]+)-([0-9a-f]{6})-([0-9a-f]{6})$/;
 
 // The address of a picture says all that is on it, and how it is drawn, so browsers may keep it.
 const HERE = new URL(".", import.meta.url);
-const sources = readdirSync(HERE).sort().map((file) => readFileSync(new URL(file, HERE)));
+const sources = readdirSync(HERE).filter((file) => !file.endsWith(".test.js")).sort().map((file) => readFileSync(new URL(file, HERE)));
 const DRAWN = sources.reduce((hash, source) => hash.update(source), createHash("sha256")).digest("hex").slice(0, 10);
 
 const nameOf = ({ garment, pattern, colour, accent }) => `${garment}-${pattern}-${colour.slice(1)}-${accent.slice(1)}`;
