@@ -85,14 +85,19 @@ func (i Invalid) Error() string { return i.Problem }
 
 var idForm = regexp.MustCompile(`^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`)
 
-// Check says what is wrong with a request, in words for the buyer.
-func (r *Request) Check() error {
+// Identify says what is wrong with whom a request is from and which order it is.
+func (r *Request) Identify() error {
 	if !idForm.MatchString(r.ID) {
 		return Invalid{"id", "The order's id must be a UUID."}
 	}
 	if r.Visitor == "" || len(r.Visitor) > 100 {
 		return Invalid{"visitor", "The visitor is missing."}
 	}
+	return nil
+}
+
+// Check says what is wrong with the rest of a request, in words for the buyer.
+func (r *Request) Check() error {
 	c := &r.Customer
 	for _, field := range []struct {
 		name, title string

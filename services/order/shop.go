@@ -52,7 +52,7 @@ func (s Shop) Quote(ctx context.Context, items []Item) (Quote, error) {
 // Place buys: the order is on record before a card is charged, and the charge has the order's id for its key.
 // So it may be interrupted anywhere and sent again, and there is one order and one charge.
 func (s Shop) Place(ctx context.Context, request Request) (Order, error) {
-	if err := request.Check(); err != nil {
+	if err := request.Identify(); err != nil {
 		return Order{}, err
 	}
 	order, found, err := s.Store.Find(ctx, request.ID)
@@ -60,21 +60,14 @@ func (s Shop) Place(ctx context.Context, request Request) (Order, error) {
 		return Order{}, err
 	}
 	if !found {
-		quote, err := s.Quote(ctx, request.Items)
-		if err != nil {
-			return Order{}, err
-		}
-		order, err = s.Store.Begin(ctx, Order{
-			ID: request.ID, Visitor: request.Visitor, Status: "pending",
-			Customer: request.Customer, GiftNote: request.GiftNote, Quote: quote,
-		})
-		if err != nil {
+		if order, err = s.begin(ctx, request); err != nil {
 			return Order{}, err
 		}
 	}
 	if order.Visitor != request.Visitor {
 		return Order{}, Invalid{"id", "This order is somebody else's."}
 	}
+	// A form that is sent again finds its order, though the cart that it was for is empty by now.
 	if order.Status != "pending" {
 		return order, nil
 	}
@@ -97,6 +90,21 @@ func (s Shop) Place(ctx context.Context, request Request) (Order, error) {
 	}
 	order.Status, order.Reason = charge.Status, charge.Reason
 	return order, nil
+}
+
+// begin keeps a pending order of what the request asks for, at today's prices.
+func (s Shop) begin(ctx context.Context, request Request) (Order, error) {
+	if err := request.Check(); err != nil {
+		return Order{}, err
+	}
+	quote, err := s.Quote(ctx, request.Items)
+	if err != nil {
+		return Order{}, err
+	}
+	return s.Store.Begin(ctx, Order{
+		ID: request.ID, Visitor: request.Visitor, Status: "pending",
+		Customer: request.Customer, GiftNote: request.GiftNote, Quote: quote,
+	})
 }
 
 // placedEvent tells everybody else of a paid order.
