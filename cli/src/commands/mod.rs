@@ -2,6 +2,7 @@
 
 mod check;
 mod down;
+mod forward;
 mod graph;
 mod logs;
 mod ps;
@@ -58,6 +59,9 @@ enum Command {
     /// Own a session (started by other commands)
     #[command(hide = true)]
     Supervise,
+    /// Pass connections on (started by a session's owner)
+    #[command(hide = true)]
+    Forward(forward::ForwardArgs),
 }
 
 /// Reads the command line, does what it says, and gives the exit code.
@@ -79,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::Ps(args) => ps::run(global, &args).await,
                 Command::Logs(args) => logs::run(global, &args).await,
                 Command::Supervise => supervise::run(global).await,
+                Command::Forward(args) => forward::run(&args).await,
             }
         })
     });

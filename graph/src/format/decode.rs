@@ -47,6 +47,11 @@ impl<'y> Fields<'y> {
         (value.value != Value::Null).then_some((key, value))
     }
 
+    /// The names of fields that nobody took so far.
+    pub(crate) fn left(&self) -> impl Iterator<Item = &'y str> {
+        self.entries.iter().map(|(key, _)| key.name.as_str())
+    }
+
     /// Notes each field that nobody took.
     pub(crate) fn close(self, what: &str, problems: &mut Problems) {
         #[cfg(test)]
