@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments, what it does.
 
 mod check;
+mod completions;
 mod down;
 mod graph;
 mod logs;
@@ -36,8 +37,13 @@ pub(crate) struct Global {
     /// Work as if started in this folder
     #[arg(short = 'C', long, global = true, value_name = "FOLDER", default_value = ".", hide_default_value = true)]
     pub(crate) directory: PathBuf,
+}
+
+/// The option of every command that reports.
+#[derive(Args)]
+pub(crate) struct Printed {
     /// How results are printed
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 }
 
@@ -55,6 +61,8 @@ enum Command {
     Ps(ps::PsArgs),
     /// Show what services write
     Logs(logs::LogsArgs),
+    /// Print what a shell needs to complete command lines
+    Completions(completions::CompletionsArgs),
     /// Own a session (started by other commands)
     #[command(hide = true)]
     Supervise,
@@ -78,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::Down(args) => down::run(global, args).await,
                 Command::Ps(args) => ps::run(global, &args).await,
                 Command::Logs(args) => logs::run(global, &args).await,
+                Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise => supervise::run(global).await,
             }
         })
@@ -103,7 +112,7 @@ impl Global {
     }
 
     /// The graph of a work tree or of a revision.
-    fn graph(&self, revision: Option<&str>) -> Result<Graph, Failure> {
+    fn graph(&self, revision: Option<&str>, output: Output) -> Result<Graph, Failure> {
         let tree = match revision {
             Some(revision) => Tree::of_commit(&self.directory, revision)?,
             None => Tree::of_worktree(&self.directory)?,
@@ -111,7 +120,7 @@ impl Global {
         Graph::build(&tree, "local").map_err(|error| match error {
             BuildError::Tree(error) => error.into(),
             BuildError::Problems(problems) => {
-                if self.output == Output::Json {
+                if output == Output::Json {
                     let problems = problems.sorted();
                     console::data(&serde_json::json!({ "schema": "ssi.problems/1", "problems": problems }).to_string());
                     return Failure { exit: Exit::InvalidGraph, message: String::new() };
@@ -132,5 +141,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    /// A command's help shows how it is used: its own name, with arguments, in `Examples:`.
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let cli = super::Cli::command();
+        let mut open: Vec<(String, &clap::Command)> = vec![("ssi".to_owned(), &cli)];
+        let mut seen = 0;
+        while let Some((path, command)) = open.pop() {
+            let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+            open.extend(shown.map(|sub| (format!("{path} {}", sub.get_name()), sub)));
+            if command.has_subcommands() {
+                continue;
+            }
+            seen += 1;
+            assert!(command.get_about().is_some(), "`{path}` does not say what it does");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n"), "`{path} --help` has no example");
+            assert!(help.lines().skip(1).all(|line| line.starts_with(&format!("  {path}"))), "{help}");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "`{path}`: {} has no help", argument.get_id());
+            }
+        }
+        assert!(seen >= 7);
     }
 }
