@@ -362,7 +362,7 @@ mod tests {
             }
         }
         let narrow = plain(&on_its_way(now).lines(40, 24, 2340, now));
-        assert!(narrow.starts_with("✓ postgres-15        127.0.0.1:5432\n"), "{narrow}");
+        assert!(narrow.starts_with("✓ postgres-15         127.0.0.1:5432\n"), "{narrow}");
     }
 
     #[test]
