@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod store;
 mod target;
+mod unsupported;
 
 use std::process::ExitCode;
 

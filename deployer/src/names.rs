@@ -106,7 +106,7 @@ fn versioned(name: &str, id: &str) -> String {
 
 /// A database server's StatefulSet and Service.
 pub(crate) fn server(database: &Database) -> String {
-    fit(&format!("db-{}", database.server().replace(['.', '_'], "-").to_ascii_lowercase()), "")
+    fit(&format!("db-{}", database.server.replace(['.', '_'], "-").to_ascii_lowercase()), "")
 }
 
 /// The administrator's password of a server. No database's credentials have a name of two parts.
@@ -116,13 +116,18 @@ pub(crate) fn admin_secret(server: &str) -> String {
 
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.
 pub(crate) fn credentials_secret(database: &Database) -> String {
-    format!("credentials.{}.{}", database.owner, database.alias)
+    format!("credentials.{}", of_address(database, '.'))
+}
+
+/// A database's address with something else between owner and alias.
+pub(crate) fn of_address(database: &Database, between: char) -> String {
+    database.address.replace('/', &between.to_string())
 }
 
 /// The Job that makes a database and brings its schema up to date, by all that decides what it does.
 pub(crate) fn migration_job(database: &Database, image: &str) -> String {
     let key = Key::of("migration-job", &json!([database.address, database.migration, image])).short();
-    fit(&format!("migrate-{}-{}", database.owner, database.alias), &format!("-{key}"))
+    fit(&format!("migrate-{}", of_address(database, '-')), &format!("-{key}"))
 }
 
 /// A version's record. Padded, so that names sort as numbers do.

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use clustergraph::graph::Graph;
+use clustergraph::diagnostic::{Problem, Problems};
+use clustergraph::graph::{BuildError, Graph};
 use clustergraph::tree::Tree;
 
 use crate::error::{Error, Result};
 use crate::settings::{Global, Settings};
+use crate::unsupported;
 
 /// A repository at a commit.
 pub(crate) struct Repository {
@@ -22,9 +24,25 @@ pub(crate) async fn read(global: &Global, commit: &str) -> Result<Repository> {
     let read = move || {
         let tree = Tree::of_commit(&global.directory, &commit)?;
         let graph = Graph::build(&tree, &global.cluster)?;
+        let unsupported = unsupported::problems(&graph, &global.cluster);
+        if !unsupported.is_empty() {
+            return Err(BuildError::Problems(with_texts(unsupported, &tree)).into());
+        }
         let settings = global.settings(&graph.repository)?;
         Ok(Repository { graph, tree: Arc::new(Mutex::new(tree)), settings })
     };
     let read = tokio::task::spawn_blocking(read).await;
     read.map_err(|error| Error::Usage(format!("reading the repository was interrupted: {error}")))?
+}
+
+/// Problems with the texts of their files, for excerpts.
+fn with_texts(found: Vec<Problem>, tree: &Tree) -> Problems {
+    let mut problems = Problems::default();
+    for problem in found {
+        let path = &problem.place.file;
+        let bytes = tree.root().file(path).and_then(|file| tree.read(file).ok()).unwrap_or_default();
+        problems.keep_text(path, String::from_utf8_lossy(&bytes).into());
+        problems.add(problem);
+    }
+    problems
 }

@@ -27,7 +27,7 @@ pub(crate) fn known_images(graph: &Graph, records: &[&Record], observed: &Observ
         let set = observed.stateful_sets.get(&crate::names::server(database));
         let pod = set.and_then(|set| set.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
         if let Some(image) = pod.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone()) {
-            images.servers.insert(database.server(), image);
+            images.servers.insert(database.server.clone(), image);
         }
     }
     images

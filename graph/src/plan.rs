@@ -24,7 +24,7 @@ pub struct Observed {
     pub key: Key,
     /// The parts of that key.
     pub parts: BTreeMap<String, Key>,
-    /// Whether it runs (a service, a server) or is done (a setup, a database, a migration, a seed).
+    /// Whether it runs (a service, a server) or is done (all others).
     pub alive: bool,
 }
 
@@ -136,7 +136,7 @@ fn difference(found: &Observed, want: &Wanted) -> String {
 }
 
 /// Which of `among` each unit waits for, directly or by way of others, and for what of it: where several ways
-/// lead to a unit, the stricter wait counts (`Ready` is less than `Started`).
+/// lead to a unit, the stricter wait counts, which is the lesser.
 fn waited_for<'u>(
     units: impl Iterator<Item = &'u Unit>,
     waits: &'u Units,

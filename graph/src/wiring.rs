@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, DatabaseKind};
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::expression::{DatabaseField, EndpointField, Expression, Part, Template};
-use crate::format::service::{DatabaseUse, Port, ServiceFile};
+use crate::format::service::{DatabaseSource, DatabaseUse, Dependency, Port, Process, ServiceFile, Store};
 
 /// A variable's value before hosts, ports and passwords are known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +43,14 @@ pub enum Hole {
     DatabasePassword(String),
     /// The name of a logical database inside its server.
     DatabaseName(String),
+    /// All hosts and ports of a logical database's servers.
+    DatabaseBrokers(String),
+    /// A secret of the service's own, by its name: whatever holds it is secret.
+    Secret(String),
+    /// Where the world reaches a service.
+    PublicUrl(String),
+    /// Where a volume of the service's own lies, by its name.
+    VolumePath(String),
     /// The service's own short id.
     Version,
 }
@@ -75,7 +83,7 @@ impl Value {
     /// Whether the filled value must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.holes().any(|hole| matches!(hole, Hole::DatabasePassword(_)))
+        self.holes().any(|hole| matches!(hole, Hole::DatabasePassword(_) | Hole::Secret(_)))
     }
 
     /// The holes, in order.
@@ -116,6 +124,15 @@ impl Value {
 }
 
 impl Hole {
+    /// The service whose address it asks for.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::ServiceHost(name) | Self::ServicePort(name, _) | Self::PublicUrl(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// What it asks for, in words that are part of identities: a renamed variant must not change them.
     fn placeholder(&self) -> String {
         match self {
@@ -127,6 +144,10 @@ impl Hole {
             Self::DatabaseUsername(address) => format!("database-username:{address}"),
             Self::DatabasePassword(address) => format!("database-password:{address}"),
             Self::DatabaseName(address) => format!("database-name:{address}"),
+            Self::DatabaseBrokers(address) => format!("database-brokers:{address}"),
+            Self::Secret(name) => format!("secret:{name}"),
+            Self::PublicUrl(service) => format!("public-url:{service}"),
+            Self::VolumePath(name) => format!("volume-path:{name}"),
             Self::Version => "version".to_owned(),
         }
     }
@@ -144,33 +165,79 @@ fn upper(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
-type Files<'a> = BTreeMap<&'a str, &'a ServiceFile>;
+/// The files of all services, by name.
+pub(crate) type Files<'a> = BTreeMap<&'a str, &'a ServiceFile>;
 
-/// The whole environment of a service: own ports, edges, and `env:` laid over them.
+/// What wiring looks names up in.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) files: &'a Files<'a>,
+    pub(crate) stores: &'a BTreeMap<String, Store>,
+    pub(crate) catalogue: &'a Catalogue,
+}
+
+impl<'a> Scene<'a> {
+    /// What a database that a service uses is declared as, whoever declares it.
+    pub(crate) fn declared(&self, used: &'a DatabaseUse) -> Option<&'a Store> {
+        match &used.source {
+            DatabaseSource::Own(store) => Some(store),
+            DatabaseSource::From(address) => match address.split_once('/') {
+                None => self.stores.get(address),
+                Some((owner, alias)) => {
+                    let mut others = self.files.get(owner)?.databases.iter();
+                    others.find(|other| other.alias == alias && other.own().is_some())?.own()
+                }
+            },
+        }
+    }
+
+    fn kind(&self, used: &'a DatabaseUse) -> Option<&'a DatabaseKind> {
+        self.catalogue.databases.get(&self.declared(used)?.kind)
+    }
+}
+
+/// The whole environment of a service, or of a further process or job of it: own ports, edges, secrets and volumes, and
+/// `env:` laid over them.
 pub(crate) fn environment(
     file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
+    part: Option<&Process>,
+    scene: &Scene<'_>,
     problems: &mut Problems,
 ) -> BTreeMap<String, Value> {
     let mut wired = Wired::default();
-    own(file, &mut wired);
+    own(file, part, &mut wired);
     // A second edge of the same name is a problem already, and its variables are no others.
     let mut aliases = BTreeSet::new();
     for edge in file.dependencies.iter().filter(|edge| aliases.insert(&edge.alias)) {
-        if let Some(target) = files.get(edge.service.as_str()) {
+        if let Some(target) = scene.files.get(edge.service.as_str()) {
             service(&edge.service, &variable_prefix(&edge.alias), &target.ports, &edge.place, &mut wired);
         }
     }
     let mut aliases = BTreeSet::new();
     for used in file.databases.iter().filter(|used| aliases.insert(&used.alias)) {
-        database(&file.name, used, &variable_prefix(&used.alias), catalogue, &mut wired);
+        if let Some(kind) = scene.kind(used) {
+            let (prefix, address) = (variable_prefix(&used.alias), used.address(&file.name));
+            for (part, field) in database_fields(kind) {
+                let value = store(&address, &used.params, field, kind);
+                wired.set(format!("{prefix}_{}", upper(part)), value, &used.place);
+            }
+        }
     }
-    families(file, catalogue, &mut wired, problems);
+    families(file, scene, &mut wired, problems);
+    for secret in &file.secrets {
+        wired.set(secret.name.clone(), Value::hole(Hole::Secret(secret.name.clone())), &secret.place);
+    }
     refuse_clashes(file, &wired, problems);
     let mut env: BTreeMap<String, Value> = wired.values.into_iter().map(|(name, (value, _))| (name, value)).collect();
-    for (name, template) in &file.env {
-        env.insert(name.clone(), filled(template, file, files, catalogue, problems));
+    let further = part.map(|part| &part.env);
+    for (name, template) in file.env.iter().chain(further.into_iter().flatten()) {
+        env.insert(name.clone(), filled(template, file, scene, problems));
+    }
+    for (name, place) in file.passthrough.iter().filter(|(name, _)| env.contains_key(name)) {
+        problems.add(
+            Problem::new("conflict", place.clone(), format!("`{name}` is passed through, and has a value here"))
+                .mend("take it out of `passthrough`, or give the other one another name"),
+        );
     }
     env
 }
@@ -224,8 +291,17 @@ fn ticked(names: &[&str]) -> String {
     }
 }
 
-fn own(file: &ServiceFile, wired: &mut Wired) {
-    wired.set("OTEL_SERVICE_NAME".to_owned(), Value::text(&file.name), &file.name_place);
+fn own(file: &ServiceFile, part: Option<&Process>, wired: &mut Wired) {
+    let name = part.map_or_else(|| file.name.clone(), |part| format!("{}.{}", file.name, part.name));
+    wired.set("OTEL_SERVICE_NAME".to_owned(), Value::text(name), &file.name_place);
+    for (name, volume) in &file.volumes {
+        let path = Value::hole(Hole::VolumePath(name.clone()));
+        wired.set(format!("VOLUME_{}", upper(name)), path, &volume.place);
+    }
+    // Nobody calls a further process or a job: the ports are the service's.
+    if part.is_some() {
+        return;
+    }
     for port in &file.ports {
         wired.set(format!("PORT_{}", upper(&port.name)), Value::hole(Hole::OwnPort(port.name.clone())), &port.place);
     }
@@ -266,32 +342,36 @@ fn endpoint(service: &str, port: &Port, field: EndpointField) -> Value {
     }
 }
 
-fn database(owner: &str, used: &DatabaseUse, prefix: &str, catalogue: &Catalogue, wired: &mut Wired) {
-    for (suffix, field) in [
-        ("URL", DatabaseField::Url),
-        ("HOST", DatabaseField::Host),
-        ("PORT", DatabaseField::Port),
-        ("ADDR", DatabaseField::Addr),
-        ("USERNAME", DatabaseField::Username),
-        ("PASSWORD", DatabaseField::Password),
-        ("DATABASE", DatabaseField::Database),
-    ] {
-        wired.set(format!("{prefix}_{suffix}"), store(owner, used, field, catalogue), &used.place);
-    }
+/// The parts that a kind's databases give, by the names that variables and families know them by.
+fn database_fields(kind: &DatabaseKind) -> impl Iterator<Item = (&'static str, DatabaseField)> {
+    let all = [
+        ("url", DatabaseField::Url),
+        ("host", DatabaseField::Host),
+        ("port", DatabaseField::Port),
+        ("addr", DatabaseField::Addr),
+        ("username", DatabaseField::Username),
+        ("password", DatabaseField::Password),
+        ("database", DatabaseField::Database),
+        ("brokers", DatabaseField::Brokers),
+    ];
+    all.into_iter().filter(|(name, field)| match field {
+        DatabaseField::Username | DatabaseField::Password | DatabaseField::Database => kind.gives(name),
+        DatabaseField::Brokers => kind.brokers.is_some(),
+        _ => true,
+    })
 }
 
-fn store(owner: &str, used: &DatabaseUse, field: DatabaseField, catalogue: &Catalogue) -> Value {
-    let address = format!("{owner}/{}", used.alias);
-    let hole = |make: fn(String) -> Hole| Value::hole(make(address.clone()));
+fn store(address: &str, params: &BTreeMap<String, String>, field: DatabaseField, kind: &DatabaseKind) -> Value {
+    let hole = |make: fn(String) -> Hole| Value::hole(make(address.to_owned()));
     match field {
         DatabaseField::Host => hole(Hole::DatabaseHost),
         DatabaseField::Port => hole(Hole::DatabasePort),
         DatabaseField::Username => hole(Hole::DatabaseUsername),
         DatabaseField::Password => hole(Hole::DatabasePassword),
         DatabaseField::Database => hole(Hole::DatabaseName),
+        DatabaseField::Brokers => hole(Hole::DatabaseBrokers),
         DatabaseField::Addr => hole(Hole::DatabaseHost).then(Value::text(":")).then(hole(Hole::DatabasePort)),
         DatabaseField::Url => {
-            let Some(kind) = catalogue.databases.get(&used.kind) else { return Value::default() };
             let mut value = Value::default();
             let mut rest = kind.url.as_str();
             while let Some((before, after)) = rest.split_once('{') {
@@ -306,7 +386,7 @@ fn store(owner: &str, used: &DatabaseUse, field: DatabaseField, catalogue: &Cata
                 rest = after;
             }
             let query: Vec<String> =
-                used.params.iter().map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect();
+                params.iter().map(|(name, value)| format!("{}={}", percent(name), percent(value))).collect();
             let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
             value.then(Value::text(format!("{rest}{query}")))
         }
@@ -323,12 +403,13 @@ fn percent(text: &str) -> String {
         .collect()
 }
 
-/// The 12-factor names: one database of a family has it; of several, the one that says `primary: true`.
-fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, problems: &mut Problems) {
-    let mut families: BTreeMap<&str, Vec<&DatabaseUse>> = BTreeMap::new();
-    for used in &file.databases {
-        if let Some(kind) = catalogue.databases.get(&used.kind) {
-            families.entry(&kind.family).or_default().push(used);
+/// The 12-factor names: one of a service's own databases of a family has them; of several, the one that says
+/// `primary: true`.
+fn families(file: &ServiceFile, scene: &Scene<'_>, wired: &mut Wired, problems: &mut Problems) {
+    let mut families: BTreeMap<&BTreeMap<String, String>, Vec<(&DatabaseUse, &DatabaseKind)>> = BTreeMap::new();
+    for used in file.databases.iter().filter(|used| used.own().is_some()) {
+        if let Some(kind) = scene.kind(used) {
+            families.entry(&kind.family).or_default().push((used, kind));
         }
     }
     for (family, members) in families {
@@ -336,49 +417,44 @@ fn families(file: &ServiceFile, catalogue: &Catalogue, wired: &mut Wired, proble
         if file.is_broken("databases") && members.len() > 1 {
             continue;
         }
-        let marked: Vec<_> = members.iter().filter(|used| used.primary).collect();
-        let chosen = match (members.as_slice(), marked.as_slice()) {
+        let marked: Vec<_> = members.iter().filter(|(used, _)| used.primary).collect();
+        let (chosen, kind) = match (members.as_slice(), marked.as_slice()) {
             ([only], _) => *only,
             (_, [one]) => **one,
             (several, marked) => {
-                let variable = format!("{family}_URL");
-                if !file.env.contains_key(&variable) {
-                    problems.add(no_primary(&variable, several, marked));
+                if let Some(variable) = family.values().find(|variable| !file.env.contains_key(*variable)) {
+                    let uses = |members: &[(&'_ DatabaseUse, &'_ DatabaseKind)]| {
+                        members.iter().map(|(used, _)| used.place.clone()).collect::<Vec<_>>()
+                    };
+                    let marked: Vec<_> = marked.iter().map(|member| **member).collect();
+                    problems.add(no_primary(variable, &uses(several), &uses(&marked)));
                 }
                 continue;
             }
         };
-        let name = format!("{family}_URL");
-        let value = store(&file.name, chosen, DatabaseField::Url, catalogue);
-        wired.set(name, value, &chosen.place);
+        let address = chosen.address(&file.name);
+        for (part, field) in database_fields(kind) {
+            if let Some(variable) = family.get(part) {
+                wired.set(variable.clone(), store(&address, &chosen.params, field, kind), &chosen.place);
+            }
+        }
     }
 }
 
-fn no_primary(variable: &str, several: &[&DatabaseUse], marked: &[&&DatabaseUse]) -> Problem {
-    let (candidates, label, others, mend) = if marked.is_empty() {
-        (several.to_vec(), "this one", "or this one", "write `primary: true` on the one that is meant")
+fn no_primary(variable: &str, several: &[Place], marked: &[Place]) -> Problem {
+    let (places, label, others, mend) = if marked.is_empty() {
+        (several, "this one", "or this one", "write `primary: true` on the one that is meant")
     } else {
-        (
-            marked.iter().map(|used| **used).collect(),
-            "this one is primary",
-            "and this one",
-            "keep `primary: true` on the one that is meant",
-        )
+        (marked, "this one is primary", "and this one", "keep `primary: true` on the one that is meant")
     };
-    let places: Vec<&Place> = candidates.iter().map(|used| &used.place).collect();
-    let first = places.first().map_or_else(|| Place::start_of(""), |place| (*place).clone());
+    let first = places.first().cloned().unwrap_or_else(|| Place::start_of(""));
     let message = format!("{} databases could be `{variable}`", places.len());
     let problem = Problem::new("no-primary-database", first, message).label(label);
-    places.iter().skip(1).fold(problem, |problem, place| problem.related((*place).clone(), others)).mend(mend)
+    places.iter().skip(1).fold(problem, |problem, place| problem.related(place.clone(), others)).mend(mend)
 }
 
-fn filled(
-    template: &Template,
-    file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
-    problems: &mut Problems,
-) -> Value {
+/// A text with its expressions as holes.
+pub(crate) fn filled(template: &Template, file: &ServiceFile, scene: &Scene<'_>, problems: &mut Problems) -> Value {
     let mut filled = Value::default();
     let mut places = template.hole_places.iter();
     for part in &template.parts {
@@ -386,7 +462,7 @@ fn filled(
             Part::Text(text) => filled.extend(Value::text(text)),
             Part::Hole(expression) => {
                 let place = places.next().unwrap_or(&template.place);
-                match expand(expression, file, files, catalogue) {
+                match expand(expression, file, scene) {
                     Ok(value) => filled.extend(value),
                     // What it lacks may stand where another problem was noted.
                     Err(lack) if lack.is_excused => {}
@@ -412,12 +488,7 @@ struct Lack {
     is_excused: bool,
 }
 
-fn expand(
-    expression: &Expression,
-    file: &ServiceFile,
-    files: &Files<'_>,
-    catalogue: &Catalogue,
-) -> Result<Value, Lack> {
+fn expand(expression: &Expression, file: &ServiceFile, scene: &Scene<'_>) -> Result<Value, Lack> {
     let port_of = |of: &ServiceFile, name: Option<&String>, whose: &str| {
         let found = match name {
             None => Port::primary(&of.ports),
@@ -444,21 +515,43 @@ fn expand(
             let port = port_of(file, port.as_ref(), "this service")?;
             Ok(endpoint(&file.name, &port, *field))
         }
-        Expression::Service { alias, port, field } => {
-            let Some(edge) = file.dependencies.iter().find(|edge| edge.alias == *alias) else {
-                let known = file.dependencies.iter().map(|edge| edge.alias.as_str());
-                let mend = match suggestion(alias, known) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => format!("add `{}` to `dependencies`", alias.escape_debug()),
-                };
-                return Err(Lack {
-                    message: format!("this service depends on nothing called `{}`", alias.escape_debug()),
-                    mend: Some(mend),
-                    is_excused: file.is_broken("dependencies"),
-                });
+        Expression::PublicUrl { alias } => {
+            let (name, target) = match alias {
+                None => (&file.name, Some(file)),
+                Some(alias) => {
+                    let edge = edge(alias, file)?;
+                    (&edge.service, scene.files.get(edge.service.as_str()).copied())
+                }
             };
             // An unknown service is a problem of its own, noted where the edge is written.
-            let Some(target) = files.get(edge.service.as_str()) else { return Ok(Value::default()) };
+            let Some(target) = target else { return Ok(Value::default()) };
+            if target.public.is_none() {
+                return Err(Lack {
+                    message: format!("`{name}` is no entry into the cluster"),
+                    mend: Some(format!("add `public: {{ path: / }}` to `{name}`, or write `url`")),
+                    is_excused: target.is_broken("public"),
+                });
+            }
+            Ok(Value::hole(Hole::PublicUrl(name.clone())))
+        }
+        Expression::Secret(name) => {
+            if file.secrets.iter().any(|secret| secret.name == *name) {
+                return Ok(Value::hole(Hole::Secret(name.clone())));
+            }
+            let mend = match suggestion(name, file.secrets.iter().map(|secret| secret.name.as_str())) {
+                Some(close) => format!("did you mean `{close}`?"),
+                None => format!("add `{}` to `secrets`", name.escape_debug()),
+            };
+            Err(Lack {
+                message: format!("this service has no secret `{}`", name.escape_debug()),
+                mend: Some(mend),
+                is_excused: file.is_broken("secrets"),
+            })
+        }
+        Expression::Service { alias, port, field } => {
+            let edge = edge(alias, file)?;
+            // An unknown service is a problem of its own, noted where the edge is written.
+            let Some(target) = scene.files.get(edge.service.as_str()) else { return Ok(Value::default()) };
             let port = port_of(target, port.as_ref(), &format!("`{}`", edge.service))?;
             Ok(endpoint(&edge.service, &port, *field))
         }
@@ -476,7 +569,34 @@ fn expand(
                     is_excused: file.is_broken("databases"),
                 });
             };
-            Ok(store(&file.name, used, *field, catalogue))
+            // An unknown database or kind is a problem of its own.
+            let Some(kind) = scene.kind(used) else { return Ok(Value::default()) };
+            let known: Vec<_> = database_fields(kind).collect();
+            if !known.iter().any(|(_, known)| known == field) {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                return Err(Lack {
+                    message: format!("a database of the kind {} does not have this", kind.kind),
+                    mend: Some(format!("it has {}", names.join(", "))),
+                    is_excused: false,
+                });
+            }
+            Ok(store(&used.address(&file.name), &used.params, *field, kind))
         }
     }
+}
+
+/// The dependency that a service knows by a name.
+fn edge<'f>(alias: &str, file: &'f ServiceFile) -> Result<&'f Dependency, Lack> {
+    file.dependencies.iter().find(|edge| edge.alias == alias).ok_or_else(|| {
+        let known = file.dependencies.iter().map(|edge| edge.alias.as_str());
+        let mend = match suggestion(alias, known) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("add `{}` to `dependencies`", alias.escape_debug()),
+        };
+        Lack {
+            message: format!("this service depends on nothing called `{}`", alias.escape_debug()),
+            mend: Some(mend),
+            is_excused: file.is_broken("dependencies"),
+        }
+    })
 }

@@ -198,7 +198,7 @@ proptest! {
         for name in &all {
             prop_assert_eq!(graph.dependents(name).contains(&root), *name != root && closure.contains(name));
         }
-        let units = graph.units(&closure);
+        let units = graph.units(&closure, false);
         for (unit, waits) in &units {
             for waited in waits.keys() {
                 prop_assert!(units.contains_key(waited), "{unit} waits for {waited}, which is none of the units");

@@ -22,6 +22,10 @@ fn word(hole: &Hole) -> String {
         Hole::DatabaseUsername(address) => format!("<user {address}>"),
         Hole::DatabasePassword(address) => format!("<password {address}>"),
         Hole::DatabaseName(address) => format!("<name {address}>"),
+        Hole::DatabaseBrokers(address) => format!("<brokers {address}>"),
+        Hole::Secret(name) => format!("<secret {name}>"),
+        Hole::PublicUrl(service) => format!("<public {service}>"),
+        Hole::VolumePath(name) => format!("<volume {name}>"),
         Hole::Version => "<version>".to_owned(),
     }
 }

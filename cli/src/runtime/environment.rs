@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::Catalogue;
 use clustergraph::graph::{Graph, Service};
 use clustergraph::wiring::{Hole, Value};
 
@@ -54,19 +53,36 @@ impl Addresses<'_> {
                 .to_string(),
             Hole::DatabaseHost(address) => match self.runtime {
                 RuntimeName::Process => "127.0.0.1".to_owned(),
-                RuntimeName::Docker => database(address)?.server(),
+                RuntimeName::Docker => database(address)?.server.clone(),
             },
+            Hole::DatabaseBrokers(address) => {
+                let of = |hole: fn(String) -> Hole| self.fill(&hole(address.clone()), service);
+                format!("{}:{}", of(Hole::DatabaseHost)?, of(Hole::DatabasePort)?)
+            }
             Hole::DatabasePort(address) => {
                 let database = database(address)?;
                 let port = match self.runtime {
-                    RuntimeName::Process => self.records.ports.get(&server_row(&database.server())).copied(),
-                    RuntimeName::Docker => Catalogue::built_in().databases.get(&database.kind).map(|kind| kind.port),
+                    RuntimeName::Process => self.records.ports.get(&server_row(&database.server)).copied(),
+                    RuntimeName::Docker => self.graph.catalogue.databases.get(&database.kind).map(|kind| kind.port),
                 };
                 port.ok_or_else(|| format!("the server of {address} has no port here"))?.to_string()
             }
             Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
             Hole::DatabasePassword(address) => {
                 self.records.passwords.get(address).cloned().ok_or_else(|| format!("{address} has no password yet"))?
+            }
+            Hole::PublicUrl(name) => {
+                let target = self.graph.services.get(name).ok_or_else(|| format!("there is no service {name}"))?;
+                let port = target.primary_port().ok_or_else(|| format!("{name} has no port"))?;
+                let number = self.records.ports.get(&port_row(name, &port.name));
+                let number = number.ok_or_else(|| format!("{name} has no port {} here", port.name))?;
+                format!("{}://127.0.0.1:{number}", port.protocol)
+            }
+            Hole::Secret(name) => {
+                return Err(format!("{}: the secret {name} is not filled by this version", service.name));
+            }
+            Hole::VolumePath(name) => {
+                return Err(format!("{}: the volume {name} is not made by this version", service.name));
             }
             Hole::Version => service.id.short(),
         })

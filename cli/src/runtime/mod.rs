@@ -79,7 +79,7 @@ pub(crate) struct Server {
     /// Which unit it is.
     pub(crate) unit: Unit,
     /// What is known of its kind.
-    pub(crate) kind: &'static DatabaseKind,
+    pub(crate) kind: Arc<DatabaseKind>,
     /// Its version.
     pub(crate) version: String,
     /// The image to run, where there are images.

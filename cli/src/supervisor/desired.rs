@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use clustergraph::catalogue::{Catalogue, DatabaseKind};
+use clustergraph::catalogue::DatabaseKind;
 use clustergraph::format::service::{Health, Stop};
 use clustergraph::graph::{Database, Graph, Image, Key, Service, Unit, UnitKind, Units};
 use clustergraph::image::mirrored;
@@ -104,7 +104,7 @@ pub(super) fn desired(
     alive: &BTreeSet<Unit>,
     records: &mut Records,
 ) -> Result<Desired, String> {
-    let waits = graph.units(services);
+    let waits = graph.units(services, false);
     let desired =
         Desired { wanted: BTreeMap::new(), waits: waits.clone(), needs: BTreeMap::new(), work: BTreeMap::new() };
     let mut builder = Builder { graph, session, runtime, up, records, desired };
@@ -137,14 +137,13 @@ impl Builder<'_> {
         }
         for database in self.graph.databases.values() {
             self.records.password(&database.address);
-            self.records.password(&server_row(&database.server()));
+            self.records.password(&server_row(&database.server));
         }
         Ok(())
     }
 
-    fn kind_of_server(&self, server: &str) -> Option<&'static DatabaseKind> {
-        let database = self.graph.databases.values().find(|database| database.server() == server)?;
-        Catalogue::built_in().databases.get(&database.kind)
+    fn kind_of_server(&self, server: &str) -> Option<&DatabaseKind> {
+        self.graph.catalogue.databases.get(&self.graph.servers.get(server)?.kind)
     }
 
     fn unit(&mut self, unit: &Unit) -> Result<(), String> {
@@ -168,23 +167,30 @@ impl Builder<'_> {
             }
             UnitKind::Database => {
                 let database = database(&unit.name)?;
-                let key = Key::of("database", &json!({ "server": database.server(), "name": database.name }));
+                let key = Key::of("database", &json!({ "server": database.server, "name": database.name }));
                 (self.database(database)?, vec![("database", key)])
             }
             UnitKind::Migration => {
                 let database = database(&unit.name)?;
-                let owner = service(&database.owner)?;
+                let owner = service(database.owner.as_deref().unwrap_or_default())?;
                 let command = database.migrate.as_ref().map(|migrate| migrate.run.clone()).unwrap_or_default();
                 let work = Work::Once(self.program(unit, owner, command, self.environment(owner, None)?)?);
                 (work, vec![("migration", database.migration.unwrap_or_default())])
             }
             UnitKind::Seed => {
                 let database = database(&unit.name)?;
-                let owner = service(&database.owner)?;
+                let owner = service(database.owner.as_deref().unwrap_or_default())?;
                 let command = database.seed.clone().unwrap_or_default();
                 let work = Work::Once(self.program(unit, owner, command, self.environment(owner, None)?)?);
                 // Data is seeded once: neither another command nor other sources seed it again.
                 (work, vec![("seed", Key::of("seed", &json!(true)))])
+            }
+            UnitKind::Image => return Err(format!("{unit} is not built by this version")),
+            UnitKind::Task => {
+                let service = service(&unit.name)?;
+                let command = service.run_here().cloned().unwrap_or_default();
+                let program = self.program(unit, service, command, self.environment(service, None)?)?;
+                (Work::Once(program), vec![("version", service.id)])
             }
             UnitKind::Service => {
                 let service = service(&unit.name)?;
@@ -200,13 +206,12 @@ impl Builder<'_> {
     }
 
     fn needs(&self, service: &Service) -> BTreeSet<Unit> {
-        let owners = service.databases.iter().filter_map(|address| self.graph.databases.get(address));
-        let names = service.dependencies.iter().map(|edge| &edge.service).chain(owners.map(|database| &database.owner));
+        let names = service.dependencies.iter().map(|edge| &edge.service);
         names.filter(|name| **name != service.name).map(|name| Unit::new(UnitKind::Service, name)).collect()
     }
 
     fn service(&self, unit: &Unit, service: &Service) -> Result<(Work, Parts), String> {
-        let run = service.run.clone().ok_or_else(|| {
+        let run = service.run_here().cloned().ok_or_else(|| {
             format!("{} has no `run`: images with a command of their own are not run by this version", service.name)
         })?;
         let program = self.program(unit, service, run, self.environment(service, None)?)?;
@@ -291,24 +296,18 @@ impl Builder<'_> {
     }
 
     fn server(&self, name: &str) -> Result<Server, String> {
-        let database = self
-            .graph
-            .databases
-            .values()
-            .find(|database| database.server() == name)
-            .ok_or_else(|| format!("no database is stored in {name}"))?;
-        let kind = Catalogue::built_in()
-            .databases
-            .get(&database.kind)
-            .ok_or_else(|| format!("the catalogue does not know {}", database.kind))?;
+        let wanted = self.graph.servers.get(name).ok_or_else(|| format!("no database is stored in {name}"))?;
+        let kind = self.kind_of_server(name).ok_or_else(|| format!("the catalogue does not know {}", wanted.kind))?;
+        let catalogued = || clustergraph::catalogue::fill(&kind.image.name, &[("version", &wanted.version)]);
+        let image = wanted.image.clone().unwrap_or_else(catalogued);
         let row = server_row(name);
         let unit = Unit::new(UnitKind::Server, name);
         Ok(Server {
-            kind,
-            image: self.image(&clustergraph::catalogue::fill(&kind.image.name, &[("version", &database.version)])),
-            version: database.version.clone(),
+            image: self.image(&image),
+            version: wanted.version.clone(),
             admin_password: self.records.passwords.get(&row).cloned().unwrap_or_default(),
             port: self.records.ports.get(&row).copied().unwrap_or(kind.port),
+            kind: Arc::new(kind.clone()),
             base_env: self.up.base_env.clone(),
             log: self.session.log(&unit),
             unit,
@@ -316,7 +315,7 @@ impl Builder<'_> {
     }
 
     fn database(&self, database: &Database) -> Result<Work, String> {
-        let server = self.server(&database.server())?;
+        let server = self.server(&database.server)?;
         let mut values = server_values(&server, self.runtime);
         values.insert("username", database.name.clone());
         values.insert("database", database.name.clone());

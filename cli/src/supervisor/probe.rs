@@ -51,6 +51,7 @@ impl Question {
                 .await
                 .map_err(|_| format!("{path} does not answer within {} ms", self.timeout.as_millis()))?,
             Probe::Tcp => tcp(self.port, self.timeout).await,
+            other => Err(format!("health is not asked by `{}` by this version", other.as_str())),
         }
     }
 }

@@ -67,13 +67,14 @@ pub(crate) async fn resolve(
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<Resolved>();
-    let servers: BTreeMap<_, _> = graph.databases.values().map(|database| (database.server(), database)).collect();
+    let servers: BTreeMap<_, _> =
+        graph.databases.values().map(|database| (database.server.clone(), database)).collect();
     let servers = stream::iter(servers)
         .map(|(server, database)| async {
             if let Some(digest) = known.servers.get(&server) {
                 return Ok((server, digest.clone()));
             }
-            let image = reference::mirrored(&database::server_image(database)?, settings.mirror.as_deref());
+            let image = reference::mirrored(&database::server_image(graph, database)?, settings.mirror.as_deref());
             let digest = registry.digest(&image).await?.ok_or_else(|| {
                 Error::Image(format!("there is no image {image}, which {} needs ({})", server, database.place))
             })?;

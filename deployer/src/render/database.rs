@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::{Catalogue, DatabaseKind, fill};
-use clustergraph::graph::Database;
+use clustergraph::catalogue::{DatabaseKind, fill};
+use clustergraph::graph::{Database, Graph};
 use serde_json::{Value, json};
 
 use super::env::{PASSWORD, from_secret, literal};
@@ -19,16 +19,17 @@ const VOLUME: &str = "1Gi";
 const SERVER: &str = "clustergraph.dev/server";
 
 /// The catalogue's entry for a database.
-pub(super) fn kind(database: &Database) -> Result<&'static DatabaseKind> {
-    Catalogue::built_in()
+pub(super) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g DatabaseKind> {
+    graph
+        .catalogue
         .databases
         .get(&database.kind)
         .ok_or_else(|| Error::Usage(format!("{} is no kind of database that this version knows", database.kind)))
 }
 
 /// The image that the catalogue names for a server.
-pub(crate) fn server_image(database: &Database) -> Result<String> {
-    Ok(fill(&kind(database)?.image.name, &[("version", &database.version)]))
+pub(crate) fn server_image(graph: &Graph, database: &Database) -> Result<String> {
+    Ok(fill(&kind(graph, database)?.image.name, &[("version", &database.version)]))
 }
 
 /// Environment from the catalogue's texts. What is a password comes from a Secret.
@@ -49,7 +50,7 @@ pub(super) fn catalogue_env(texts: &BTreeMap<String, String>, values: &[(&str, &
 
 impl Scene<'_> {
     pub(super) fn server(&self, database: &Database) -> Result<Server> {
-        let kind = kind(database)?;
+        let kind = kind(self.graph, database)?;
         let name = names::server(database);
         let secret = names::admin_secret(&name);
         let mut labels = self.labels(Component::Database);

@@ -101,10 +101,12 @@ fn fill(graph: &Graph, service: &Service, hole: &Hole) -> Result<String> {
         Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
         Hole::OwnPort(port) => port_of(service, port)?,
         Hole::DatabaseHost(address) => names::server(database(address)?),
-        Hole::DatabasePort(address) => super::database::kind(database(address)?)?.port.to_string(),
+        Hole::DatabasePort(address) => super::database::kind(graph, database(address)?)?.port.to_string(),
         Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
         Hole::Version => service.id.short(),
-        Hole::DatabasePassword(address) => return Err(unknown(address)),
+        Hole::DatabasePassword(address) | Hole::DatabaseBrokers(address) => return Err(unknown(address)),
+        // What uses these is refused before anything is rendered.
+        Hole::Secret(name) | Hole::VolumePath(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
     })
 }
 

@@ -45,11 +45,11 @@ fn quoted(word: &str) -> String {
 
 impl Scene<'_> {
     pub(super) fn logical(&self, database: &Database) -> Result<Logical> {
-        let owner = self.graph.services.get(&database.owner).ok_or_else(|| {
-            Error::Usage(format!("{} belongs to {}, which the graph does not have", database.address, database.owner))
+        let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner)).ok_or_else(|| {
+            Error::Usage(format!("{} belongs to no service, which komandan does not support", database.address))
         })?;
         let create = self.create(database)?;
-        let user = kind(database)?.image.user;
+        let user = kind(self.graph, database)?.image.user;
         let (first, last) = match &database.migrate {
             None => (Vec::new(), create),
             Some(migrate) => {
@@ -67,7 +67,7 @@ impl Scene<'_> {
         let image = if database.migrate.is_some() { self.service_image(owner)? } else { self.server_image(database)? };
         let name = names::migration_job(database, image);
         let mut labels = self.labels(Component::Migration);
-        labels.insert(DATABASE.to_owned(), format!("{}.{}", database.owner, database.alias));
+        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
         // What creates runs as the server's user; what migrates as the service's.
         let mut first = first;
         for container in &mut first {
@@ -106,13 +106,13 @@ impl Scene<'_> {
             },
         }));
         let mut labels = self.labels(Component::Credentials);
-        labels.insert(DATABASE.to_owned(), format!("{}.{}", database.owner, database.alias));
+        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
         let secret = Credentials { name: names::credentials_secret(database), labels, username: database.name.clone() };
-        Ok(Logical { server: database.server(), secret, job })
+        Ok(Logical { server: database.server.clone(), secret, job })
     }
 
     fn create(&self, database: &Database) -> Result<Value> {
-        let kind = kind(database)?;
+        let kind = kind(self.graph, database)?;
         let server = names::server(database);
         let port = kind.port.to_string();
         let password = format!("$({NEW_PASSWORD})");

@@ -21,7 +21,7 @@ use crate::names::{self, Component};
 pub(crate) struct Images {
     /// The image of each service, by digest.
     pub(crate) services: BTreeMap<String, String>,
-    /// The image of each database server (by [`Database::server`]), by digest.
+    /// The image of each database server (by `Database::server`), by digest.
     pub(crate) servers: BTreeMap<String, String>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Images {
 pub(crate) struct Rendered {
     /// What all pods share.
     pub(crate) base: Vec<Object>,
-    /// Database servers, by [`Database::server`].
+    /// Database servers, by `Database::server`.
     pub(crate) servers: BTreeMap<String, Server>,
     /// Logical databases, by address.
     pub(crate) databases: BTreeMap<String, Logical>,
@@ -114,7 +114,7 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         entries: BTreeMap::new(),
     };
     for database in graph.databases.values() {
-        if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server()) {
+        if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server.clone()) {
             server.insert(scene.server(database)?);
         }
         rendered.databases.insert(database.address.clone(), scene.logical(database)?);
@@ -216,9 +216,9 @@ impl Scene<'_> {
     fn server_image(&self, database: &Database) -> Result<&str> {
         self.images
             .servers
-            .get(&database.server())
+            .get(&database.server)
             .map(String::as_str)
-            .ok_or_else(|| Error::Image(format!("the image of {} was not resolved", database.server())))
+            .ok_or_else(|| Error::Image(format!("the image of {} was not resolved", database.server)))
     }
 }
 

@@ -30,7 +30,7 @@ impl Scene<'_> {
             objects.push(self.service(service, &workload));
         }
         let hash = hash_of_node(&objects);
-        Ok(Node { workload, replicas: service.replicas, objects, hash })
+        Ok(Node { workload, replicas: service.scale.replicas, objects, hash })
     }
 
     fn node_labels(&self, service: &Service) -> BTreeMap<String, String> {
@@ -158,7 +158,8 @@ fn readiness(service: &Service) -> Option<Value> {
             let scheme = if port.protocol == "https" { "HTTPS" } else { "HTTP" };
             set(&mut probe, "httpGet", Some(json!({ "path": path, "port": port.number, "scheme": scheme })));
         }
-        Some(Probe::Tcp) | None => set(&mut probe, "tcpSocket", Some(json!({ "port": port.number }))),
+        // Other questions are refused before anything is rendered.
+        _ => set(&mut probe, "tcpSocket", Some(json!({ "port": port.number }))),
     }
     Some(probe)
 }

@@ -52,7 +52,7 @@ fn rendered(files: &[(&str, &str)]) -> Rendered {
     let digest = |name: &str| format!("registry.example/shop/{name}@sha256:0123");
     let images = Images {
         services: graph.services.keys().map(|name| (name.clone(), digest(name))).collect(),
-        servers: graph.databases.values().map(|database| (database.server(), digest(&database.kind))).collect(),
+        servers: graph.databases.values().map(|database| (database.server.clone(), digest(&database.kind))).collect(),
     };
     render(&graph, &images, "production").unwrap()
 }

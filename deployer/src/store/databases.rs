@@ -96,14 +96,11 @@ impl Databases {
     ) -> Result<Need> {
         let address = &database.address;
         let Some(known) = self.0.get(address) else { return Ok(Need::Run("new".to_owned())) };
-        if known.server != database.server() {
+        if known.server != database.server {
             return Err(Error::Refused(format!(
                 "{address} lies on {} and {} asks for {}: a change of kind or version would leave its data behind. \
                  Go back to {}, or give the new database another `as:` and move the data yourself",
-                known.server,
-                database.place,
-                database.server(),
-                known.server
+                known.server, database.place, database.server, known.server
             )));
         }
         if let (Some(then), Some(now)) = (&known.volume, volume)
@@ -167,10 +164,13 @@ mod tests {
     fn database(version: &str, migration: Option<&str>) -> Database {
         Database {
             address: "api/orders".into(),
-            owner: "api".into(),
+            owner: Some("api".into()),
             alias: "orders".into(),
             kind: "postgres".into(),
             version: version.into(),
+            server: format!("postgres-{version}"),
+            topics: Vec::new(),
+            extensions: Vec::new(),
             name: "api_orders".into(),
             params: BTreeMap::new(),
             migrate: None,

@@ -13,20 +13,32 @@ use crate::format::yaml::Yaml;
 pub struct DatabaseKind {
     /// Its name in `kind:`.
     pub kind: String,
-    /// The versions that the entry is written for.
+    /// The versions that the entry is written for; any when there are none.
     pub versions: Vec<String>,
     /// The version when none is asked for.
     pub default: String,
+    /// Whose data a server holds.
+    pub scope: Scope,
     /// The port that its server listens on inside a container.
     pub port: u16,
-    /// The URL that services get.
+    /// The URL that services get. A kind whose URL has no `{username}`, `{password}` or `{database}` gives no such variables.
     pub url: String,
-    /// The 12-factor name's first part: `DATABASE` for `DATABASE_URL`.
-    pub family: String,
+    /// The list of brokers that services get besides, for kinds that have brokers.
+    pub brokers: Option<String>,
+    /// The 12-factor names, whole, by what they hold: `url: DATABASE_URL`, `brokers: KAFKA_BROKERS`.
+    pub family: BTreeMap<String, String>,
     /// The name of the server's administrator.
     pub admin: String,
     /// The longest name of a user or database, in bytes.
     pub max_name: usize,
+    /// What joins owner and alias to the name of a user and database.
+    pub separator: String,
+    /// Whether its servers take settings.
+    pub settings: Option<Command>,
+    /// Adds `{extension}` to a logical database; again is fine.
+    pub extension: Option<Input>,
+    /// Makes `{topic}`; again is fine.
+    pub topic: Option<Input>,
     /// The contract of its image.
     pub image: Container,
     /// How the server runs without a container.
@@ -37,6 +49,17 @@ pub struct DatabaseKind {
     pub ready: Command,
     /// Makes a logical database and its user; again is fine.
     pub create: Input,
+}
+
+/// Whose data a server holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A logical database and a user for each owner.
+    Owner,
+    /// A user for each owner, and a number below this instead of a database's name: whoever runs the server gives them out.
+    Numbered(u32),
+    /// All owners share what is in it. Each has a user where the URL names one.
+    Shared,
 }
 
 /// The contract of an official image.
@@ -85,32 +108,62 @@ pub struct Input {
 }
 
 impl DatabaseKind {
-    pub(super) fn decode(yaml: &Yaml, problems: &mut Problems) -> Option<Self> {
+    /// Whether the entry is written for a version.
+    #[must_use]
+    pub fn knows(&self, version: &str) -> bool {
+        self.versions.is_empty() || self.versions.iter().any(|known| known == version)
+    }
+
+    /// Whether its URL names something, so that services get a variable of it.
+    #[must_use]
+    pub fn gives(&self, hole: &str) -> bool {
+        self.url.contains(&format!("{{{hole}}}"))
+    }
+
+    pub(super) fn decode(kind: &str, yaml: &Yaml, problems: &mut Problems) -> Option<Self> {
         let mut fields = Fields::open(yaml, "a kind of database", problems)?;
-        let kind = text(&mut fields, "kind", problems);
         let versions =
             fields.take("versions").map(|yaml| decode::strings(yaml, "versions", problems)).unwrap_or_default();
         let default = text(&mut fields, "default", problems);
         let port = number(&mut fields, "port", problems);
         let url = text(&mut fields, "url", problems);
-        let family = text(&mut fields, "family", problems);
+        let brokers = fields.take("brokers").and_then(|yaml| decode::string(yaml, "brokers", problems));
+        let brokers = brokers.map(str::to_owned);
+        let family = map(&mut fields, "family", problems);
+        let separator = match text(&mut fields, "separator", problems) {
+            none if none.is_empty() => "_".to_owned(),
+            some => some,
+        };
+        let shared = fields.take("shared").and_then(|yaml| decode::boolean(yaml, "shared", problems)).unwrap_or(false);
+        let numbered = fields.take("numbered").and_then(|yaml| decode::integer(yaml, "numbered", 1..=65_536, problems));
+        let scope = match numbered.and_then(|number| u32::try_from(number).ok()) {
+            Some(number) => Scope::Numbered(number),
+            None if shared => Scope::Shared,
+            None => Scope::Owner,
+        };
+        let settings = fields.take("settings").and_then(|yaml| decode::command(yaml, "settings", problems));
+        let extension = fields.take("extension").and_then(|yaml| input(yaml, "extension", problems));
+        let topic = fields.take("topic").and_then(|yaml| input(yaml, "topic", problems));
         let admin = text(&mut fields, "admin", problems);
         let max_name = number(&mut fields, "max_name", problems);
         let image = container(fields.take("image")?, problems)?;
         let native = native(fields.take("native")?, problems)?;
         let client_env = map(&mut fields, "client_env", problems);
         let ready = command(&mut fields, "ready", problems);
-        let mut create = Fields::open(fields.take("create")?, "create", problems)?;
-        let create_run = command(&mut create, "run", problems);
-        let input = text(&mut create, "input", problems);
-        create.close("create", problems);
+        let create = input(fields.take("create")?, "create", problems)?;
         fields.close("a kind of database", problems);
         Some(Self {
-            kind,
+            kind: kind.to_owned(),
             versions,
             default,
+            scope,
             url,
+            brokers,
             family,
+            separator,
+            settings,
+            extension,
+            topic,
             admin,
             image,
             native,
@@ -118,7 +171,7 @@ impl DatabaseKind {
             ready,
             port: u16::try_from(port).ok()?,
             max_name: usize::try_from(max_name).ok()?,
-            create: Input { run: create_run, input },
+            create,
         })
     }
 }
@@ -150,6 +203,13 @@ fn native(yaml: &Yaml, problems: &mut Problems) -> Option<Native> {
     };
     fields.close("native", problems);
     Some(native)
+}
+
+fn input(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Input> {
+    let mut fields = Fields::open(yaml, what, problems)?;
+    let input = Input { run: command(&mut fields, "run", problems), input: text(&mut fields, "input", problems) };
+    fields.close(what, problems);
+    Some(input)
 }
 
 fn text(fields: &mut Fields<'_>, name: &'static str, problems: &mut Problems) -> String {

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::Problems;
-use crate::format::yaml;
+use crate::format::yaml::{self, Yaml};
+use crate::format::{decode, dns_label};
 
-pub use database::{Container, DatabaseKind, Input, Native};
+pub use database::{Container, DatabaseKind, Input, Native, Scope};
 pub use fill::{fill, fill_database};
 pub use stack::{CONTAINER_DEPS, CONTAINER_ROOT, Setup, Stack};
 
-/// Everything that is known without asking a repository.
-#[derive(Debug, Default)]
+/// Everything that is known: what comes with the program, and what a repository adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// Stacks, by name.
     pub stacks: BTreeMap<String, Stack>,
@@ -32,7 +33,7 @@ macro_rules! entries {
 const STACKS: &[(&str, &str)] = entries!["stacks/command.yaml", "stacks/node.yaml", "stacks/python.yaml"];
 const DATABASES: &[(&str, &str)] = entries!["databases/postgres.yaml"];
 
-static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::read(&mut Problems::default()));
+static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));
 
 impl Catalogue {
     /// The entries that come with the program.
@@ -41,19 +42,44 @@ impl Catalogue {
         &BUILT_IN
     }
 
+    /// The built-in entries with those of a clustergraph.yaml, which win.
+    pub(crate) fn with(stacks: Option<&Yaml>, kinds: Option<&Yaml>, problems: &mut Problems) -> Arc<Self> {
+        if stacks.is_none() && kinds.is_none() {
+            return Arc::clone(&BUILT_IN);
+        }
+        let mut catalogue = Self::clone(&BUILT_IN);
+        for (key, yaml) in stacks.map(|yaml| decode::entries(yaml, "`stacks`", problems)).unwrap_or_default() {
+            let name = dns_label(&key.name, &key.place, "the stack's name", problems);
+            if let (Some(name), Some(stack)) = (name, Stack::decode(&key.name, yaml, problems)) {
+                catalogue.stacks.insert(name, stack);
+            }
+        }
+        for (key, yaml) in kinds.map(|yaml| decode::entries(yaml, "`kinds`", problems)).unwrap_or_default() {
+            let name = dns_label(&key.name, &key.place, "the kind's name", problems);
+            if let (Some(name), Some(kind)) = (name, DatabaseKind::decode(&key.name, yaml, problems)) {
+                catalogue.databases.insert(name, kind);
+            }
+        }
+        Arc::new(catalogue)
+    }
+
     fn read(problems: &mut Problems) -> Self {
         let mut catalogue = Self::default();
         let parse = |path: &str, text: &str, problems: &mut Problems| {
             problems.keep_text(path, Arc::from(text));
             yaml::parse(&path.into(), text).map_err(|problem| problems.add(*problem)).ok()
         };
+        let name = |path: &str| path.rsplit(['/', '.']).nth(1).unwrap_or(path).to_owned();
         for (path, text) in STACKS {
-            if let Some(stack) = parse(path, text, problems).and_then(|yaml| Stack::decode(&yaml, problems)) {
+            if let Some(stack) =
+                parse(path, text, problems).and_then(|yaml| Stack::decode(&name(path), &yaml, problems))
+            {
                 catalogue.stacks.insert(stack.name.clone(), stack);
             }
         }
         for (path, text) in DATABASES {
-            if let Some(kind) = parse(path, text, problems).and_then(|yaml| DatabaseKind::decode(&yaml, problems)) {
+            let kind = parse(path, text, problems).and_then(|yaml| DatabaseKind::decode(&name(path), &yaml, problems));
+            if let Some(kind) = kind {
                 catalogue.databases.insert(kind.kind.clone(), kind);
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Problems;
 use crate::format::decode::{self, Fields};
 use crate::format::service::Command;
-use crate::format::yaml::Yaml;
+use crate::format::yaml::{Value, Yaml};
 
 /// Where the repository lies inside every container, on a laptop as on a cluster.
 pub const CONTAINER_ROOT: &str = "/app";
@@ -23,10 +23,14 @@ pub struct Stack {
     pub tools: BTreeMap<String, String>,
     /// The image that its services run in while they are developed, and that recipes start from.
     pub image: String,
+    /// Files in the folders above a service that count as its sources, such as `go.work`.
+    pub workspace: Vec<String>,
     /// How dependencies are installed.
     pub setup: Option<Setup>,
     /// Environment; `PATH` is put before the one that is there. `{deps}` is the folder of dependencies.
     pub env: BTreeMap<String, String>,
+    /// What a service without `run:` runs while it is developed. The image of a recipe has a command of its own.
+    pub run: Option<Command>,
     /// A Dockerfile with `{image}`, `{root}` and `{folder}`.
     pub recipe: String,
 }
@@ -43,14 +47,20 @@ pub struct Setup {
 }
 
 impl Stack {
-    pub(super) fn decode(yaml: &Yaml, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn decode(name: &str, yaml: &Yaml, problems: &mut Problems) -> Option<Self> {
         let mut fields = Fields::open(yaml, "a stack", problems)?;
         let mut text = |name: &'static str, fields: &mut Fields<'_>| {
             fields.take(name).and_then(|yaml| decode::string(yaml, name, problems)).unwrap_or_default().to_owned()
         };
-        let (name, image, recipe) =
-            (text("name", &mut fields), text("image", &mut fields), text("recipe", &mut fields));
-        let detect = fields.take("detect").map(|yaml| decode::strings(yaml, "detect", problems)).unwrap_or_default();
+        let (image, recipe) = (text("image", &mut fields), text("recipe", &mut fields));
+        let detect = match fields.take("detect") {
+            Some(Yaml { value: Value::Text(name), .. }) => vec![name.clone()],
+            Some(yaml) => decode::strings(yaml, "detect", problems),
+            None => Vec::new(),
+        };
+        let run = fields.take("run").and_then(|yaml| decode::command(yaml, "run", problems));
+        let workspace =
+            fields.take("workspace").map(|yaml| decode::strings(yaml, "workspace", problems)).unwrap_or_default();
         let setup = fields.take("setup").and_then(|yaml| {
             let mut fields = Fields::open(yaml, "setup", problems)?;
             let lockfiles =
@@ -70,6 +80,6 @@ impl Stack {
         };
         let (tools, env) = (map("tools", &mut fields), map("env", &mut fields));
         fields.close("a stack", problems);
-        Some(Self { name, detect, tools, image, setup, env, recipe })
+        Some(Self { name: name.to_owned(), detect, tools, image, workspace, setup, env, run, recipe })
     }
 }

@@ -1,5 +1,7 @@
 //! From placed YAML to typed values, noting every problem on the way instead of stopping at the first.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::yaml::{Key, Value, Yaml};
 
@@ -8,7 +10,6 @@ pub(crate) struct Fields<'y> {
     place: &'y Place,
     entries: Vec<(&'y Key, &'y Yaml)>,
     known: Vec<&'static str>,
-    later: Vec<&'static str>,
 }
 
 impl<'y> Fields<'y> {
@@ -19,9 +20,8 @@ impl<'y> Fields<'y> {
                 place: &yaml.place,
                 entries: entries.iter().map(|(key, value)| (key, value)).collect(),
                 known: Vec::new(),
-                later: Vec::new(),
             }),
-            Value::Null => Some(Self { place: &yaml.place, entries: Vec::new(), known: Vec::new(), later: Vec::new() }),
+            Value::Null => Some(Self { place: &yaml.place, entries: Vec::new(), known: Vec::new() }),
             other => {
                 problems.add(wrong_kind(&yaml.place, what, "a map", other));
                 None
@@ -47,23 +47,6 @@ impl<'y> Fields<'y> {
         (value.value != Value::Null).then_some((key, value))
     }
 
-    /// Notes each field that is part of the grammar but not of this version.
-    pub(crate) fn not_yet(&mut self, names: &'static [&'static str], problems: &mut Problems) {
-        self.later.extend(names);
-        for name in names {
-            if let Some((key, _)) = self.take_with_key(name) {
-                problems.add(
-                    Problem::new(
-                        "not-supported-yet",
-                        key.place.clone(),
-                        format!("`{name}` is not supported by this version"),
-                    )
-                    .mend(format!("remove `{name}`; it is part of the grammar, and a later version will honour it")),
-                );
-            }
-        }
-    }
-
     /// Notes each field that nobody took.
     pub(crate) fn close(self, what: &str, problems: &mut Problems) {
         for (key, _) in &self.entries {
@@ -71,11 +54,7 @@ impl<'y> Fields<'y> {
                 Problem::new("unknown-field", key.place.clone(), format!("{what} has no field `{}`", key.name));
             problems.add(match suggestion(&key.name, self.known.iter().copied()) {
                 Some(close) => problem.mend(format!("did you mean `{close}`?")),
-                None => {
-                    let known: Vec<&str> =
-                        self.known.iter().copied().filter(|name| !self.later.contains(name)).collect();
-                    problem.mend(format!("known fields: {}", sorted(&known)))
-                }
+                None => problem.mend(format!("known fields: {}", sorted(&self.known))),
             });
         }
     }
@@ -224,6 +203,54 @@ pub(crate) fn duration(yaml: &Yaml, what: &str, problems: &mut Problems) -> Opti
             None
         }
     }
+}
+
+/// One word of several, each with what it means.
+pub(crate) fn choice<T: Copy>(yaml: &Yaml, what: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let word = string(yaml, what, problems)?;
+    let found = choices.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+    if found.is_none() {
+        let known: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let message = format!("{what} cannot be `{}`", word.escape_debug());
+        let problem = Problem::new("choice", yaml.place.clone(), message);
+        problems.add(match suggestion(word, known.iter().copied()) {
+            Some(close) => problem.mend(format!("did you mean `{close}`?")),
+            None => problem.mend(format!("write {}", either(&known))),
+        });
+    }
+    found
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(crate) fn either(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// A required field; that it is missing is noted.
+pub(crate) fn required<'y>(
+    fields: &mut Fields<'y>,
+    name: &'static str,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<&'y Yaml> {
+    let found = fields.take(name);
+    if found.is_none() {
+        problems.add(Problem::new("missing-field", fields.place().clone(), format!("{what} needs `{name}`")));
+    }
+    found
+}
+
+/// Texts by name; numbers and booleans count as what they are written as.
+pub(crate) fn texts(yaml: &Yaml, what: &str, problems: &mut Problems) -> BTreeMap<String, String> {
+    entries(yaml, &format!("`{what}`"), problems)
+        .iter()
+        .filter_map(|(key, yaml)| {
+            scalar(yaml, &format!("`{what}.{}`", key.name), problems).map(|text| (key.name.clone(), text))
+        })
+        .collect()
 }
 
 /// A map's entries, in the order written.

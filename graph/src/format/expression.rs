@@ -48,6 +48,13 @@ pub enum Expression {
         /// Which part of the address or credentials.
         field: DatabaseField,
     },
+    /// `${services.ALIAS.public_url}`, or `${self.public_url}` without an alias.
+    PublicUrl {
+        /// The dependency's alias; the service itself otherwise.
+        alias: Option<String>,
+    },
+    /// `${secrets.NAME}`.
+    Secret(String),
     /// `${version}`: the node's own short id.
     Version,
 }
@@ -82,6 +89,8 @@ pub enum DatabaseField {
     Password,
     /// The logical database's name.
     Database,
+    /// All hosts and ports of its servers, with `,` between them.
+    Brokers,
 }
 
 impl EndpointField {
@@ -106,6 +115,7 @@ impl DatabaseField {
             "username" => Self::Username,
             "password" => Self::Password,
             "database" => Self::Database,
+            "brokers" => Self::Brokers,
             _ => return None,
         })
     }
@@ -172,8 +182,6 @@ impl Template {
 /// A text with more holes or problems than this was not written by a person: their places are not looked for.
 const MANY: usize = 20;
 
-const NOT_YET: &str = "take it out; it is part of the grammar, and a later version will honour it";
-
 /// Where words of a value were written: in a value of several lines, not where it begins. Words that were
 /// written with escapes are not found; the whole value is their place.
 fn written(problems: &Problems, value: &Place, words: &str, after: usize) -> Place {
@@ -191,38 +199,38 @@ impl Expression {
     fn parse(inner: &str) -> Result<Self, (String, &'static str)> {
         let words: Vec<&str> = inner.split('.').collect();
         let endpoint = |field: &str| {
-            EndpointField::named(field).ok_or_else(|| match field {
-                "public_url" => ("`public_url` is not supported by this version".to_owned(), NOT_YET),
-                _ => (
+            EndpointField::named(field).ok_or_else(|| {
+                (
                     format!("an address has no `{}`", field.escape_debug()),
-                    "an address has url, host, port and addr, or a named port: ports.NAME.url",
-                ),
+                    "an address has url, host, port, addr and public_url, or a named port: ports.NAME.url",
+                )
             })
         };
+        let owned = |word: &str| word.to_owned();
         Ok(match words.as_slice() {
             ["version"] => Self::Version,
-            ["services", alias, field] => {
-                Self::Service { alias: (*alias).to_owned(), port: None, field: endpoint(field)? }
-            }
+            ["secrets", name] => Self::Secret(owned(name)),
+            ["self", "public_url"] => Self::PublicUrl { alias: None },
+            ["services", alias, "public_url"] => Self::PublicUrl { alias: Some(owned(alias)) },
+            ["services", alias, field] => Self::Service { alias: owned(alias), port: None, field: endpoint(field)? },
             ["services", alias, "ports", port, field] => {
-                Self::Service { alias: (*alias).to_owned(), port: Some((*port).to_owned()), field: endpoint(field)? }
+                Self::Service { alias: owned(alias), port: Some(owned(port)), field: endpoint(field)? }
             }
             ["self", field] => Self::Own { port: None, field: endpoint(field)? },
-            ["self", "ports", port, field] => Self::Own { port: Some((*port).to_owned()), field: endpoint(field)? },
+            ["self", "ports", port, field] => Self::Own { port: Some(owned(port)), field: endpoint(field)? },
             ["databases", alias, field] => Self::Database {
-                alias: (*alias).to_owned(),
+                alias: owned(alias),
                 field: DatabaseField::named(field).ok_or_else(|| {
                     (
                         format!("a database has no `{}`", field.escape_debug()),
-                        "a database has url, host, port, addr, username, password and database",
+                        "a database has url, host, port, addr, username, password, database and brokers",
                     )
                 })?,
             },
-            ["secrets", ..] => return Err(("secrets are not supported by this version".to_owned(), NOT_YET)),
             _ => {
                 return Err((
                     "there is no such expression".to_owned(),
-                    "write ${services.ALIAS.url}, ${databases.ALIAS.url}, ${self.url} or ${version}; or $${ for the characters themselves",
+                    "write ${services.ALIAS.url}, ${databases.ALIAS.url}, ${secrets.NAME}, ${self.url} or ${version}; or $${ for the characters themselves",
                 ));
             }
         })
@@ -261,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_said() {
-        for bad in ["${", "${}", "${services.pay}", "${services.pay.uri}", "${databases.x.brokers2}", "${secrets.X}"] {
+        for bad in ["${", "${}", "${services.pay}", "${services.pay.uri}", "${databases.x.brokers2}", "${secrets}"] {
             assert_eq!(parse(bad).1.len(), 1, "{bad}");
         }
     }

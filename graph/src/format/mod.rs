@@ -5,7 +5,9 @@
 
 pub(crate) mod decode;
 pub mod expression;
+pub(crate) mod quantity;
 pub mod repository;
+pub(crate) mod schedule;
 pub mod service;
 pub(crate) mod yaml;
 

@@ -1,10 +1,17 @@
 //! `clustergraph.yaml`: what concerns the repository as a whole.
 
-use std::collections::BTreeMap;
+mod cluster;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use cluster::{Cluster, Egress, ExternalDatabase, Ingress, Quota, Strategy};
+
+use crate::catalogue::Catalogue;
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::dns_label;
+use crate::format::service::{Store, declared};
 use crate::format::yaml::Yaml;
 
 /// The repository's own settings; all optional.
@@ -15,8 +22,14 @@ pub struct RepositoryFile {
     pub services: Option<Vec<(String, Place)>>,
     /// Where images are pushed and pulled.
     pub images: Images,
+    /// Databases that no one service owns, by address.
+    pub databases: BTreeMap<String, Store>,
+    /// Groups of tests, by name.
+    pub suites: BTreeMap<String, Suite>,
     /// The clusters that are known by name.
     pub clusters: BTreeMap<String, Cluster>,
+    /// Where each of its fields was written.
+    pub places: BTreeMap<&'static str, Place>,
 }
 
 /// Registries.
@@ -28,20 +41,40 @@ pub struct Images {
     pub mirror: Option<String>,
 }
 
-/// A permanent cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cluster {
-    /// The kubeconfig's context; the current one otherwise.
-    pub context: Option<String>,
-    /// The namespace; the cluster's name otherwise.
-    pub namespace: Option<String>,
+/// Services whose tests belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// Names of services, or patterns of them, each with the place it was written.
+    pub services: Vec<(String, Place)>,
+    /// Where it was written.
+    pub place: Place,
 }
 
 impl RepositoryFile {
-    /// Reads the document, noting every problem.
-    pub(crate) fn decode(document: &Yaml, problems: &mut Problems) -> Self {
+    /// Reads the document, noting every problem. What it declares of stacks and kinds goes to `catalogue`.
+    pub(crate) fn decode(document: &Yaml, catalogue: &mut Arc<Catalogue>, problems: &mut Problems) -> Self {
         let mut file = Self::default();
         let Some(mut fields) = Fields::open(document, "clustergraph.yaml", problems) else { return file };
+        let (stacks, kinds) = (fields.take("stacks"), fields.take("kinds"));
+        *catalogue = Catalogue::with(stacks, kinds, problems);
+        if let Some((key, yaml)) = fields.take_with_key("databases") {
+            file.places.insert("databases", key.place.clone());
+            for (key, yaml) in decode::entries(yaml, "`databases`", problems) {
+                let name = dns_label(&key.name, &key.place, "the store's name", problems);
+                if let (Some(name), Some(store)) = (name, store(yaml, problems)) {
+                    file.databases.insert(name, store);
+                }
+            }
+        }
+        if let Some(yaml) = fields.take("suites") {
+            for (key, yaml) in decode::entries(yaml, "`suites`", problems) {
+                let name = dns_label(&key.name, &key.place, "the suite's name", problems);
+                let services = suite(yaml, problems);
+                if let Some(name) = name {
+                    file.suites.insert(name, Suite { services, place: key.place.clone() });
+                }
+            }
+        }
         if let Some(yaml) = fields.take("services") {
             let patterns = decode::list(yaml, "`services`", problems).unwrap_or_default();
             let patterns = patterns.iter().filter_map(|yaml| {
@@ -68,13 +101,12 @@ impl RepositoryFile {
         if let Some(yaml) = fields.take("clusters") {
             for (key, yaml) in decode::entries(yaml, "`clusters`", problems) {
                 let name = dns_label(&key.name, &key.place, "the cluster's name", problems);
-                let cluster = cluster(yaml, problems);
+                let cluster = cluster::cluster(yaml, problems);
                 if let Some(name) = name {
                     file.clusters.insert(name, cluster);
                 }
             }
         }
-        fields.not_yet(&["stacks", "databases", "kinds", "suites"], problems);
         fields.close("clustergraph.yaml", problems);
         file
     }
@@ -91,34 +123,17 @@ fn images(yaml: &Yaml, problems: &mut Problems) -> Images {
     images
 }
 
-fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
-    let mut cluster = Cluster::default();
-    let Some(mut fields) = Fields::open(yaml, "a cluster", problems) else { return cluster };
-    cluster.context =
-        fields.take("context").and_then(|yaml| decode::string(yaml, "`context`", problems).map(str::to_owned));
-    cluster.namespace = fields.take("namespace").and_then(|yaml| {
-        decode::string(yaml, "`namespace`", problems)
-            .and_then(|name| dns_label(name, &yaml.place, "the namespace", problems))
-    });
-    fields.not_yet(
-        &[
-            "strategy",
-            "domain",
-            "keep",
-            "warm",
-            "lends",
-            "ingress",
-            "egress",
-            "pull_grace",
-            "databases",
-            "size",
-            "ttl",
-            "seed",
-            "secrets_from",
-            "quota",
-        ],
-        problems,
-    );
-    fields.close("a cluster", problems);
-    cluster
+fn store(yaml: &Yaml, problems: &mut Problems) -> Option<Store> {
+    let mut fields = Fields::open(yaml, "a store", problems)?;
+    let store = declared(&mut fields, "a store", problems);
+    fields.close("a store", problems);
+    store
+}
+
+fn suite(yaml: &Yaml, problems: &mut Problems) -> Vec<(String, Place)> {
+    let items = decode::list(yaml, "a suite", problems).unwrap_or_default();
+    let item = |yaml: &Yaml, problems: &mut Problems| {
+        decode::string(yaml, "each item of a suite", problems).map(|name| (name.to_owned(), yaml.place.clone()))
+    };
+    items.iter().filter_map(|yaml| item(yaml, problems)).collect()
 }

@@ -1,22 +1,37 @@
 //! `service.yaml`: what one service is and what it needs.
 
+mod build;
 mod edges;
+mod health;
 mod operation;
+mod overrides;
+mod parts;
 mod ports;
+mod scale;
+mod stores;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ignore::gitignore::GitignoreBuilder;
 
-pub use edges::{DatabaseUse, Dependency, Migrate, Wait};
-pub use operation::{Public, Stop};
-pub use ports::{Health, Port, Probe};
+pub use build::Build;
+pub use edges::{Dependency, Wait};
+pub use health::{Health, Probe};
+pub use operation::{Public, Restart, Security, Start, Stop, Watch};
+pub(crate) use parts::ends;
+pub use parts::{Process, Smoke, TestSuite};
+pub use ports::Port;
+pub use scale::{Resources, Scale};
+pub(crate) use stores::declared;
+pub use stores::{DatabaseSource, DatabaseUse, Migrate, Store};
+pub use surroundings::{FileUse, Secret, Volume};
 
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::expression::Template;
 use crate::format::yaml::{Key, Value, Yaml, merge};
-use crate::format::{dns_label, is_env_name, repo_path};
+use crate::format::{dns_label, repo_path};
 
 /// A program and its arguments.
 pub type Command = Vec<String>;
@@ -32,7 +47,7 @@ pub struct ServiceFile {
     pub stack: Option<(String, Place)>,
     /// Services that this one calls.
     pub dependencies: Vec<Dependency>,
-    /// Databases that this one stores in.
+    /// Databases that this one uses, its own and others'.
     pub databases: Vec<DatabaseUse>,
     /// Ports it listens on, in the order written.
     pub ports: Vec<Port>,
@@ -40,6 +55,14 @@ pub struct ServiceFile {
     pub health: Option<Health>,
     /// Environment of its own, with holes for the wiring.
     pub env: BTreeMap<String, Template>,
+    /// Names that a process takes from the developer's shell, and where each was written.
+    pub passthrough: Vec<(String, Place)>,
+    /// Values that are nowhere in the repository.
+    pub secrets: Vec<Secret>,
+    /// Files that are put into its container, by their paths there.
+    pub files: BTreeMap<String, FileUse>,
+    /// Folders that outlive its instances, by their names.
+    pub volumes: BTreeMap<String, Volume>,
     /// What to run; the stack's otherwise.
     pub run: Option<Command>,
     /// How to set up its dependencies; the stack's otherwise.
@@ -54,57 +77,52 @@ pub struct ServiceFile {
     pub ignore: Vec<String>,
     /// Whether and where it is an entry into the cluster.
     pub public: Option<Public>,
+    /// Whether it runs once and ends.
+    pub task: bool,
+    /// Further processes from the same sources.
+    pub processes: Vec<Process>,
+    /// What runs by a schedule from the same sources.
+    pub jobs: Vec<Process>,
+    /// When it is started.
+    pub start: Start,
+    /// Whether there must never be two of it at once.
+    pub singleton: bool,
+    /// Whether an overlay may use the base's instances.
+    pub borrow: bool,
+    /// Places outside the cluster that it calls, as `host:port`.
+    pub egress: Vec<String>,
+    /// What it may do on a cluster.
+    pub security: Security,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
     /// How many instances run on a cluster.
-    pub replicas: u32,
+    pub scale: Scale,
+    /// What an instance asks for and may take.
+    pub resources: Resources,
+    /// What a change of its sources means to it.
+    pub watch: Watch,
     /// How it is stopped.
     pub stop: Stop,
+    /// Its tests.
+    pub test: Option<TestSuite>,
+    /// The question that a running cluster is asked.
+    pub smoke: Option<Smoke>,
     /// Labels for people and tools; never seen by the service.
     pub labels: BTreeMap<String, String>,
+    /// Where each of its fields was written.
+    pub places: BTreeMap<&'static str, Place>,
     /// Fields that were written but not wholly understood: what they lack is no further problem.
     broken: BTreeSet<&'static str>,
 }
 
-/// How an image is built from a Dockerfile of the service's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
-    /// The Dockerfile, relative to the service's folder.
-    pub dockerfile: String,
-    /// The stage to build; the last otherwise.
-    pub target: Option<String>,
-    /// Build arguments.
-    pub args: BTreeMap<String, String>,
-    /// Where it was written.
-    pub place: Place,
-}
-
 const WHAT: &str = "a service";
-/// Fields of the grammar that a later version honours.
-const LATER: &[&str] = &[
-    "passthrough",
-    "secrets",
-    "watch",
-    "files",
-    "volumes",
-    "task",
-    "processes",
-    "start",
-    "singleton",
-    "borrow",
-    "egress",
-    "security",
-    "restart",
-    "resources",
-    "jobs",
-    "test",
-    "smoke",
-];
 
 impl ServiceFile {
     /// Reads one file's document with the overrides of `cluster` laid upon it.
     ///
     /// `None` when it has no usable name; every problem is noted either way.
     pub(crate) fn decode(document: Yaml, cluster: &str, problems: &mut Problems) -> Option<Self> {
-        let (base, overrides) = overrides(document, problems);
+        let (base, overrides) = overrides::overrides(document, problems);
         // A slip in another cluster's overrides is told now and not on the day of its deployment. Problems that
         // do not come from the overrides are found again, which is the same as once.
         for (_, over) in overrides.iter().filter(|(name, _)| name != cluster) {
@@ -118,17 +136,22 @@ impl ServiceFile {
 
     fn decode_one(document: &Yaml, problems: &mut Problems) -> Option<Self> {
         let fields = Fields::open(document, "service.yaml", problems)?;
-        let mut file = Reader { fields, problems, broken: BTreeSet::new() };
+        let mut file = Reader { fields, problems, broken: BTreeSet::new(), places: BTreeMap::new() };
         let name = file.name();
         let stack = file.field("stack", |yaml, problems| placed(yaml, "`stack`", problems)).flatten();
         let dependencies = file.items("dependencies", edges::dependency);
-        let databases = file.items("databases", edges::database);
+        let databases = file.items("databases", stores::database);
         let ports = file.field("ports", ports::ports).unwrap_or_default();
-        let health = file.keyed_field("health", ports::health).flatten();
-        let env = file.field("env", env).unwrap_or_default();
+        let health = file.keyed_field("health", health::health).flatten();
+        let env = file.field("env", surroundings::env).unwrap_or_default();
+        let passthrough =
+            file.field("passthrough", |yaml, problems| surroundings::variables(yaml, "`passthrough`", problems));
+        let secrets = file.field("secrets", surroundings::secrets).unwrap_or_default();
+        let files = file.field("files", surroundings::files).unwrap_or_default();
+        let volumes = file.field("volumes", surroundings::volumes).unwrap_or_default();
         let run = file.field("run", |yaml, problems| decode::command(yaml, "`run`", problems)).flatten();
         let setup = file.field("setup", setup).flatten();
-        let build = file.keyed_field("build", build);
+        let build = file.keyed_field("build", build::build);
         let image = file.field("image", |yaml, problems| placed(yaml, "`image`", problems));
         if let (Some((build, _)), Some(Some((_, image)))) = (&build, &image) {
             file.problems.add(
@@ -143,11 +166,25 @@ impl ServiceFile {
         });
         let ignore = file.items("ignore", ignored);
         let public = file.keyed_field("public", operation::public).flatten();
-        let replicas = file.field("scale", operation::scale).flatten().unwrap_or(1);
+        let task = file.field("task", |yaml, problems| decode::boolean(yaml, "`task`", problems)).flatten();
+        let processes = file.field("processes", parts::processes).unwrap_or_default();
+        let jobs = file.items("jobs", parts::job);
+        let start = file.field("start", operation::start).flatten().unwrap_or_default();
+        let singleton = file.field("singleton", |yaml, problems| decode::boolean(yaml, "`singleton`", problems));
+        let borrow = file.field("borrow", operation::borrow).flatten().unwrap_or(true);
+        let egress = file.items("egress", operation::egress);
+        let security = file.field("security", operation::security).flatten().unwrap_or_default();
+        let restart = file.field("restart", operation::restart).flatten().unwrap_or_default();
+        let scale = file.field("scale", scale::scale).flatten().unwrap_or_default();
+        let resources = file.field("resources", scale::resources).unwrap_or_default();
+        let watch = file.field("watch", operation::watch).flatten().unwrap_or_default();
         let stop = file.field("stop", operation::stop).unwrap_or_default();
-        let labels = file.field("labels", |yaml, problems| texts(yaml, "labels", problems)).unwrap_or_default();
-        let Reader { mut fields, problems, broken } = file;
-        fields.not_yet(LATER, problems);
+        let test = file.keyed_field("test", parts::test).flatten();
+        let smoke = file.keyed_field("smoke", parts::smoke).flatten();
+        let labels = file.field("labels", |yaml, problems| decode::texts(yaml, "labels", problems)).unwrap_or_default();
+        let Reader { mut fields, problems, broken, places } = file;
+        // Taken out above; named here so that a slip of the fingers finds it.
+        let _ = fields.take("clusters");
         fields.close(WHAT, problems);
         let (name, name_place) = name?;
         Some(Self {
@@ -159,6 +196,10 @@ impl ServiceFile {
             ports,
             health,
             env,
+            passthrough: passthrough.unwrap_or_default(),
+            secrets,
+            files,
+            volumes,
             run,
             setup,
             build: build.and_then(|(_, build)| build),
@@ -166,9 +207,23 @@ impl ServiceFile {
             include,
             ignore,
             public,
-            replicas,
+            task: task.unwrap_or(false),
+            processes,
+            jobs,
+            start,
+            singleton: singleton.flatten().unwrap_or(false),
+            borrow,
+            egress,
+            security,
+            restart,
+            scale,
+            resources,
+            watch,
             stop,
+            test,
+            smoke,
             labels,
+            places,
             broken,
         })
     }
@@ -184,6 +239,7 @@ struct Reader<'y, 'p> {
     fields: Fields<'y>,
     problems: &'p mut Problems,
     broken: BTreeSet<&'static str>,
+    places: BTreeMap<&'static str, Place>,
 }
 
 impl<'y> Reader<'y, '_> {
@@ -197,6 +253,7 @@ impl<'y> Reader<'y, '_> {
         read: impl FnOnce(&'y Key, &'y Yaml, &mut Problems) -> T,
     ) -> Option<T> {
         let (key, yaml) = self.fields.take_with_key(name)?;
+        self.places.insert(name, key.place.clone());
         let before = self.problems.noted();
         let value = read(key, yaml, self.problems);
         if self.problems.noted() > before {
@@ -235,60 +292,6 @@ fn placed(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<(String, P
     decode::string(yaml, what, problems).map(|text| (text.to_owned(), yaml.place.clone()))
 }
 
-/// Takes `clusters:` out of the document: what is left, and the overrides of each cluster.
-fn overrides(document: Yaml, problems: &mut Problems) -> (Yaml, Vec<(String, Yaml)>) {
-    let Value::Map(mut entries) = document.value else { return (document, Vec::new()) };
-    let clusters = entries.iter().position(|(key, _)| key.name == "clusters").map(|at| entries.remove(at).1);
-    let mut overrides = Vec::new();
-    let clusters = clusters.as_ref().map(|yaml| decode::entries(yaml, "`clusters`", problems)).unwrap_or_default();
-    for (cluster, over) in clusters {
-        match &over.value {
-            Value::Null => {}
-            Value::Map(fields) => {
-                let (refused, fields): (Vec<_>, Vec<_>) =
-                    fields.iter().cloned().partition(|(key, _)| matches!(key.name.as_str(), "name" | "clusters"));
-                for (key, _) in refused {
-                    problems.add(
-                        Problem::new("override", key.place, format!("a cluster cannot override `{}`", key.name))
-                            .mend("remove it: a service is the same one on every cluster"),
-                    );
-                }
-                let over = Yaml { place: over.place.clone(), value: Value::Map(fields) };
-                overrides.push((cluster.name.clone(), over));
-            }
-            other => {
-                let what = format!("`clusters.{}`", cluster.name.escape_debug());
-                problems.add(decode::wrong_kind(&over.place, &what, "a map", other));
-            }
-        }
-    }
-    (Yaml { place: document.place, value: Value::Map(entries) }, overrides)
-}
-
-fn env(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, Template> {
-    let mut env = BTreeMap::new();
-    for (key, yaml) in decode::entries(yaml, "`env`", problems) {
-        if !is_env_name(&key.name) {
-            problems.add(
-                Problem::new(
-                    "name",
-                    key.place.clone(),
-                    format!("`{}` is no name of a variable", key.name.escape_debug()),
-                )
-                .mend("letters, digits and `_`, not starting with a digit"),
-            );
-            continue;
-        }
-        let text = decode::scalar(yaml, &format!("`env.{}`", key.name), problems).unwrap_or_default();
-        if text.contains('\0') {
-            problems.add(Problem::new("value", yaml.place.clone(), "a variable cannot hold a zero byte"));
-        }
-        // Whatever is wrong with its value: this name is taken, and wins over the wiring.
-        env.insert(key.name.clone(), Template::parse(&text, &yaml.place, problems));
-    }
-    env
-}
-
 fn setup(yaml: &Yaml, problems: &mut Problems) -> Option<Vec<Command>> {
     let items = decode::list(yaml, "`setup`", problems)?;
     if items.iter().all(|item| matches!(item.value, Value::List(_))) {
@@ -313,37 +316,4 @@ fn ignored(yaml: &Yaml, problems: &mut Problems) -> Option<String> {
         return None;
     }
     Some(pattern.to_owned())
-}
-
-/// Where `build` was written, and what it says.
-fn build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> (Place, Option<Build>) {
-    (key.place.clone(), dockerfile_build(key, yaml, problems))
-}
-
-fn dockerfile_build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Build> {
-    let mut fields = Fields::open(yaml, "`build`", problems)?;
-    let mut place = key.place.clone();
-    let dockerfile = match fields.take("dockerfile") {
-        None => Some("Dockerfile".to_owned()),
-        Some(yaml) => {
-            place = yaml.place.clone();
-            decode::string(yaml, "`build.dockerfile`", problems)
-                .and_then(|path| repo_path(path, &yaml.place, "the Dockerfile", problems))
-        }
-    };
-    let target =
-        fields.take("target").and_then(|yaml| decode::string(yaml, "`build.target`", problems).map(str::to_owned));
-    let args = fields.take("args").map(|yaml| texts(yaml, "build.args", problems)).unwrap_or_default();
-    fields.not_yet(&["secrets"], problems);
-    fields.close("`build`", problems);
-    Some(Build { dockerfile: dockerfile?, target, args, place })
-}
-
-fn texts(yaml: &Yaml, what: &str, problems: &mut Problems) -> BTreeMap<String, String> {
-    decode::entries(yaml, &format!("`{what}`"), problems)
-        .iter()
-        .filter_map(|(key, yaml)| {
-            decode::scalar(yaml, &format!("`{what}.{}`", key.name), problems).map(|text| (key.name.clone(), text))
-        })
-        .collect()
 }

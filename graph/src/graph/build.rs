@@ -1,15 +1,17 @@
 //! From a tree to a validated graph, with every problem of every file at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::cycles::cycles;
 use super::identity::{give_ids, version};
+use super::stores::Stores;
 use super::{Graph, Key, Located};
 use crate::catalogue::Catalogue;
 use crate::diagnostic::Problems;
 use crate::format::repository::RepositoryFile;
 use crate::tree::{Tree, TreeError};
-use crate::wiring;
+use crate::wiring::{Files, Scene};
 
 /// Why there is no graph.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +30,12 @@ impl Graph {
     /// # Errors
     /// All problems of all files at once, or a failure of git or the file system.
     pub fn build(tree: &Tree, cluster: &str) -> Result<Self, BuildError> {
-        let mut builder =
-            Builder { tree, catalogue: Catalogue::built_in(), problems: Problems::default(), nameless: false };
+        let mut builder = Builder {
+            tree,
+            catalogue: Catalogue::with(None, None, &mut Problems::default()),
+            problems: Problems::default(),
+            nameless: false,
+        };
         // Without it nobody knows which folders are meant, and guesses would only be noise.
         let Some(repository) = builder.repository()? else { return Err(BuildError::Problems(builder.problems)) };
         let located = builder.located(&repository, cluster)?;
@@ -54,8 +60,12 @@ impl RepositoryFile {
     /// # Errors
     /// The problems of that file, or a failure of git or the file system.
     pub fn read(tree: &Tree) -> Result<Self, BuildError> {
-        let mut builder =
-            Builder { tree, catalogue: Catalogue::built_in(), problems: Problems::default(), nameless: false };
+        let mut builder = Builder {
+            tree,
+            catalogue: Catalogue::with(None, None, &mut Problems::default()),
+            problems: Problems::default(),
+            nameless: false,
+        };
         match builder.repository()? {
             Some(file) if builder.problems.is_empty() => Ok(file),
             _ => Err(BuildError::Problems(builder.problems)),
@@ -66,7 +76,7 @@ impl RepositoryFile {
 /// What building knows on its way; its parts are in [`super::discover`], [`super::check`] and [`super::resolve`].
 pub(super) struct Builder<'t> {
     pub(super) tree: &'t Tree,
-    pub(super) catalogue: &'static Catalogue,
+    pub(super) catalogue: Arc<Catalogue>,
     pub(super) problems: Problems,
     /// Whether some service's name could not be read: then a name that nobody has may be that one's.
     pub(super) nameless: bool,
@@ -74,24 +84,32 @@ pub(super) struct Builder<'t> {
 
 impl Builder<'_> {
     fn resolve(&mut self, repository: RepositoryFile, located: &[Located]) -> Graph {
-        let files: BTreeMap<_, _> = located.iter().map(|service| (service.file.name.as_str(), &service.file)).collect();
+        let files: Files<'_> = located.iter().map(|service| (service.file.name.as_str(), &service.file)).collect();
         let folders = located.iter().map(|service| service.folder.as_str()).collect();
-        let mut databases = BTreeMap::new();
+        let catalogue = Arc::clone(&self.catalogue);
+        let scene = Scene { files: &files, stores: &repository.databases, catalogue: &catalogue };
+        let mut stores = Stores::default();
+        for (name, store) in &repository.databases {
+            self.database(None, name, store, &BTreeMap::new(), &mut stores);
+        }
         for service in located {
-            self.check(&service.file, &files);
+            self.check(&service.file, &scene);
             for used in &service.file.databases {
-                if let Some(database) = self.database(service, used) {
-                    databases.insert(database.address.clone(), database);
+                if let Some(store) = used.own() {
+                    self.database(Some(service), &used.alias, store, &used.params, &mut stores);
                 }
             }
         }
         let mut services = BTreeMap::new();
-        for service in located {
-            let env = wiring::environment(&service.file, &files, self.catalogue, &mut self.problems);
-            if let Some(service) = self.service(service, &folders, env, &databases) {
+        for located in located {
+            if let Some(service) = self.service(located, &folders, &scene, &stores.databases) {
+                let parts = self.parts(located, &service, &scene, &stores.databases);
+                services.extend(parts.into_iter().map(|part| (part.name.clone(), part)));
                 services.insert(service.name.clone(), service);
             }
         }
-        Graph { repository, services, databases, commit: None, version: Key::default() }
+        self.check_repository(&repository, &files, &stores.databases);
+        let Stores { databases, servers } = stores;
+        Graph { repository, catalogue, services, databases, servers, commit: None, version: Key::default() }
     }
 }

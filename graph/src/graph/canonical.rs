@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The number of the scheme below; part of every hash, so that two schemes never meet.
-pub(crate) const SCHEME: &str = "1";
+pub(crate) const SCHEME: &str = "2";
 
 /// The hash of a value under a name that keeps different uses apart.
 pub(crate) fn hash(use_: &str, value: &Value) -> [u8; 32] {

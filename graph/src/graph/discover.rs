@@ -66,7 +66,7 @@ impl Builder<'_> {
             Read::Bad => None,
             Read::Yaml(yaml) => {
                 let before = self.problems.noted();
-                let file = RepositoryFile::decode(&yaml, &mut self.problems);
+                let file = RepositoryFile::decode(&yaml, &mut self.catalogue, &mut self.problems);
                 // A folder that is meant may be missing from `services`: its service is not unknown.
                 self.nameless |= self.problems.noted() > before;
                 Some(file)

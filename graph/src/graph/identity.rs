@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::canonical::hash;
-use super::{Database, Image, Service};
+use super::{Database, Image, Role, Service};
 
 /// A SHA-256, shown in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -74,7 +74,10 @@ pub(crate) fn source_key(service: &Service) -> Key {
         // The base by its name: which mirror it is pulled through is not part of it.
         Image::Recipe(recipe) => json!({ "recipe": recipe, "base": service.stack.image }),
         Image::Dockerfile(build) => {
-            json!({ "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "folder": service.folder })
+            json!({
+                "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "secrets": build.secrets,
+                "folder": service.folder,
+            })
         }
     };
     Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))
@@ -95,18 +98,29 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
         .map(|database| {
             json!({
                 "address": database.address, "kind": database.kind, "version": database.version,
+                "server": database.server, "topics": database.topics, "extensions": database.extensions,
                 "migration": database.migration, "seed": database.seed,
             })
         })
         .collect();
     stores.sort_by_key(ToString::to_string);
     let env: BTreeMap<_, _> = service.env.iter().map(|(name, value)| (name, value.placeholder())).collect();
+    let files: BTreeMap<_, _> = service.files.iter().map(|(path, file)| (path, file.content.placeholder())).collect();
+    let volumes: BTreeMap<_, _> = service.volumes.iter().map(|(name, volume)| (name, &volume.path)).collect();
+    let secrets: BTreeMap<_, _> = service.secrets.iter().map(|secret| (&secret.name, secret.optional)).collect();
+    let role = match &service.role {
+        Role::Service => json!("service"),
+        Role::Task => json!("task"),
+        Role::Job { schedule } => json!({ "schedule": schedule }),
+    };
     Key::of(
         "behaviour",
         &json!({
-            "name": service.name, "stack": { "name": service.stack.name, "env": service.stack.env },
-            "run": service.run, "setup": service.setup, "ports": ports, "primary": primary,
-            "databases": stores, "env": env,
+            "name": service.name, "role": role,
+            "stack": { "name": service.stack.name, "env": service.stack.env },
+            "run": service.run_here(), "setup": service.setup, "ports": ports, "primary": primary,
+            "databases": stores, "env": env, "passthrough": service.passthrough, "secrets": secrets,
+            "files": files, "volumes": volumes,
         }),
     )
 }
@@ -140,7 +154,10 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
                     .map(|edge| {
                         let inside = members.contains(edge.service.as_str());
                         let id = services.get(&edge.service).filter(|_| !inside).map(|target| target.id);
-                        json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "id": id })
+                        json!({
+                            "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(),
+                            "optional": edge.optional, "id": id,
+                        })
                     })
                     .collect();
                 edges.sort_by_key(ToString::to_string);

@@ -7,17 +7,23 @@ mod cycles;
 mod discover;
 mod identity;
 mod order;
+mod parts;
 mod resolve;
 mod source;
+mod stores;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalogue::Stack;
+use crate::catalogue::{Catalogue, Stack};
 use crate::diagnostic::Place;
 use crate::format::repository::RepositoryFile;
-use crate::format::service::{Build, Command, Dependency, Health, Migrate, Port, Public, ServiceFile, Stop};
+use crate::format::service::{
+    Build, Command, Dependency, Health, Migrate, Port, Public, Resources, Restart, Scale, Secret, Security,
+    ServiceFile, Smoke, Start, Stop, TestSuite, Volume, Watch,
+};
 use crate::tree::{Commit, Directory};
+use crate::wiring;
 
 pub use build::BuildError;
 pub use identity::Key;
@@ -28,21 +34,30 @@ pub use order::{Unit, UnitKind, Units};
 pub struct Graph {
     /// The repository's settings.
     pub repository: RepositoryFile,
-    /// Services, by name.
+    /// What is known of stacks and kinds of databases: built in, and of this repository.
+    pub catalogue: Arc<Catalogue>,
+    /// Services, their further processes and their jobs, by name.
     pub services: BTreeMap<String, Service>,
-    /// Logical databases, by address (`OWNER/ALIAS`).
+    /// Logical databases, by address.
     pub databases: BTreeMap<String, Database>,
+    /// Database servers, by name.
+    pub servers: BTreeMap<String, DatabaseServer>,
     /// The commit it was read from; a work tree's otherwise.
     pub commit: Option<Commit>,
     /// The hash over all ids: which cluster this is.
     pub version: Key,
 }
 
-/// One service with all that was resolved for it.
+/// One service with all that was resolved for it. A further process or a job of a service.yaml is one, too: it has its
+/// owner's sources, image, setup, environment, files, volumes, secrets, dependencies and databases, and no ports.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Its name.
+    /// Its name; `OWNER.NAME` for a process or job.
     pub name: String,
+    /// The `name:` of its service.yaml.
+    pub owner: String,
+    /// What it is there for.
+    pub role: Role,
     /// Its folder, relative to the repository's root; empty for the root.
     pub folder: String,
     /// Where it is declared.
@@ -51,13 +66,13 @@ pub struct Service {
     pub stack: Stack,
     /// Services that it calls.
     pub dependencies: Vec<Dependency>,
-    /// Addresses of the logical databases that it stores in, in the order written.
+    /// Addresses of the logical databases that it uses, its own and others', in the order written.
     pub databases: Vec<String>,
     /// Ports that it listens on.
     pub ports: Vec<Port>,
     /// How its health is asked; a probe of its primary port otherwise.
     pub health: Option<Health>,
-    /// What it runs; nothing when a ready image brings its own command.
+    /// What it runs, as its service.yaml says; see [`Service::run_here`].
     pub run: Option<Command>,
     /// What a container of it is made from.
     pub image: Image,
@@ -67,12 +82,42 @@ pub struct Service {
     pub setup_key: Key,
     /// Whether and where it is an entry.
     pub public: Option<Public>,
+    /// Names that a process takes from the developer's shell.
+    pub passthrough: Vec<String>,
+    /// Values that are nowhere in the repository; each is a variable, too.
+    pub secrets: Vec<Secret>,
+    /// Files that are put into its container, by their absolute paths there.
+    pub files: BTreeMap<String, File>,
+    /// Folders that outlive its instances, by name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// When it is started.
+    pub start: Start,
+    /// Whether there must never be two of it at once.
+    pub singleton: bool,
+    /// Whether an overlay may use the base's instances.
+    pub borrow: bool,
+    /// Places outside the cluster that it calls, as `host:port`.
+    pub egress: Vec<String>,
+    /// What it may do on a cluster.
+    pub security: Security,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
     /// Instances on a cluster.
-    pub replicas: u32,
+    pub scale: Scale,
+    /// What an instance asks for and may take.
+    pub resources: Resources,
+    /// What a change of its sources means to it.
+    pub watch: Watch,
     /// How it is stopped.
     pub stop: Stop,
+    /// Its tests.
+    pub test: Option<TestSuite>,
+    /// The question that a running cluster is asked.
+    pub smoke: Option<Smoke>,
     /// Labels for people and tools.
     pub labels: BTreeMap<String, String>,
+    /// Where each field of its service.yaml was written.
+    pub places: BTreeMap<&'static str, Place>,
     /// Its environment with holes; see [`crate::wiring`].
     pub env: BTreeMap<String, crate::wiring::Value>,
     /// The files that a build reads, in repository layout, and nothing else.
@@ -83,6 +128,31 @@ pub struct Service {
     pub behaviour: Key,
     /// Which version.
     pub id: Key,
+}
+
+/// What a node is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// It runs.
+    Service,
+    /// It runs once and must end with 0.
+    Task,
+    /// It runs now and then, and is never part of what is started.
+    Job {
+        /// When, as cron writes it.
+        schedule: String,
+    },
+}
+
+/// A file that is put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where it lies in the repository.
+    pub path: String,
+    /// What it holds, with holes.
+    pub content: wiring::Value,
+    /// Where it was asked for.
+    pub place: Place,
 }
 
 /// What a service's container is made from.
@@ -99,20 +169,26 @@ pub enum Image {
 /// A logical database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// `OWNER/ALIAS`: by this, never by an id, its data is found again.
+    /// `OWNER/ALIAS`, or the name of a store of `clustergraph.yaml`: by this, never by an id, its data is found again.
     pub address: String,
-    /// The owning service's name.
-    pub owner: String,
+    /// The owning service's name; none for a store of `clustergraph.yaml`.
+    pub owner: Option<String>,
     /// The owner's name for it.
     pub alias: String,
     /// The kind's name in the catalogue.
     pub kind: String,
     /// The server's version.
     pub version: String,
+    /// The name of the server that holds it.
+    pub server: String,
     /// Its name inside the server, and its user's.
     pub name: String,
     /// The query part of its URL.
     pub params: BTreeMap<String, String>,
+    /// Topics that are made in it.
+    pub topics: Vec<String>,
+    /// Extensions that are put into it.
+    pub extensions: Vec<String>,
     /// How its schema is brought up to date.
     pub migrate: Option<Migrate>,
     /// The hash of the migration's command and schema: it runs again when this differs.
@@ -123,11 +199,40 @@ pub struct Database {
     pub place: Place,
 }
 
-impl Database {
-    /// The server that holds it: one for each kind and version.
+/// A database server: one for each kind, version, settings and image, unless a database wants one of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseServer {
+    /// `KIND-VERSION`, with a hash of settings and image where there are some, or the owner of a dedicated one.
+    pub name: String,
+    /// The kind's name in the catalogue.
+    pub kind: String,
+    /// Its version.
+    pub version: String,
+    /// What it is set to.
+    pub settings: BTreeMap<String, String>,
+    /// Its image instead of the catalogue's.
+    pub image: Option<String>,
+}
+
+impl Graph {
+    /// A service's environment where only `running` run: what is made of an optional dependency that does not run is
+    /// left out.
     #[must_use]
-    pub fn server(&self) -> String {
-        format!("{}-{}", self.kind, self.version)
+    pub fn environment<'s>(
+        &self,
+        service: &'s Service,
+        running: &BTreeSet<String>,
+    ) -> BTreeMap<&'s str, &'s wiring::Value> {
+        let absent: BTreeSet<&str> = service
+            .dependencies
+            .iter()
+            .map(|edge| edge.service.as_str())
+            .filter(|name| !running.contains(*name))
+            .filter(|name| service.dependencies.iter().all(|edge| edge.optional || edge.service != *name))
+            .collect();
+        let is_there =
+            |value: &wiring::Value| value.holes().filter_map(wiring::Hole::service).all(|name| !absent.contains(name));
+        service.env.iter().filter(|(_, value)| is_there(value)).map(|(name, value)| (name.as_str(), value)).collect()
     }
 }
 
@@ -136,6 +241,19 @@ impl Service {
     #[must_use]
     pub fn primary_port(&self) -> Option<&Port> {
         Port::primary(&self.ports)
+    }
+
+    /// What it runs where it is developed: its own command, else its stack's. Nothing where its image brings a command.
+    #[must_use]
+    pub fn run_here(&self) -> Option<&Command> {
+        let stack = self.stack.run.as_ref().filter(|_| !matches!(self.image, Image::Ready(_)));
+        self.run.as_ref().or(stack)
+    }
+
+    /// Whether it is a further process or a job of another service's file.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        self.name != self.owner
     }
 
     /// The name of its workload of this version: `order-3f9c2a81d0`.
@@ -149,4 +267,11 @@ impl Service {
 pub(crate) struct Located {
     pub(crate) folder: String,
     pub(crate) file: ServiceFile,
+}
+
+impl Located {
+    /// A path below its folder, as one of the repository.
+    pub(crate) fn full(&self, path: &str) -> String {
+        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
+    }
 }

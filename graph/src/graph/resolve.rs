@@ -1,81 +1,23 @@
-//! One service or database with all that its file leaves to the catalogue and the sources.
+//! One service with all that its file leaves to the catalogue and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::build::Builder;
 use super::identity::{behaviour_key, source_key};
 use super::source::sources;
-use super::{Database, Image, Key, Located, Service};
-use crate::catalogue::{CONTAINER_ROOT, DatabaseKind, Stack, fill};
-use crate::diagnostic::{Problem, suggestion};
-use crate::format::service::{DatabaseUse, ServiceFile};
-use crate::tree::{Directory, Entry};
-use crate::wiring;
+use super::{Database, Image, Key, Located, Role, Service};
+use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
+use crate::diagnostic::{Place, Problem, suggestion};
+use crate::format::expression::Template;
+use crate::format::service::ServiceFile;
+use crate::format::yaml::MAX_BYTES;
+use crate::tree::{Directory, Mode};
+use crate::wiring::{self, Scene};
 
 impl Builder<'_> {
-    pub(super) fn database(&mut self, service: &Located, used: &DatabaseUse) -> Option<Database> {
-        let kinds = &self.catalogue.databases;
-        let Some(kind) = kinds.get(&used.kind) else {
-            let problem = Problem::new(
-                "unknown-kind",
-                used.place.clone(),
-                format!("`{}` is no kind of database", used.kind.escape_debug()),
-            );
-            let known = kinds.keys().map(String::as_str);
-            self.problems.add(match suggestion(&used.kind, known.clone()) {
-                Some(close) => problem.mend(format!("did you mean `{close}`?")),
-                None => problem.mend(format!("this version knows: {}", known.collect::<Vec<_>>().join(", "))),
-            });
-            return None;
-        };
-        let version = used.version.clone().unwrap_or_else(|| kind.default.clone());
-        if !kind.versions.contains(&version) {
-            self.problems.add(
-                Problem::new(
-                    "unknown-version",
-                    used.version_place.as_ref().unwrap_or(&used.place).clone(),
-                    format!("{} has no version {} here", used.kind, version.escape_debug()),
-                )
-                .mend(format!("this version knows: {}", kind.versions.join(", "))),
-            );
-            return None;
-        }
-        let owner = &service.file.name;
-        let migration = used.migrate.as_ref().map(|migrate| {
-            let folder = service.folder.as_str();
-            let schema = migrate.schema.as_ref().and_then(|schema| {
-                let path = if folder.is_empty() { schema.clone() } else { format!("{folder}/{schema}") };
-                match self.tree.root().entry(&path) {
-                    Some(Entry::Directory(directory)) => Some(directory.oid().to_string()),
-                    Some(Entry::File(file)) => Some(file.oid.to_string()),
-                    _ => {
-                        self.problems.add(
-                            Problem::new("missing-file", migrate.place.clone(), format!("there is no `{path}`"))
-                                .mend("`schema` names the folder of migrations below the service's folder; ignored files are no sources"),
-                        );
-                        None
-                    }
-                }
-            });
-            Key::of("migration", &json!({ "run": migrate.run, "schema": schema }))
-        });
-        Some(Database {
-            address: format!("{owner}/{}", used.alias),
-            name: database_name(owner, &used.alias, kind),
-            owner: owner.clone(),
-            alias: used.alias.clone(),
-            kind: used.kind.clone(),
-            version,
-            params: used.params.clone(),
-            migrate: used.migrate.clone(),
-            migration,
-            seed: used.seed.clone(),
-            place: used.place.clone(),
-        })
-    }
-
     fn stack(&mut self, service: &Located) -> Option<Stack> {
         let file = &service.file;
         let stacks = &self.catalogue.stacks;
@@ -124,24 +66,71 @@ impl Builder<'_> {
         &mut self,
         located: &Located,
         folders: &BTreeSet<&str>,
-        env: BTreeMap<String, wiring::Value>,
+        scene: &Scene<'_>,
         databases: &BTreeMap<String, Database>,
     ) -> Option<Service> {
         let file = &located.file;
+        let env = wiring::environment(file, None, scene, &mut self.problems);
+        let files = self.files(located, scene);
         let stack = self.stack(located)?;
-        let run = file.run.clone();
+        self.check_something_runs(file, &stack);
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
-        let full = |path: &str| {
-            if located.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", located.folder) }
+        let image = self.image(located, &stack, &sources);
+        let (setup, setup_key) = setup(file, &stack, &sources, &|path| located.full(path));
+        let mut service = Service {
+            name: file.name.clone(),
+            owner: file.name.clone(),
+            role: if file.task { Role::Task } else { Role::Service },
+            folder: located.folder.clone(),
+            place: file.name_place.clone(),
+            stack,
+            dependencies: file.dependencies.clone(),
+            databases: file.databases.iter().map(|used| used.address(&file.name)).collect(),
+            ports: file.ports.clone(),
+            health: file.health.clone(),
+            run: file.run.clone(),
+            image,
+            setup,
+            setup_key,
+            public: file.public.clone(),
+            passthrough: file.passthrough.iter().map(|(name, _)| name.clone()).collect(),
+            secrets: file.secrets.clone(),
+            files,
+            volumes: file.volumes.clone(),
+            start: file.start,
+            singleton: file.singleton,
+            borrow: file.borrow,
+            egress: file.egress.clone(),
+            security: file.security,
+            restart: file.restart,
+            scale: file.scale.clone(),
+            resources: file.resources.clone(),
+            watch: file.watch,
+            stop: file.stop.clone(),
+            test: file.test.clone(),
+            smoke: file.smoke.clone(),
+            labels: file.labels.clone(),
+            places: file.places.clone(),
+            env,
+            sources,
+            source: Key::default(),
+            behaviour: Key::default(),
+            id: Key::default(),
         };
-        let image = match (&file.image, &file.build) {
+        service.source = source_key(&service);
+        service.behaviour = behaviour_key(&service, databases);
+        Some(service)
+    }
+
+    fn image(&mut self, located: &Located, stack: &Stack, sources: &Directory) -> Image {
+        match (&located.file.image, &located.file.build) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
-                if sources.file(&full(&build.dockerfile)).is_none() {
-                    let message = format!("there is no `{}`", full(&build.dockerfile));
+                let path = located.full(&build.dockerfile);
+                if sources.file(&path).is_none() {
                     self.problems.add(
-                        Problem::new("missing-file", build.place.clone(), message)
+                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`"))
                             .mend("`dockerfile` is a path below the service's folder; ignored files are no sources"),
                     );
                 }
@@ -152,34 +141,49 @@ impl Builder<'_> {
                 // `{image}` stays: which registry it comes from is not behaviour.
                 Image::Recipe(fill(&stack.recipe, &[("root", CONTAINER_ROOT), ("folder", folder)]))
             }
+        }
+    }
+
+    /// The files that are put into its container, read and with their expressions as holes.
+    fn files(&mut self, located: &Located, scene: &Scene<'_>) -> BTreeMap<String, super::File> {
+        let mut files = BTreeMap::new();
+        for (at, used) in &located.file.files {
+            let path = located.full(&used.path);
+            let Some(text) = self.text(&path, &used.place) else { continue };
+            let template = Template::parse(&text, &Place::start_of(&path), &mut self.problems);
+            let content = wiring::filled(&template, &located.file, scene, &mut self.problems);
+            files.insert(at.clone(), super::File { path, content, place: used.place.clone() });
+        }
+        files
+    }
+
+    /// A file of the repository as text, kept for excerpts.
+    fn text(&mut self, path: &str, asked: &Place) -> Option<String> {
+        let refused = |message: String, mend: &str| Problem::new("missing-file", asked.clone(), message).mend(mend);
+        let problem = match self.tree.root().file(path) {
+            None => refused(
+                format!("there is no `{path}`"),
+                "name a file below the service's folder; files that git ignores do not count",
+            ),
+            Some(file) if file.mode == Mode::Link => {
+                refused(format!("`{path}` is a symbolic link"), "name the file itself")
+            }
+            Some(file) if !self.tree.size(file).is_ok_and(|size| size <= MAX_BYTES as u64) => {
+                Problem::new("too-large", asked.clone(), format!("`{path}` is larger than {} KiB", MAX_BYTES / 1024))
+                    .mend("large files belong into the image")
+            }
+            Some(file) => match self.tree.read(file).map(String::from_utf8) {
+                Ok(Ok(text)) => {
+                    self.problems.keep_text(path, Arc::from(text.as_str()));
+                    return Some(text);
+                }
+                Ok(Err(_)) => Problem::new("not-utf-8", asked.clone(), format!("`{path}` is not UTF-8"))
+                    .mend("files with expressions are texts; put others into the image"),
+                Err(error) => refused(format!("`{path}` cannot be read: {error}"), "make it readable"),
+            },
         };
-        let (setup, setup_key) = setup(file, &stack, &sources, &full);
-        let mut service = Service {
-            name: file.name.clone(),
-            folder: located.folder.clone(),
-            place: file.name_place.clone(),
-            stack,
-            dependencies: file.dependencies.clone(),
-            databases: file.databases.iter().map(|used| format!("{}/{}", file.name, used.alias)).collect(),
-            ports: file.ports.clone(),
-            health: file.health.clone(),
-            run,
-            image,
-            setup,
-            setup_key,
-            public: file.public.clone(),
-            replicas: file.replicas,
-            stop: file.stop.clone(),
-            labels: file.labels.clone(),
-            env,
-            sources,
-            source: Key::default(),
-            behaviour: Key::default(),
-            id: Key::default(),
-        };
-        service.source = source_key(&service);
-        service.behaviour = behaviour_key(&service, databases);
-        Some(service)
+        self.problems.add(problem);
+        None
     }
 }
 
@@ -211,15 +215,4 @@ fn setup(
         &json!({ "stack": stack.name, "image": stack.image, "run": commands, "lockfiles": lockfiles, "tree": tree }),
     );
     (commands, key)
-}
-
-/// A name inside the server: owner and alias are DNS labels, so `_` between them is unambiguous.
-fn database_name(owner: &str, alias: &str, kind: &DatabaseKind) -> String {
-    let name = format!("{owner}_{alias}");
-    if name.len() <= kind.max_name {
-        return name;
-    }
-    let key = Key::of("database-name", &json!(name)).short();
-    let kept: String = name.chars().take(kind.max_name.saturating_sub(key.len() + 1)).collect();
-    format!("{kept}_{key}")
 }

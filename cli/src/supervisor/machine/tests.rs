@@ -52,7 +52,7 @@ pub(super) fn instance(pid: i32) -> Instance {
 fn work(unit: &Unit) -> Arc<Work> {
     Arc::new(Work::Server(Server {
         unit: unit.clone(),
-        kind: &Catalogue::built_in().databases["postgres"],
+        kind: Arc::new(Catalogue::built_in().databases["postgres"].clone()),
         version: "17".into(),
         image: String::new(),
         admin_password: String::new(),

@@ -1,4 +1,4 @@
-//! Operation: how a service is run on a cluster, which its instances cannot observe.
+//! Operation: how a service is run, which its instances cannot observe.
 
 use std::time::Duration;
 
@@ -30,6 +30,96 @@ impl Default for Stop {
     }
 }
 
+/// What a change of its sources means to a running service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// It is started anew.
+    #[default]
+    Restart,
+    /// It sees the change itself.
+    SelfReload,
+}
+
+/// When a service is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// With all others.
+    #[default]
+    Automatic,
+    /// When it is named, or something that runs needs it.
+    Manual,
+}
+
+/// What a service may do on a cluster, in the words of Kubernetes' pod security standards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// It runs as its image's own user, without any privilege.
+    #[default]
+    Restricted,
+    /// It may run as root.
+    Baseline,
+}
+
+/// What happens when a program ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restart {
+    /// That it ended is told, and it stays so.
+    #[default]
+    Never,
+    /// It is started anew unless it ended with 0.
+    OnFailure,
+    /// It is started anew.
+    Always,
+}
+
+pub(super) fn watch(yaml: &Yaml, problems: &mut Problems) -> Option<Watch> {
+    let mut fields = Fields::open(yaml, "`watch`", problems)?;
+    let modes = [("restart", Watch::Restart), ("self", Watch::SelfReload)];
+    let mode = fields.take("mode").and_then(|yaml| decode::choice(yaml, "`watch.mode`", &modes, problems));
+    fields.close("`watch`", problems);
+    mode
+}
+
+pub(super) fn start(yaml: &Yaml, problems: &mut Problems) -> Option<Start> {
+    decode::choice(yaml, "`start`", &[("automatic", Start::Automatic), ("manual", Start::Manual)], problems)
+}
+
+pub(super) fn security(yaml: &Yaml, problems: &mut Problems) -> Option<Security> {
+    let levels = [("restricted", Security::Restricted), ("baseline", Security::Baseline)];
+    decode::choice(yaml, "`security`", &levels, problems)
+}
+
+pub(super) fn restart(yaml: &Yaml, problems: &mut Problems) -> Option<Restart> {
+    let words = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
+    decode::choice(yaml, "`restart`", &words, problems)
+}
+
+/// Whether an overlay may use the base's instances.
+pub(super) fn borrow(yaml: &Yaml, problems: &mut Problems) -> Option<bool> {
+    decode::choice(yaml, "`borrow`", &[("always", true), ("never", false)], problems)
+}
+
+/// One place outside the cluster: `api.stripe.example:443`, `*.example.org:443`, `10.0.0.0/8:5432`.
+pub(super) fn egress(yaml: &Yaml, problems: &mut Problems) -> Option<String> {
+    let text = decode::string(yaml, "each item of `egress`", problems)?;
+    let host_fits = |host: &str| {
+        let host = host.strip_prefix("*.").unwrap_or(host);
+        !host.is_empty()
+            && host.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c))
+    };
+    let fits = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| host_fits(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if !fits {
+        problems.add(
+            Problem::new("address", yaml.place.clone(), format!("`{}` is no host and port", text.escape_debug()))
+                .mend("write api.example.org:443, *.example.org:443 or 10.0.0.0/8:5432"),
+        );
+    }
+    fits.then(|| text.to_owned())
+}
+
 pub(super) fn public(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Public> {
     let mut fields = Fields::open(yaml, "`public`", problems)?;
     let path = match fields.take("path") {
@@ -47,15 +137,6 @@ pub(super) fn public(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<
     };
     fields.close("`public`", problems);
     Some(Public { path: path?, place: key.place.clone() })
-}
-
-pub(super) fn scale(yaml: &Yaml, problems: &mut Problems) -> Option<u32> {
-    let mut fields = Fields::open(yaml, "`scale`", problems)?;
-    let replicas =
-        fields.take("replicas").and_then(|yaml| decode::integer(yaml, "`scale.replicas`", 0..=10_000, problems));
-    fields.not_yet(&["min", "max", "cpu"], problems);
-    fields.close("`scale`", problems);
-    replicas.and_then(|replicas| u32::try_from(replicas).ok())
 }
 
 pub(super) fn stop(yaml: &Yaml, problems: &mut Problems) -> Stop {

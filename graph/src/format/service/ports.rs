@@ -1,6 +1,4 @@
-//! How a service is reached, and how its health is asked there.
-
-use std::time::Duration;
+//! The ports at which a service is reached.
 
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
@@ -31,30 +29,6 @@ impl Port {
             ports => ports.iter().find(|port| port.primary).or_else(|| ports.iter().find(|port| port.name == "http")),
         }
     }
-}
-
-/// How health is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// The question.
-    pub probe: Probe,
-    /// The name of the port that is asked; the primary one otherwise.
-    pub port: Option<(String, Place)>,
-    /// How long one answer may take.
-    pub timeout: Duration,
-    /// How long the service may take to become ready after its start.
-    pub start_timeout: Duration,
-    /// Where it was written.
-    pub place: Place,
-}
-
-/// One way to ask for health.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    /// A GET of this path is answered with a status from 200 to 399.
-    Http(String),
-    /// A connection is accepted and stays open.
-    Tcp,
 }
 
 pub(super) fn ports(yaml: &Yaml, problems: &mut Problems) -> Vec<Port> {
@@ -127,48 +101,4 @@ fn port(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Port> {
     fields.close(&what, problems);
     let protocol = protocol.unwrap_or_else(|| if name == "grpc" { "grpc" } else { "http" }.to_owned());
     Some(Port { name, number: number?, protocol, primary, place: key.place.clone() })
-}
-
-pub(super) fn health(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Health> {
-    let mut fields = Fields::open(yaml, "`health`", problems)?;
-    let http = fields.take("http").and_then(|yaml| {
-        let path = decode::string(yaml, "`health.http`", problems)?;
-        if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c == ' ') {
-            problems.add(
-                Problem::new(
-                    "path",
-                    yaml.place.clone(),
-                    "the path of a health check starts with `/` and has no blanks",
-                )
-                .mend("write `/healthz`, or what the service answers on"),
-            );
-            return None;
-        }
-        Some(Probe::Http(path.to_owned()))
-    });
-    let tcp = fields
-        .take("tcp")
-        .and_then(|yaml| decode::boolean(yaml, "`health.tcp`", problems))
-        .and_then(|on| on.then_some(Probe::Tcp));
-    let port = fields.take("port").and_then(|yaml| {
-        decode::string(yaml, "`health.port`", problems).map(|port| (port.to_owned(), yaml.place.clone()))
-    });
-    let timeout = fields.take("timeout").and_then(|yaml| decode::duration(yaml, "`health.timeout`", problems));
-    let start =
-        fields.take("start_timeout").and_then(|yaml| decode::duration(yaml, "`health.start_timeout`", problems));
-    fields.not_yet(&["grpc", "command", "log", "headers", "liveness"], problems);
-    if http.is_some() && tcp.is_some() {
-        problems.add(
-            Problem::new("conflict", fields.place().clone(), "`health` asks one question: `http` or `tcp`")
-                .mend("remove one of them"),
-        );
-    }
-    fields.close("`health`", problems);
-    Some(Health {
-        probe: http.or(tcp).unwrap_or(Probe::Tcp),
-        port,
-        timeout: timeout.unwrap_or(Duration::from_secs(2)),
-        start_timeout: start.unwrap_or(Duration::from_secs(60)),
-        place: key.place.clone(),
-    })
 }

@@ -1,0 +1,222 @@
+//! One permanent cluster, as `clustergraph.yaml` describes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::diagnostic::{Place, Problem, Problems};
+use crate::format::decode::{self, Fields};
+use crate::format::yaml::{Key, Value, Yaml};
+use crate::format::{dns_label, quantity};
+
+/// A cluster that is known by its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// The kubeconfig's context; the current one otherwise.
+    pub context: Option<String>,
+    /// The namespace; the cluster's name otherwise.
+    pub namespace: Option<String>,
+    /// How a new version takes the place of the old one.
+    pub strategy: Strategy,
+    /// The host of its entries; `{n}` is a pull request's number.
+    pub domain: Option<String>,
+    /// How many versions are kept.
+    pub keep: Option<u32>,
+    /// How long the version before stays ready to be switched back to.
+    pub warm: Option<Duration>,
+    /// Whether overlays may use its instances.
+    pub lends: bool,
+    /// The controller that leads requests into it.
+    pub ingress: Option<Ingress>,
+    /// What its pods may reach outside, where they declare nothing.
+    pub egress: Egress,
+    /// How long pulling an image may fail before the deploy does.
+    pub pull_grace: Option<Duration>,
+    /// Databases that are not run in the cluster, by address.
+    pub databases: BTreeMap<String, ExternalDatabase>,
+    /// Sizes in bytes of what is kept on disks, by a database's address, a volume's address or a kind.
+    pub size: BTreeMap<String, u64>,
+    /// After which time it ends by itself.
+    pub ttl: Option<Duration>,
+    /// Whether its databases get their seeds.
+    pub seed: bool,
+    /// The Secret, or the cluster, that its secrets are taken from.
+    pub secrets_from: Option<String>,
+    /// What all of it together may take.
+    pub quota: Option<Quota>,
+    /// Where each of its fields was written.
+    pub places: BTreeMap<&'static str, Place>,
+}
+
+/// How a new version takes the place of the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// All of it at once, by one switch.
+    #[default]
+    Atomic,
+    /// Service by service, instance by instance.
+    Rolling,
+}
+
+/// What pods may reach outside their cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Egress {
+    /// Everything.
+    #[default]
+    Allow,
+    /// What `egress:` of their service says.
+    Deny,
+}
+
+/// The controller that leads requests into a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ingress {
+    /// The class of Ingress objects.
+    pub class: Option<String>,
+    /// The namespace that its pods run in.
+    pub namespace: Option<String>,
+}
+
+/// A database that somebody else runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalDatabase {
+    /// The Secret that says where it is and who may enter.
+    pub secret: String,
+}
+
+/// What all of a cluster together may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Thousandths of processors.
+    pub cpu_millis: Option<u32>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Bytes on disks.
+    pub storage_bytes: Option<u64>,
+    /// Pods.
+    pub pods: Option<u32>,
+}
+
+/// Takes fields and remembers where they were written.
+struct Reader<'y, 'p> {
+    fields: Fields<'y>,
+    places: BTreeMap<&'static str, Place>,
+    problems: &'p mut Problems,
+}
+
+impl<'y> Reader<'y, '_> {
+    fn take<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&'y Yaml, &str, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        let (key, yaml) = self.fields.take_with_key(name)?;
+        self.places.insert(name, key.place.clone());
+        read(yaml, &format!("`{name}`"), self.problems)
+    }
+}
+
+pub(super) fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
+    let Some(fields) = Fields::open(yaml, "a cluster", problems) else { return Cluster::default() };
+    let mut reader = Reader { fields, places: BTreeMap::new(), problems };
+    let cluster = Cluster {
+        context: reader.take("context", text),
+        namespace: reader.take("namespace", name),
+        strategy: reader
+            .take("strategy", |yaml, what, problems| {
+                decode::choice(yaml, what, &[("atomic", Strategy::Atomic), ("rolling", Strategy::Rolling)], problems)
+            })
+            .unwrap_or_default(),
+        domain: reader.take("domain", domain),
+        keep: reader.take("keep", |yaml, what, problems| number(yaml, what, 1..=1_000, problems)),
+        warm: reader.take("warm", decode::duration),
+        lends: reader.take("lends", decode::boolean).unwrap_or(false),
+        ingress: reader.take("ingress", |yaml, _, problems| ingress(yaml, problems)),
+        egress: reader
+            .take("egress", |yaml, what, problems| {
+                decode::choice(yaml, what, &[("allow", Egress::Allow), ("deny", Egress::Deny)], problems)
+            })
+            .unwrap_or_default(),
+        pull_grace: reader.take("pull_grace", decode::duration),
+        databases: reader.take("databases", |yaml, _, problems| Some(databases(yaml, problems))).unwrap_or_default(),
+        size: reader.take("size", |yaml, _, problems| Some(sizes(yaml, problems))).unwrap_or_default(),
+        ttl: reader.take("ttl", decode::duration),
+        seed: reader.take("seed", decode::boolean).unwrap_or(false),
+        secrets_from: reader.take("secrets_from", name),
+        quota: reader.take("quota", |yaml, _, problems| quota(yaml, problems)),
+        places: BTreeMap::new(),
+    };
+    reader.fields.close("a cluster", reader.problems);
+    Cluster { places: reader.places, ..cluster }
+}
+
+fn text(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<String> {
+    decode::string(yaml, what, problems).map(str::to_owned)
+}
+
+fn name(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<String> {
+    decode::string(yaml, what, problems).and_then(|name| dns_label(name, &yaml.place, what, problems))
+}
+
+fn number(yaml: &Yaml, what: &str, bounds: std::ops::RangeInclusive<i64>, problems: &mut Problems) -> Option<u32> {
+    decode::integer(yaml, what, bounds, problems).and_then(|number| u32::try_from(number).ok())
+}
+
+/// A host's name; one part of it may hold `{n}`.
+fn domain(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<String> {
+    let domain = decode::string(yaml, what, problems)?;
+    let fine = domain.len() <= 253 && domain.replace("{n}", "0").split('.').all(crate::format::is_dns_label);
+    if !fine {
+        problems.add(
+            Problem::new("name", yaml.place.clone(), format!("`{}` is no host's name", domain.escape_debug()))
+                .mend("write shop.example or pr-{n}.shop.example, without scheme and path"),
+        );
+    }
+    fine.then(|| domain.to_owned())
+}
+
+fn ingress(yaml: &Yaml, problems: &mut Problems) -> Option<Ingress> {
+    let mut fields = Fields::open(yaml, "`ingress`", problems)?;
+    let class = fields.take("class").and_then(|yaml| text(yaml, "`ingress.class`", problems));
+    let namespace = fields.take("namespace").and_then(|yaml| name(yaml, "`ingress.namespace`", problems));
+    fields.close("`ingress`", problems);
+    Some(Ingress { class, namespace })
+}
+
+fn databases(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, ExternalDatabase> {
+    let mut databases = BTreeMap::new();
+    for (key, yaml) in decode::entries(yaml, "`databases`", problems) {
+        if let Some(database) = external(yaml, problems) {
+            databases.insert(key.name.clone(), database);
+        }
+    }
+    databases
+}
+
+fn external(yaml: &Yaml, problems: &mut Problems) -> Option<ExternalDatabase> {
+    let mut fields = Fields::open(yaml, "a database of a cluster", problems)?;
+    let secret = decode::required(&mut fields, "secret", "a database of a cluster", problems)
+        .and_then(|yaml| name(yaml, "`secret`", problems));
+    fields.close("a database of a cluster", problems);
+    Some(ExternalDatabase { secret: secret? })
+}
+
+fn sizes(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, u64> {
+    let entries = decode::entries(yaml, "`size`", problems);
+    let size = |(key, yaml): &(Key, Yaml), problems: &mut Problems| {
+        let what = format!("`size.{}`", key.name.escape_debug());
+        quantity::bytes(yaml, &what, problems).map(|bytes| (key.name.clone(), bytes))
+    };
+    entries.iter().filter_map(|entry| size(entry, problems)).collect()
+}
+
+fn quota(yaml: &Yaml, problems: &mut Problems) -> Option<Quota> {
+    let mut fields = Fields::open(yaml, "`quota`", problems)?;
+    let quota = Quota {
+        cpu_millis: fields.take("cpu").and_then(|yaml| quantity::cpu(yaml, "`quota.cpu`", problems)),
+        memory_bytes: fields.take("memory").and_then(|yaml| quantity::bytes(yaml, "`quota.memory`", problems)),
+        storage_bytes: fields.take("storage").and_then(|yaml| quantity::bytes(yaml, "`quota.storage`", problems)),
+        pods: fields.take("pods").and_then(|yaml| number(yaml, "`quota.pods`", 1..=1_000_000, problems)),
+    };
+    fields.close("`quota`", problems);
+    if yaml.value == Value::Map(Vec::new()) { None } else { Some(quota) }
+}
