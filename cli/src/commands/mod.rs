@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod down;
 mod graph;
+mod import;
 mod logs;
 mod ps;
 mod supervise;
@@ -61,6 +62,8 @@ enum Command {
     Ps(ps::PsArgs),
     /// Show what services write
     Logs(logs::LogsArgs),
+    /// Turn the files of another tool into services
+    Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
     Completions(completions::CompletionsArgs),
     /// Own a session (started by other commands)
@@ -86,6 +89,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::Down(args) => down::run(global, args).await,
                 Command::Ps(args) => ps::run(global, &args).await,
                 Command::Logs(args) => logs::run(global, &args).await,
+                Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise => supervise::run(global).await,
             }

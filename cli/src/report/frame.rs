@@ -236,11 +236,11 @@ impl Frame {
 /// The service that a unit is a part of.
 fn owner(unit: &Unit) -> Option<&str> {
     match unit.kind {
-        UnitKind::Setup => Some(&unit.name),
+        UnitKind::Image | UnitKind::Setup => Some(&unit.name),
         UnitKind::Database | UnitKind::Migration | UnitKind::Seed => {
             Some(unit.name.split_once('/').map_or(unit.name.as_str(), |(owner, _)| owner))
         }
-        UnitKind::Server | UnitKind::Service => None,
+        UnitKind::Server | UnitKind::Service | UnitKind::Task => None,
     }
 }
 

@@ -206,7 +206,9 @@ fn service(name: &str, body: &Mapping, findings: &mut Findings) -> Service {
         entrypoint: get("entrypoint").and_then(words),
         command: get("command").and_then(words),
         environment: pairs(get("environment")),
-        env_files: items(get("env_file")).filter_map(|value| text(value).or_else(|| text(value.get("path")?))).collect(),
+        env_files: items(get("env_file"))
+            .filter_map(|value| text(value).or_else(|| text(value.get("path")?)))
+            .collect(),
         depends_on: depends_on(get("depends_on"), get("links")),
         ports,
         mounts: items(get("volumes")).chain(items(get("tmpfs")).map(|_| &Value::Null)).filter_map(mount).collect(),
@@ -251,9 +253,7 @@ pub(super) fn words(value: &Value) -> Option<Vec<String>> {
 /// `KEY: value` or `- KEY=value`.
 fn pairs(value: Option<&Value>) -> Vec<(String, Option<String>)> {
     match value {
-        Some(Value::Mapping(map)) => {
-            map.iter().filter_map(|(key, value)| Some((text(key)?, text(value)))).collect()
-        }
+        Some(Value::Mapping(map)) => map.iter().filter_map(|(key, value)| Some((text(key)?, text(value)))).collect(),
         Some(Value::Sequence(list)) => list
             .iter()
             .filter_map(text)
@@ -368,7 +368,14 @@ mod tests {
             service
                 .ports
                 .iter()
-                .map(|port| format!("{}<{}{}", port.number, port.published.as_deref().unwrap_or("-"), if port.is_udp { " udp" } else { "" }))
+                .map(|port| {
+                    format!(
+                        "{}<{}{}",
+                        port.number,
+                        port.published.as_deref().unwrap_or("-"),
+                        if port.is_udp { " udp" } else { "" }
+                    )
+                })
                 .collect::<Vec<_>>()
                 .join(" ")
         };
@@ -393,7 +400,9 @@ mod tests {
     #[test]
     fn lists_and_maps_say_the_same() {
         let list = only("environment: [A=1, B, C=x=y]\ndepends_on: [db]\ncommand: sh -c 'a b'");
-        let map = only("environment: {A: 1, B: , C: x=y}\ndepends_on: {db: {condition: service_started}}\ncommand: [sh, -c, a b]");
+        let map = only(
+            "environment: {A: 1, B: , C: x=y}\ndepends_on: {db: {condition: service_started}}\ncommand: [sh, -c, a b]",
+        );
         assert_eq!(list.environment, map.environment);
         assert_eq!(list.depends_on, map.depends_on);
         assert_eq!(list.command, map.command);

@@ -1,5 +1,7 @@
 //! Which services of a Compose file are databases that the catalogue knows, and what they declare.
 
+use std::collections::BTreeMap;
+
 use clustergraph::catalogue::Catalogue;
 
 use super::compose::{MountKind, Service};
@@ -23,8 +25,8 @@ pub(super) struct Server {
     pub(super) database: Option<String>,
     /// Settings of its command line.
     pub(super) settings: Vec<(String, String)>,
-    /// Paths of the repository whose scripts the image runs at the first start.
-    pub(super) scripts: Vec<String>,
+    /// Scripts that the image runs at the first start: their names, by which they are ordered, and where they are.
+    pub(super) scripts: BTreeMap<String, String>,
 }
 
 /// Names of images by the kind that they serve, and whether they are the kind's own image or one made of it.
@@ -80,10 +82,7 @@ const DECLARED: &[(&str, [&[&str]; 3])] = &[
     ),
     ("redis", [&[], &["REDIS_PASSWORD"], &[]]),
     ("rabbitmq", [&["RABBITMQ_DEFAULT_USER"], &["RABBITMQ_DEFAULT_PASS"], &["RABBITMQ_DEFAULT_VHOST"]]),
-    (
-        "mongodb",
-        [&["MONGO_INITDB_ROOT_USERNAME"], &["MONGO_INITDB_ROOT_PASSWORD"], &["MONGO_INITDB_DATABASE"]],
-    ),
+    ("mongodb", [&["MONGO_INITDB_ROOT_USERNAME"], &["MONGO_INITDB_ROOT_PASSWORD"], &["MONGO_INITDB_DATABASE"]]),
     ("minio", [&["MINIO_ROOT_USER", "MINIO_ACCESS_KEY"], &["MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"], &[]]),
 ];
 
@@ -124,8 +123,8 @@ impl Server {
             names.iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty()).cloned())
         };
         let user = value(declared.map(|names| &names[0])).or_else(|| default_user(kind).map(str::to_owned));
-        let database = value(declared.map(|names| &names[2]))
-            .or_else(|| (*kind == "postgres").then(|| user.clone()).flatten());
+        let database =
+            value(declared.map(|names| &names[2])).or_else(|| (*kind == "postgres").then(|| user.clone()).flatten());
         let (settings, required) = settings(service.command.as_deref().unwrap_or_default());
         Some(Self {
             kind: (*kind).to_owned(),
@@ -192,23 +191,25 @@ fn settings(words: &[String]) -> (Vec<(String, String)>, Option<String>) {
     (settings, password)
 }
 
-fn scripts(service: &Service, known: &Known<'_>) -> Vec<String> {
-    let mut paths = Vec::new();
+fn scripts(service: &Service, known: &Known<'_>) -> BTreeMap<String, String> {
+    let mut scripts = BTreeMap::new();
     for mount in &service.mounts {
         let (MountKind::Bind(source), true) = (&mount.kind, mount.target.starts_with(SCRIPTS)) else { continue };
         let Some(path) = known.path(source) else { continue };
         match known.look.entries(&path) {
-            Some(names) => paths.extend(names.into_iter().map(|name| format!("{path}/{name}"))),
-            None => paths.push(path),
+            Some(names) => scripts.extend(names.into_iter().map(|name| (name.clone(), format!("{path}/{name}")))),
+            None => {
+                scripts.insert(mount.target.rsplit('/').next().unwrap_or_default().to_owned(), path);
+            }
         }
     }
-    paths
+    scripts
 }
 
 /// The values that an env file or `environment:` gives, filled in: what the image itself would see.
 impl Known<'_> {
-    pub(super) fn environment(&self, service: &Service) -> std::collections::BTreeMap<String, String> {
-        let mut all = std::collections::BTreeMap::new();
+    pub(super) fn environment(&self, service: &Service) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
         for file in &service.env_files {
             all.extend(self.env_file(file).unwrap_or_default());
         }
@@ -255,7 +256,10 @@ mod tests {
             let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
             (settings.join(" "), password.unwrap_or_default())
         };
-        assert_eq!(read("postgres -c max_connections=200 -c 'wal_level = logical'").0, "max_connections=200 wal_level=logical");
+        assert_eq!(
+            read("postgres -c max_connections=200 -c 'wal_level = logical'").0,
+            "max_connections=200 wal_level=logical"
+        );
         assert_eq!(read("--character-set-server=utf8mb4 --skip-name-resolve").0, "character-set-server=utf8mb4");
         assert_eq!(read("redis-server --appendonly yes --requirepass x"), ("appendonly=yes".into(), "x".into()));
     }

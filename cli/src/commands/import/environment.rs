@@ -60,8 +60,7 @@ pub(super) fn environment(
         .iter()
         .filter_map(|entry| {
             let raw = entry.raw.as_ref()?;
-            let value =
-                if entry.is_template { fill(raw, &known.variables, &mut Vec::new()) } else { raw.clone() };
+            let value = if entry.is_template { fill(raw, &known.variables, &mut Vec::new()) } else { raw.clone() };
             Some((entry.name.clone(), value))
         })
         .collect();
@@ -173,9 +172,17 @@ fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words: Vec<&str> = name.split('_').collect();
     let has = |word: &str| words.contains(&word);
-    has("SECRET") || has("SECRETS") || has("PASSWORD") || has("PASSWD") || has("PASS") || has("TOKEN")
-        || has("CREDENTIALS") || has("APIKEY")
-        || (has("KEY") && !has("PUBLIC") && (has("API") || has("PRIVATE") || has("SECRET") || has("ENCRYPTION") || has("SIGNING") || has("LICENSE")))
+    has("SECRET")
+        || has("SECRETS")
+        || has("PASSWORD")
+        || has("PASSWD")
+        || has("PASS")
+        || has("TOKEN")
+        || has("CREDENTIALS")
+        || has("APIKEY")
+        || (has("KEY")
+            && !has("PUBLIC")
+            && (has("API") || has("PRIVATE") || has("SECRET") || has("ENCRYPTION") || has("SIGNING") || has("LICENSE")))
 }
 
 /// Whether a variable of this name may hold nothing but a host.
@@ -213,15 +220,19 @@ fn beside_hosts(
         let Some(end) = ends.iter().find(|end| upper.ends_with(*end)) else { continue };
         let prefix = &name[..name.len() - end.len()];
         let beside = |words: &[&str]| {
-            words.iter().find_map(|word| filled.get_key_value(&format!("{prefix}{word}"))).filter(|(_, value)| !value.is_empty())
+            words
+                .iter()
+                .find_map(|word| filled.get_key_value(&format!("{prefix}{word}")))
+                .filter(|(_, value)| !value.is_empty())
         };
         match target {
             Segment::Service { name: service, .. } => {
                 let Some((variable, value)) = beside(&["PORT"]) else { continue };
-                if let Ok(port) = value.parse() {
+                let (variable, port) = (variable.clone(), value.parse());
+                if let Ok(port) = port {
                     let of = |field| vec![Segment::Service { name: service.clone(), port: Some(port), field }];
                     wired.insert(name, of(Field::Host));
-                    wired.insert(variable.clone(), of(Field::Port));
+                    wired.insert(variable, of(Field::Port));
                 }
             }
             Segment::Database { server, field, .. } => {
@@ -229,12 +240,12 @@ fn beside_hosts(
                 let declared = servers.get(&server).and_then(|server| server.database.clone());
                 let database = named.filter(|name| declared.as_ref() != Some(name));
                 let of = |field| vec![Segment::Database { server: server.clone(), database: database.clone(), field }];
-                wired.insert(name, of(field));
                 for (words, field) in BESIDE {
                     if let Some((variable, _)) = beside(words) {
                         wired.insert(variable.clone(), of(*field));
                     }
                 }
+                wired.insert(name, of(field));
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::compose::{text, words};
+use super::compose::text;
 
 /// What is asked, and how long.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -125,8 +125,10 @@ mod tests {
     fn asked(check: &str) -> String {
         let Value::Mapping(check) = serde_yaml::from_str(check).unwrap() else { panic!() };
         match health(&check) {
-            None => "nothing".to_owned(),
-            Some(Health { probe, port, .. }) => format!("{probe:?} {}", port.map_or(String::new(), |port| port.to_string())),
+            None | Some(Health { probe: None, .. }) => "nothing".to_owned(),
+            Some(Health { probe: Some(probe), port, .. }) => {
+                format!("{probe:?} {}", port.map_or(String::new(), |port| port.to_string()))
+            }
         }
     }
 
@@ -139,7 +141,10 @@ mod tests {
             ("test: [CMD, nc, -z, localhost, '6000']", "Tcp 6000"),
             ("test: [CMD, grpc_health_probe, -addr=:50051]", "Grpc "),
             ("test: [CMD, ./healthy, --deep]", "Command([\"./healthy\", \"--deep\"]) "),
-            ("test: [CMD-SHELL, 'test $$(cat /tmp/n) -gt 0']", "Command([\"sh\", \"-c\", \"test $(cat /tmp/n) -gt 0\"]) "),
+            (
+                "test: [CMD-SHELL, 'test $$(cat /tmp/n) -gt 0']",
+                "Command([\"sh\", \"-c\", \"test $(cat /tmp/n) -gt 0\"]) ",
+            ),
             ("test: [CMD, curl, http://other:3000/]", "Command([\"curl\", \"http://other:3000/\"]) "),
             ("test: [NONE]", "nothing"),
             ("disable: true", "nothing"),
@@ -150,7 +155,11 @@ mod tests {
 
     #[test]
     fn a_start_may_take_all_its_tries() {
-        let Value::Mapping(check) = serde_yaml::from_str("{test: [CMD, x], interval: 5s, retries: 4, start_period: 1m10s}").unwrap() else { panic!() };
+        let Value::Mapping(check) =
+            serde_yaml::from_str("{test: [CMD, x], interval: 5s, retries: 4, start_period: 1m10s}").unwrap()
+        else {
+            panic!()
+        };
         assert_eq!(health(&check).unwrap().start_seconds, Some(90));
         assert_eq!([seconds("1h"), seconds("500ms"), seconds("x")], [Some(3600), Some(1), None]);
     }

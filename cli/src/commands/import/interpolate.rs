@@ -128,7 +128,8 @@ pub(super) fn env_file(text: &str) -> Vec<(String, String)> {
             continue;
         }
         let value = value.trim();
-        let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)).map(|(text, _)| text);
+        let quoted =
+            |quote: char| value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)).map(|(text, _)| text);
         let value = match (quoted('"'), quoted('\'')) {
             (Some(text), _) => text.replace("\\n", "\n").replace("\\\"", "\""),
             (None, Some(text)) => text.to_owned(),

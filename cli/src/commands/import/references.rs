@@ -7,9 +7,17 @@ use std::collections::BTreeMap;
 pub(super) enum Segment {
     Text(String),
     /// Something of another service.
-    Service { name: String, port: Option<u16>, field: Field },
+    Service {
+        name: String,
+        port: Option<u16>,
+        field: Field,
+    },
     /// Something of a logical database on a server.
-    Database { server: String, database: Option<String>, field: Field },
+    Database {
+        server: String,
+        database: Option<String>,
+        field: Field,
+    },
     /// A secret of the service itself.
     Secret(String),
 }
@@ -113,11 +121,16 @@ fn named(text: &str, at: usize, name: &str, host: &Host, may_be_bare: bool) -> O
             if url.scheme == "http" && url.userinfo.is_none() {
                 return Some(Found { start: url.start, end, segments: vec![service(Field::Url)] });
             }
-            Some(Found { start: at, end, segments: vec![service(if port.is_some() { Field::Addr } else { Field::Host })] })
+            Some(Found {
+                start: at,
+                end,
+                segments: vec![service(if port.is_some() { Field::Addr } else { Field::Host })],
+            })
         }
         (Some(url), Host::Server { url: known, has_brokers: _ }) => {
             let path = text[end..].strip_prefix('/').map(|rest| {
-                let stop = rest.find(|c: char| c.is_whitespace() || matches!(c, '?' | ',' | '"' | '\'' | '#' | '/' | ';'));
+                let stop =
+                    rest.find(|c: char| c.is_whitespace() || matches!(c, '?' | ',' | '"' | '\'' | '#' | '/' | ';'));
                 &rest[..stop.unwrap_or(rest.len())]
             });
             let database = path.filter(|path| !path.is_empty() && known.contains("{database}")).map(str::to_owned);
@@ -205,7 +218,11 @@ mod tests {
                 format!("<{name}{}.{}>", port.map(|port| format!(":{port}")).unwrap_or_default(), field.as_str())
             }
             Segment::Database { server, database, field } => {
-                format!("<{server}{}.{}>", database.as_ref().map(|name| format!("/{name}")).unwrap_or_default(), field.as_str())
+                format!(
+                    "<{server}{}.{}>",
+                    database.as_ref().map(|name| format!("/{name}")).unwrap_or_default(),
+                    field.as_str()
+                )
             }
             Segment::Secret(name) => format!("<secret {name}>"),
         });
