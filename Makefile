@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a newcomer needs; each sets up what it needs on a bare machine.
 
-.PHONY: demo demo-down test bench build install lint fmt machine-up machine-down
+.PHONY: demo demo-down test bench build dist install lint fmt machine-up machine-down
 
 demo:            ## Run the example and print its address; `make demo-down` ends it
 	@tests/demo.sh up
@@ -18,9 +18,17 @@ bench:           ## Our figures beside their floors; ROW=start picks a row
 build:           ## The programs, optimised
 	cargo build --release --workspace
 
-install:         ## ssi and komandan into cargo's folder of programs
-	cargo install --locked --path cli
-	cargo install --locked --path deployer
+dist:            ## Static programs as one archive with its checksum, in dist/
+	@packaging/dist.sh
+
+# Where root installs, everybody can run them.
+PREFIX ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
+
+install:         ## ssi and komandan into PREFIX/bin (for root /usr/local, else ~/.local)
+	@archive=$$(packaging/dist.sh) && \
+	  install -d "$(PREFIX)/bin" && \
+	  install -m 755 "$${archive%.tar.gz}/ssi" "$${archive%.tar.gz}/komandan" "$(PREFIX)/bin/" && \
+	  echo "ssi and komandan are in $(PREFIX)/bin"
 
 lint:            ## What `make test` checks before it tests
 	cargo fmt --all --check

@@ -112,6 +112,7 @@ stage unit unit_tests
 stage local local_tests
 stage cluster cluster_tests
 stage examples example_tests
+stage dist "$HERE/dist.sh"
 
 echo "=== stages"
 printf '%s\n' "${STAGES[@]}"

@@ -12,7 +12,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 use serde::Serialize;
 
 /// A stretch of one file. Lines and columns count from 1, bytes from 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// Path of the file, relative to the repository's root, `/` between its parts.
     pub file: Arc<str>,

@@ -17,14 +17,9 @@ pub(crate) fn repository(folder: &Path, services: usize) {
     let _ = writeln!(stream, "commit refs/heads/main\ncommitter Bench <bench@example.com> 1700000000 +0000");
     data(&mut stream, "the services");
     file(&mut stream, "clustergraph.yaml", "services: [\"services/*\"]\n");
-    let layer = services.div_ceil(LAYERS);
     for number in 0..services {
-        let below = (number / layer + 1) * layer;
-        let dependencies: Vec<String> = (0..DEPENDENCIES)
-            .map(|nth| below + (number * 7 + nth * 13) % layer)
-            .filter(|target| *target < services)
-            .map(|target| format!("s{target:05}"))
-            .collect();
+        let dependencies: Vec<String> =
+            dependencies(number, services).into_iter().map(|target| format!("s{target:05}")).collect();
         let yaml = format!(
             "name: s{number:05}\nstack: command\ndependencies: [{}]\nports: {{ http: 8080 }}\nhealth: {{ http: /healthz }}\nenv: {{ LOG_LEVEL: info, NUMBER: \"{number}\" }}\nrun: [./server]\n",
             dependencies.join(", ")
@@ -44,6 +39,17 @@ pub(crate) fn repository(folder: &Path, services: usize) {
     assert!(import.wait().expect("it ends").success());
 }
 
+/// The services of the next layer that a service of so many depends on.
+pub(crate) fn dependencies(number: usize, services: usize) -> Vec<usize> {
+    let layer = services.div_ceil(LAYERS);
+    let below = (number / layer + 1) * layer;
+    let targets = (0..DEPENDENCIES).map(|nth| below + (number * 7 + nth * 13) % layer);
+    let mut targets: Vec<usize> = targets.filter(|target| *target < services).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
 fn file(stream: &mut String, path: &str, text: &str) {
     let _ = writeln!(stream, "M 100644 inline {path}");
     data(stream, text);
@@ -53,7 +59,8 @@ fn data(stream: &mut String, text: &str) {
     let _ = writeln!(stream, "data {}\n{text}", text.len());
 }
 
-fn git(folder: &Path, arguments: &[&str]) {
+/// Runs git in a folder.
+pub(crate) fn git(folder: &Path, arguments: &[&str]) {
     let status = Command::new("git").args(arguments).current_dir(folder).status().expect("git runs");
     assert!(status.success(), "git {arguments:?}");
 }

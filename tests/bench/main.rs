@@ -3,9 +3,13 @@
 //! Nothing here asserts a time: machines are noisy. The table shows ratios and their targets; a floor that
 //! cannot be measured is named as missing.
 
+mod cluster;
+mod floor;
 mod generate;
+mod local;
 mod measure;
 mod rows;
+mod server;
 
 use measure::Row;
 
@@ -14,7 +18,16 @@ type Measure = fn() -> Vec<Row>;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 2] = [("start", rows::start), ("read", rows::read)];
+    match wanted.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        // The services of the measured clusters are this program too.
+        ["--serve"] => server::serve(),
+        ["--probe", port] => {
+            std::process::exit(i32::from(!port.parse().is_ok_and(server::answers)));
+        }
+        _ => {}
+    }
+    let rows: [(&str, Measure); 4] =
+        [("start", rows::start), ("read", rows::read), ("docker", local::docker), ("process", local::process)];
     let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("there is no row `{unknown}`: {}", known.join(", "));

@@ -11,14 +11,43 @@ pub(crate) struct Row {
     pub(crate) ours: Duration,
     /// Whose time stands beside it.
     pub(crate) floor_name: &'static str,
-    /// That time.
-    pub(crate) floor: Duration,
-    /// The target, in words.
-    pub(crate) target: &'static str,
-    /// Whether the target holds.
-    pub(crate) holds: bool,
+    /// That time; `None` where it could not be measured.
+    pub(crate) floor: Option<Duration>,
+    /// The target.
+    pub(crate) target: Target,
     /// How many runs the medians are of.
     pub(crate) runs: usize,
+}
+
+/// What our time must reach.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// So many times the other's time.
+    Times(f64),
+    /// So much more than the other's time.
+    More(Duration),
+    /// So much, whatever the other takes.
+    Within(Duration),
+}
+
+impl Target {
+    fn holds(self, ours: Duration, floor: Option<Duration>) -> Option<bool> {
+        match self {
+            Self::Times(times) => floor.map(|floor| ours <= floor.mul_f64(times)),
+            Self::More(more) => floor.map(|floor| ours <= floor + more),
+            Self::Within(limit) => Some(ours <= limit),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Times(times) => write!(f, "<= {times}x"),
+            Self::More(more) => write!(f, "+{} ms", more.as_millis()),
+            Self::Within(limit) => write!(f, "< {} ms", limit.as_millis()),
+        }
+    }
 }
 
 /// Runs both commands by turns, so that a busy moment of the machine meets both, and gives each one's median.
@@ -37,7 +66,8 @@ pub(crate) fn pair(
     (median(our_times), median(floor_times))
 }
 
-fn time(mut command: Command) -> Duration {
+/// Runs a command to its end; it must succeed.
+pub(crate) fn time(mut command: Command) -> Duration {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let began = Instant::now();
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -46,7 +76,8 @@ fn time(mut command: Command) -> Duration {
     took
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The one in the middle.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
@@ -54,15 +85,22 @@ fn median(mut times: Vec<Duration>) -> Duration {
 /// The table, in columns.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
-        format!("{:<44} {:>10} {:>28} {:>7}  {:<22} {:>3}\n", "what", "ours", "floor or peer", "ratio", "target", "n");
+        format!("{:<46} {:>10} {:>32} {:>8}  {:<18} {:>3}\n", "what", "ours", "floor or peer", "ratio", "target", "n");
     for row in rows {
-        let ratio = row.ours.as_secs_f64() / row.floor.as_secs_f64();
-        let verdict = if row.holds { "holds" } else { "MISSED" };
+        let (floor, ratio) = match row.floor {
+            Some(floor) => (milliseconds(floor), format!("{:.2}x", row.ours.as_secs_f64() / floor.as_secs_f64())),
+            None => ("missing".to_owned(), "-".to_owned()),
+        };
+        let verdict = match row.target.holds(row.ours, row.floor) {
+            Some(true) => "holds",
+            Some(false) => "MISSED",
+            None => "unknown",
+        };
         text.push_str(&format!(
-            "{:<44} {:>10} {:>28} {:>6.2}x  {:<22} {:>3}\n",
+            "{:<46} {:>10} {:>32} {:>8}  {:<18} {:>3}\n",
             row.what,
             milliseconds(row.ours),
-            format!("{} {}", row.floor_name, milliseconds(row.floor)),
+            format!("{} {floor}", row.floor_name),
             ratio,
             format!("{} {verdict}", row.target),
             row.runs

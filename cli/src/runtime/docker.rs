@@ -228,11 +228,11 @@ impl Runtime for Docker {
         let container = Container {
             name: self.name(&unit),
             image: server.image.clone(),
-            command: (!contract.args.is_empty()).then(|| contract.args.clone()),
+            command: (!contract.args.is_empty()).then(|| contract.args.iter().map(|word| fill(word, values)).collect()),
             env: contract.env.iter().map(|(name, value)| (name.clone(), fill(value, values))).collect(),
             user: None,
             folder: None,
-            mounts: vec![Mounted::volume(volume, contract.data.clone(), false)],
+            mounts: contract.data.iter().map(|data| Mounted::volume(volume.clone(), data.clone(), false)).collect(),
             ports: vec![(server.kind.port, server.port)],
             network: self.network(),
             aliases: vec![server.unit.name.clone()],

@@ -157,7 +157,7 @@ impl Runtime for Process {
         let mut command = native.command(server)?;
         let log = open_log(&server.log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        self.children.spawn(command, &server.kind.native.run.join(" "))
+        self.children.spawn(command, &server.kind.kind)
     }
 
     async fn run_client(

@@ -67,7 +67,7 @@ pub(super) fn stop_of(work: &Work) -> (String, u64) {
         Work::Service { stop, .. } => {
             return (stop.signal.clone(), u64::try_from(stop.grace.as_millis()).unwrap_or(10_000));
         }
-        Work::Server(server) => server.kind.native.stop.clone(),
+        Work::Server(server) => server.kind.stop.clone(),
         _ => "TERM".to_owned(),
     };
     (stop, 20_000)
@@ -298,7 +298,7 @@ impl Builder<'_> {
     fn server(&self, name: &str) -> Result<Server, String> {
         let wanted = self.graph.servers.get(name).ok_or_else(|| format!("no database is stored in {name}"))?;
         let kind = self.kind_of_server(name).ok_or_else(|| format!("the catalogue does not know {}", wanted.kind))?;
-        let catalogued = || clustergraph::catalogue::fill(&kind.image.name, &[("version", &wanted.version)]);
+        let catalogued = || kind.image_name(&wanted.version);
         let image = wanted.image.clone().unwrap_or_else(catalogued);
         let row = server_row(name);
         let unit = Unit::new(UnitKind::Server, name);
@@ -321,11 +321,8 @@ impl Builder<'_> {
         values.insert("database", database.name.clone());
         values.insert("password", self.records.passwords.get(&database.address).cloned().unwrap_or_default());
         let fill = |text: &String| clustergraph::catalogue::fill_database(text, &values);
-        Ok(Work::Database {
-            run: server.kind.create.run.iter().map(fill).collect(),
-            input: fill(&server.kind.create.input),
-            server,
-        })
+        let create = server.kind.create.clone().unwrap_or_default();
+        Ok(Work::Database { run: create.run.iter().map(fill).collect(), input: fill(&create.input), server })
     }
 }
 

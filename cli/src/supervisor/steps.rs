@@ -68,6 +68,8 @@ async fn make(
     match work {
         Work::Setup(program) => unless_interrupted(interrupt, runtime.ensure_setup(program, &tell)).await,
         Work::Once(program) => unless_interrupted(interrupt, runtime.run_to_end(program, &tell)).await,
+        // What all share is there when its server is.
+        Work::Database { run, .. } if run.is_empty() => Ok(()),
         Work::Database { server, run, input } => {
             let instance = server_instance.ok_or_else(|| Cause::new("its server does not run"))?;
             let env = client_env(server, runtime);

@@ -29,7 +29,7 @@ pub(super) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g Data
 
 /// The image that the catalogue names for a server.
 pub(crate) fn server_image(graph: &Graph, database: &Database) -> Result<String> {
-    Ok(fill(&kind(graph, database)?.image.name, &[("version", &database.version)]))
+    Ok(kind(graph, database)?.image_name(&database.version))
 }
 
 /// Environment from the catalogue's texts. What is a password comes from a Secret.
@@ -62,7 +62,7 @@ impl Scene<'_> {
             ("port", port.as_str()),
             ("admin", kind.admin.as_str()),
             ("version", database.version.as_str()),
-            ("data", kind.image.data.as_str()),
+            ("data", kind.image.data.as_deref().unwrap_or_default()),
         ];
         // The probe runs inside the server's container and finds the client's variables there.
         let mut texts = kind.image.env.clone();
@@ -70,6 +70,8 @@ impl Scene<'_> {
         // Unlike a container's command, a probe's is taken as it stands.
         let ready: Vec<String> = kind.ready.iter().map(|word| fill(word, &values)).collect();
         let args: Vec<String> = kind.image.args.iter().map(|word| fill(&literal(word), &values)).collect();
+        let mounts: Vec<Value> =
+            kind.image.data.iter().map(|data| json!({ "name": "data", "mountPath": data })).collect();
         let container = json!({
             "name": "server",
             "image": self.server_image(database)?,
@@ -79,7 +81,7 @@ impl Scene<'_> {
             "ports": [{ "containerPort": kind.port, "protocol": "TCP" }],
             "readinessProbe": { "exec": { "command": ready }, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3 },
             "securityContext": container_security(),
-            "volumeMounts": [{ "name": "data", "mountPath": kind.image.data }],
+            "volumeMounts": mounts,
         });
         let user = kind.image.user;
         let stateful = Object::new(json!({

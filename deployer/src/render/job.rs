@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::fill;
+use clustergraph::catalogue::{Input, fill};
 use clustergraph::graph::Database;
 use serde_json::{Value, json};
 
@@ -127,10 +127,13 @@ impl Scene<'_> {
         ];
         let mut env = catalogue_env(&kind.client_env, &values, &names::admin_secret(&server));
         env.push(from_secret(NEW_PASSWORD, &names::credentials_secret(database), PASSWORD));
-        env.push(json!({ "name": INPUT, "value": fill(&literal(&kind.create.input), &values) }));
+        // What all share is there when its server is.
+        let nothing = || Input { run: vec!["true".to_owned()], ..Input::default() };
+        let create = kind.create.clone().unwrap_or_else(nothing);
+        env.push(json!({ "name": INPUT, "value": fill(&literal(&create.input), &values) }));
         let ready: Vec<String> = kind.ready.iter().map(|word| fill(word, &values)).collect();
         let mut words: Vec<String> = vec!["sh".into(), "-c".into(), literal(&script(&ready)), "sh".into()];
-        words.extend(kind.create.run.iter().map(|word| fill(&literal(word), &values)));
+        words.extend(create.run.iter().map(|word| fill(&literal(word), &values)));
         Ok(json!({
             "name": CREATE,
             "image": self.server_image(database)?,
@@ -142,8 +145,9 @@ impl Scene<'_> {
     }
 }
 
-fn run_as(container: &mut Value, user: u32) {
-    if let Some(security) = container.get_mut("securityContext").and_then(Value::as_object_mut) {
+fn run_as(container: &mut Value, user: Option<u32>) {
+    let security = container.get_mut("securityContext").and_then(Value::as_object_mut);
+    if let (Some(security), Some(user)) = (security, user) {
         let ids: BTreeMap<&str, u32> = [("runAsUser", user), ("runAsGroup", user)].into();
         security.extend(ids.into_iter().map(|(name, id)| (name.to_owned(), json!(id))));
     }

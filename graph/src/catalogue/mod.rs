@@ -1,19 +1,31 @@
-//! What is known of stacks and databases: data, read from `graph/catalogue/`.
+//! What is known of stacks, databases and tools: data, read from `graph/catalogue/` and from a clustergraph.yaml.
 
 mod database;
 mod fill;
+mod handshake;
+mod native;
+mod read;
+mod settings;
 mod stack;
+mod tool;
+mod version;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::Problems;
+use crate::format::decode;
+use crate::format::dns_label;
 use crate::format::yaml::{self, Yaml};
-use crate::format::{decode, dns_label};
 
-pub use database::{Container, DatabaseKind, Input, Native, Scope};
+pub use database::{Container, DatabaseKind, Input, Scope, Tested};
 pub use fill::{fill, fill_database};
-pub use stack::{CONTAINER_DEPS, CONTAINER_ROOT, Setup, Stack};
+pub use handshake::{Answer, Handshake};
+pub use native::{Artifact, Home, Native};
+pub use settings::Settings;
+pub use stack::{CONTAINER_CACHE, CONTAINER_DEPS, CONTAINER_ROOT, Setup, Stack};
+pub use tool::Tool;
+pub use version::says_version;
 
 /// Everything that is known: what comes with the program, and what a repository adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,16 +34,20 @@ pub struct Catalogue {
     pub stacks: BTreeMap<String, Stack>,
     /// Kinds of databases, by name.
     pub databases: BTreeMap<String, DatabaseKind>,
+    /// Tools that stacks need, by the program's name.
+    pub tools: BTreeMap<String, Tool>,
 }
 
 macro_rules! entries {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!("../../catalogue/", $path)))),*]
+    ($folder:literal, $($name:literal),* $(,)?) => {
+        &[$(($name, concat!($folder, "/", $name, ".yaml"), include_str!(concat!("../../catalogue/", $folder, "/", $name, ".yaml")))),*]
     };
 }
 
-const STACKS: &[(&str, &str)] = entries!["stacks/command.yaml", "stacks/node.yaml", "stacks/python.yaml"];
-const DATABASES: &[(&str, &str)] = entries!["databases/postgres.yaml"];
+type Entry = (&'static str, &'static str, &'static str);
+const STACKS: &[Entry] = entries!["stacks", "command", "node", "python"];
+const DATABASES: &[Entry] = entries!["databases", "kafka", "mariadb", "mysql", "postgres", "redis"];
+const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 
 static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));
 
@@ -69,18 +85,22 @@ impl Catalogue {
             problems.keep_text(path, Arc::from(text));
             yaml::parse(&path.into(), text).map_err(|problem| problems.add(*problem)).ok()
         };
-        let name = |path: &str| path.rsplit(['/', '.']).nth(1).unwrap_or(path).to_owned();
-        for (path, text) in STACKS {
-            if let Some(stack) =
-                parse(path, text, problems).and_then(|yaml| Stack::decode(&name(path), &yaml, problems))
-            {
-                catalogue.stacks.insert(stack.name.clone(), stack);
+        for (name, path, text) in STACKS {
+            if let Some(stack) = parse(path, text, problems).and_then(|yaml| Stack::decode(name, &yaml, problems)) {
+                catalogue.stacks.insert((*name).to_owned(), stack);
             }
         }
-        for (path, text) in DATABASES {
-            let kind = parse(path, text, problems).and_then(|yaml| DatabaseKind::decode(&name(path), &yaml, problems));
+        for (name, path, text) in DATABASES {
+            let kind = parse(path, text, problems).and_then(|yaml| DatabaseKind::decode(name, &yaml, problems));
             if let Some(kind) = kind {
-                catalogue.databases.insert(kind.kind.clone(), kind);
+                catalogue.databases.insert((*name).to_owned(), kind);
+            }
+        }
+        if let Some(yaml) = parse(TOOLS.0, TOOLS.1, problems) {
+            for (key, yaml) in decode::entries(&yaml, "the tools", problems) {
+                if let Some(tool) = Tool::decode(&key.name, yaml, problems) {
+                    catalogue.tools.insert(key.name.clone(), tool);
+                }
             }
         }
         catalogue
@@ -88,15 +108,4 @@ impl Catalogue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_entry_reads_without_a_problem() {
-        let mut problems = Problems::default();
-        let catalogue = Catalogue::read(&mut problems);
-        assert!(problems.is_empty(), "{}", problems.render(false, 120));
-        assert_eq!(catalogue.stacks.len(), STACKS.len());
-        assert_eq!(catalogue.databases.len(), DATABASES.len());
-    }
-}
+mod tests;

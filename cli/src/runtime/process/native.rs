@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clustergraph::catalogue::fill;
+use clustergraph::catalogue::{self, fill, says_version};
 use tokio::process::Command;
 
 use super::super::{Cause, LAST_LINES, Server, tail};
@@ -23,7 +23,7 @@ pub(super) struct Native {
 impl Native {
     /// Finds the server's programs, in the very version that is wanted.
     pub(super) async fn find(server: &Server, session: &Session) -> Result<Self, Cause> {
-        let native = &server.kind.native;
+        let native = of(server)?;
         let (program, arguments) =
             native.version.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
         let version = [("version", server.version.as_str())];
@@ -33,7 +33,7 @@ impl Native {
             let output = Command::new(program).args(arguments).output().await;
             let said =
                 output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-            if !is_version(&said, &server.version) {
+            if !says_version(&said, &server.version) {
                 return Err(missing(server, &said));
             }
         }
@@ -55,7 +55,7 @@ impl Native {
     /// Makes the data folder at the first time. It appears whole or not at all.
     pub(super) async fn init(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
         self.own(&self.sockets)?;
-        if self.data.join(&server.kind.native.marker).exists() {
+        if self.data.join(&of(server)?.marker).exists() {
             return Ok(());
         }
         if self.data.exists() {
@@ -71,7 +71,7 @@ impl Native {
         self.own(&draft)?;
         let password = self.sockets.join("password");
         let _removed = PasswordFile::write(&password, &server.admin_password, self.account)?;
-        let mut command = self.run(&server.kind.native.init, server, &draft)?;
+        let mut command = self.run(&of(server)?.init, server, &draft)?;
         let log = open_log(&server.log)?;
         let status = command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status().await?;
         if !status.success() {
@@ -84,7 +84,7 @@ impl Native {
 
     /// The command that runs the server.
     pub(super) fn command(&self, server: &Server) -> Result<Command, Cause> {
-        self.run(&server.kind.native.run, server, &self.data)
+        self.run(&of(server)?.run, server, &self.data)
     }
 
     fn run(&self, words: &[String], server: &Server, data: &Path) -> Result<Command, Cause> {
@@ -144,10 +144,12 @@ impl Drop for PasswordFile {
     }
 }
 
-/// Whether a program that says `postgres (PostgreSQL) 15.18` is of version `15`.
-fn is_version(said: &str, wanted: &str) -> bool {
-    said.split_whitespace()
-        .any(|word| word.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+/// How a server runs here, if its kind can.
+fn of(server: &Server) -> Result<&catalogue::Native, Cause> {
+    let kind = &server.kind;
+    kind.native
+        .as_ref()
+        .ok_or_else(|| Cause::new(format!("{} runs in a container only: run with `--runtime docker`", kind.kind)))
 }
 
 fn missing(server: &Server, said: &str) -> Cause {
@@ -156,8 +158,8 @@ fn missing(server: &Server, said: &str) -> Cause {
     let packages: Vec<String> = server
         .kind
         .native
-        .package
         .iter()
+        .flat_map(|native| &native.package)
         .map(|(manager, package)| {
             let verb = if manager == "apt" { "apt-get install" } else { "brew install" };
             format!("`{verb} {}`", fill(package, &version))
@@ -182,18 +184,4 @@ fn account(name: &str) -> Option<(u32, u32)> {
         })
     };
     of(name).or_else(|| of("nobody"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_version;
-
-    #[test]
-    fn versions_are_compared_as_versions() {
-        assert!(is_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15"));
-        assert!(is_version("postgres (PostgreSQL) 17beta1 17", "17"));
-        assert!(!is_version("postgres (PostgreSQL) 15.18", "1"));
-        assert!(!is_version("postgres (PostgreSQL) 15.18", "16"));
-        assert!(!is_version("", "15"));
-    }
 }
