@@ -383,3 +383,69 @@ fn where_a_repository_lies_and_who_reads_it_never_matters() {
     assert_same(&one.worktree(), &other.worktree());
     assert_same(&one.head(), &other.head());
 }
+
+// --- What stacks add.
+
+const GOPHER: &str = "\
+services: [\"parts/*\"]
+stacks:
+  gopher: { detect: go.mod, rank: 1, image: golang, base: debian, recipe: \"FROM {image}\\nFROM {base}\\n\", workspace: [go.work, go.sum], setup: [go, mod, download], lockfiles: [go.sum], run: [go, run, .] }
+  strict: { detect: [go.mod, vendor.toml], rank: 2, image: golang, recipe: \"FROM {image}\" }
+  boxed: { detect: Boxfile, dockerfile: Boxfile }
+";
+
+fn gopher() -> Repo {
+    let repo = Repo::new();
+    repo.write("clustergraph.yaml", GOPHER);
+    repo.write("parts/api/service.yaml", "name: api\n");
+    repo.write("parts/api/go.mod", "module api\n");
+    repo.write("go.work", "use ./parts/api\n");
+    repo.write("go.sum", "1\n");
+    repo.write("readme.md", "1\n");
+    repo.write("parts/box/service.yaml", "name: box\n");
+    repo.write("parts/box/Boxfile", "FROM scratch\n");
+    repo
+}
+
+#[test]
+fn the_files_of_a_workspace_are_sources_wherever_they_lie_above() {
+    let repo = gopher();
+    let before = repo.worktree();
+    let api = &before.services["api"];
+    assert_eq!((api.stack.name.as_str(), api.run.as_ref()), ("gopher", None));
+    assert_eq!(api.run_here().unwrap().join(" "), "go run .");
+    let files: Vec<String> = api.sources.files().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(files, ["go.sum", "go.work", "parts/api/go.mod"]);
+    assert_eq!(api.setup.len(), 1);
+    repo.write("readme.md", "2\n");
+    assert_same(&before, &repo.worktree());
+    repo.write("go.work", "use ./parts/box\n");
+    let after = repo.worktree();
+    assert_ne!(api.source, after.services["api"].source);
+    assert_eq!(api.setup_key, after.services["api"].setup_key);
+    assert_eq!(before.services["box"].source, after.services["box"].source);
+    repo.write("go.sum", "2\n");
+    let locked = repo.worktree();
+    assert_ne!(api.setup_key, locked.services["api"].setup_key);
+    // The nearest is the one that counts.
+    repo.write("parts/go.sum", "3\n");
+    assert_ne!(locked.services["api"].setup_key, repo.worktree().services["api"].setup_key);
+}
+
+#[test]
+fn the_images_of_a_recipe_are_part_of_what_is_built() {
+    let repo = gopher();
+    let before = repo.worktree();
+    for (from, to) in [("image: golang, base", "image: golang:1, base"), ("base: debian", "base: alpine")] {
+        repo.write("clustergraph.yaml", GOPHER.replace(from, to));
+        assert_ne!(before.services["api"].source, repo.worktree().services["api"].source, "{to}");
+    }
+}
+
+#[test]
+fn a_stack_may_say_which_file_its_images_are_built_from() {
+    use clustergraph::graph::Image;
+    let graph = gopher().worktree();
+    let Image::Dockerfile(build) = &graph.services["box"].image else { unreachable!("it has a Dockerfile") };
+    assert_eq!(build.dockerfile, "Boxfile");
+}

@@ -294,7 +294,8 @@ impl Builder<'_> {
 
     pub(super) fn check_something_runs(&mut self, file: &ServiceFile, stack: &Stack) {
         let broken = ["run", "image", "build"].into_iter().any(|field| file.is_broken(field));
-        let runs = file.run.is_some() || file.image.is_some() || file.build.is_some() || stack.run.is_some();
+        let of_stack = stack.run.is_some() || stack.dockerfile.is_some();
+        let runs = file.run.is_some() || file.image.is_some() || file.build.is_some() || of_stack;
         if !runs && !broken {
             self.problems.add(
                 Problem::new("missing-field", file.name_place.clone(), format!("`{}` has nothing to run", file.name))

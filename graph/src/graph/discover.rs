@@ -69,6 +69,7 @@ impl Builder<'_> {
                 let file = RepositoryFile::decode(&yaml, &mut self.catalogue, &mut self.problems);
                 // A folder that is meant may be missing from `services`: its service is not unknown.
                 self.nameless |= self.problems.noted() > before;
+                self.catalogue_broken = self.problems.noted() > before;
                 Some(file)
             }
         })

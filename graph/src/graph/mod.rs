@@ -272,6 +272,6 @@ pub(crate) struct Located {
 impl Located {
     /// A path below its folder, as one of the repository.
     pub(crate) fn full(&self, path: &str) -> String {
-        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
+        source::joined(&self.folder, path)
     }
 }
