@@ -132,11 +132,16 @@ impl Builder<'_> {
         match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
-                let path = located.full(&build.dockerfile);
+                let (path, below) = match &build.context {
+                    Some(context) => (format!("{context}/{}", build.dockerfile), "`context`"),
+                    None => (located.full(&build.dockerfile), "the service's folder"),
+                };
                 if sources.file(&path).is_none() {
+                    let mend = format!(
+                        "`dockerfile` is a path below {below}; what is ignored, or neither in the service's folder nor in `include`, is no source"
+                    );
                     self.problems.add(
-                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`"))
-                            .mend("`dockerfile` is a path below the service's folder; ignored files are no sources"),
+                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`")).mend(mend),
                     );
                 }
                 Image::Dockerfile(build.clone())
