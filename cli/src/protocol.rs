@@ -74,6 +74,14 @@ impl RuntimeName {
             Self::Process => "process",
         }
     }
+
+    /// What of this machine runs it, for people.
+    pub(crate) fn engine(self) -> &'static str {
+        match self {
+            Self::Docker => "the Docker engine",
+            Self::Process => "this machine",
+        }
+    }
 }
 
 /// What a supervisor tells a client.
@@ -143,6 +151,8 @@ pub(crate) enum State {
     Stopping,
     /// It does not run.
     Stopped,
+    /// What runs it does not answer.
+    Unknown,
     /// It ended by itself or could not be begun.
     Failed,
     /// It was not begun because something that it waits for failed.
@@ -158,6 +168,7 @@ impl State {
             Self::Done => "done",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
         }
@@ -173,6 +184,9 @@ pub(crate) struct Listed {
     pub(crate) state: State,
     /// How it is made real.
     pub(crate) runtime: RuntimeName,
+    /// Why it is in this state, where that is not plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
     /// Where this machine reaches it.
     pub(crate) addresses: Vec<String>,
     /// Since when it runs, in seconds since 1970.

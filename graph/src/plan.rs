@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::format::service::Wait;
-use crate::graph::{Key, Unit, UnitKind, Units};
+use crate::graph::{Key, Unit, Units};
 
 /// A unit as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Observed {
     pub key: Key,
     /// The parts of that key.
     pub parts: BTreeMap<String, Key>,
-    /// Whether it runs (a service, a server) or is done (all others).
+    /// Whether it runs or is done, as its kind is.
     pub alive: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn plan(
     let mut steps = Vec::new();
     let stopped: BTreeSet<&Unit> = observed
         .iter()
-        .filter(|(unit, found)| !wanted.contains_key(*unit) && found.alive && is_running_kind(unit.kind))
+        .filter(|(unit, found)| !wanted.contains_key(*unit) && found.alive && unit.kind.runs())
         .map(|(unit, _)| unit)
         .collect();
     let before = waited_for(stopped.iter().copied(), recorded_waits, &stopped);
@@ -111,7 +111,7 @@ pub fn plan(
 
 /// What must be done to one unit, and why; nothing when it is as it should be.
 fn act(unit: &Unit, want: &Wanted, observed: Option<&Observed>) -> Option<(Action, String)> {
-    let runs = is_running_kind(unit.kind);
+    let runs = unit.kind.runs();
     match observed {
         None => Some((Action::Start, "new".to_owned())),
         Some(found) if found.key != want.key => {
@@ -121,11 +121,6 @@ fn act(unit: &Unit, want: &Wanted, observed: Option<&Observed>) -> Option<(Actio
         Some(found) if !found.alive => Some((Action::Start, if runs { "not running" } else { "not done" }.to_owned())),
         Some(_) => None,
     }
-}
-
-/// Servers and services run; the other units are done once.
-fn is_running_kind(kind: UnitKind) -> bool {
-    matches!(kind, UnitKind::Server | UnitKind::Service)
 }
 
 fn difference(found: &Observed, want: &Wanted) -> String {

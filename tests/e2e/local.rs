@@ -264,16 +264,6 @@ fn a_taken_port_is_stepped_around() {
 }
 
 #[test]
-fn data_is_never_abandoned_by_another_runtime() {
-    let repository = Repository::of_example("hello");
-    let session = Session::of(repository.path());
-    let _ = session.ssi("up -d --runtime process").run().succeeds();
-    let refused = session.ssi("up -d --runtime docker").run().ends_with(4).stderr();
-    assert!(refused.contains("would abandon their data"), "{refused}");
-    assert_eq!(get(&session.address("www")).status, 200);
-}
-
-#[test]
 fn secrets_are_in_no_report() {
     let repository = Repository::of_example("hello");
     let session = Session::of(repository.path());

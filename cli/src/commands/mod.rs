@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod down;
+mod forward;
 mod graph;
 mod import;
 mod logs;
@@ -69,6 +70,9 @@ enum Command {
     /// Own a session (started by other commands)
     #[command(hide = true)]
     Supervise,
+    /// Pass connections on (started by a session's owner)
+    #[command(hide = true)]
+    Forward(forward::ForwardArgs),
 }
 
 /// Reads the command line, does what it says, and gives the exit code.
@@ -92,6 +96,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise => supervise::run(global).await,
+                Command::Forward(args) => forward::run(&args).await,
             }
         })
     });

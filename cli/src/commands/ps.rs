@@ -62,7 +62,7 @@ fn rows(units: &[Listed]) -> String {
             State::Ready | State::Done => GREEN,
             State::Failed | State::Skipped => RED,
             State::Waiting | State::Starting | State::Stopping => YELLOW,
-            State::Stopped => DIM,
+            State::Stopped | State::Unknown => DIM,
         };
         vec![
             listed.unit.to_string(),

@@ -26,7 +26,7 @@ pub(super) fn line(unit: &str, state: State, detail: &str, elapsed_ms: u64) -> S
         State::Ready | State::Done => ("+", GREEN),
         State::Failed | State::Skipped => ("!", RED),
         State::Starting | State::Stopping | State::Waiting => (".", YELLOW),
-        State::Stopped => ("-", DIM),
+        State::Stopped | State::Unknown => ("-", DIM),
     };
     let elapsed = match state {
         State::Ready | State::Done | State::Failed | State::Stopped => format!(" {}", seconds(elapsed_ms)),

@@ -2,27 +2,33 @@
 
 mod container;
 mod image;
+mod network;
+mod program;
+mod way_out;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{
     KillContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, LogsOptions,
-    RemoveContainerOptions, RemoveVolumeOptions, WaitContainerOptions,
+    RemoveVolumeOptions,
 };
-use clustergraph::catalogue::{CONTAINER_DEPS, CONTAINER_ROOT, fill};
-use clustergraph::graph::Service;
+use clustergraph::catalogue::{CONTAINER_DEPS, fill};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::{Cause, Ended, Program, Runtime, Server};
+use super::{Cause, Ended, Forward, Program, Runtime, Server};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use container::{Container, Mounted};
+use image::Images;
+use way_out::WayOut;
+
+pub(crate) use network::Gateway;
 
 /// Everything that belongs to a session carries this label with the session's id.
 const SESSION_LABEL: &str = "dev.clustergraph.session";
@@ -35,11 +41,18 @@ const DEPS_LABEL: &str = "dev.clustergraph.dependencies";
 pub(crate) struct Docker {
     session: Session,
     engine: OnceCell<bollard::Docker>,
+    images: Images,
+    way_out: WayOut,
 }
 
 impl Docker {
     pub(crate) fn new(session: &Session) -> Self {
-        Self { session: session.clone(), engine: OnceCell::new() }
+        Self {
+            session: session.clone(),
+            engine: OnceCell::new(),
+            images: Images::default(),
+            way_out: WayOut::default(),
+        }
     }
 
     /// Whether an engine answers.
@@ -56,10 +69,7 @@ impl Docker {
             .await
     }
 
-    fn network(&self) -> String {
-        format!("ssi-{}", self.session.id)
-    }
-
+    /// What a unit's container or volume is called.
     fn name(&self, unit: &str) -> String {
         format!("ssi-{}-{}", self.session.id, unit.replace(['/', ':'], "."))
     }
@@ -72,79 +82,20 @@ impl Docker {
         HashMap::from([("label".to_owned(), vec![format!("{SESSION_LABEL}={}", self.session.id)])])
     }
 
-    /// The volume of a service's installed dependencies; a new one for each content of the lock files.
-    fn deps_volume(&self, service: &Service) -> String {
-        format!("ssi-{}-deps-{}-{}", self.session.id, service.name, service.setup_key.short())
-    }
-
-    fn deps_path(service: &Service) -> String {
-        match service.stack.setup.as_ref().and_then(|setup| setup.into.as_ref()) {
-            Some(into) if service.folder.is_empty() => format!("{CONTAINER_ROOT}/{into}"),
-            Some(into) => format!("{CONTAINER_ROOT}/{}/{into}", service.folder),
-            None => CONTAINER_DEPS.to_owned(),
-        }
-    }
-
-    /// The sources, and nothing else of the repository, where they lie in it. What a mount leaves out at
-    /// the top of the folder (service.yaml, ignored files) the container does not see.
-    fn mounts(&self, service: &Service, deps_read_only: bool) -> Vec<Mounted> {
-        let root = self.session.located.root();
-        let mut paths = Vec::new();
-        if service.folder.is_empty() {
-            paths.extend(service.sources.entries.keys().cloned());
-        } else {
-            let own = service.sources.folder(&service.folder).unwrap_or_default();
-            paths.extend(own.entries.keys().map(|name| format!("{}/{name}", service.folder)));
-            let included = service.sources.files().into_iter().map(|(path, _)| path);
-            let prefix = format!("{}/", service.folder);
-            paths.extend(included.filter(|path| !path.starts_with(&prefix)));
-        }
-        let mut mounts: Vec<Mounted> = paths
-            .into_iter()
-            .map(|path| Mounted::folder(root.join(&path), format!("{CONTAINER_ROOT}/{path}"), true))
-            .collect();
-        if !service.setup.is_empty() {
-            mounts.push(Mounted::volume(self.deps_volume(service), Self::deps_path(service), deps_read_only));
-        }
-        mounts
-    }
-
-    async fn container(
-        &self,
-        program: &Program,
-        command: Vec<String>,
-        deps_read_only: bool,
-    ) -> Result<Container, Cause> {
-        let service = &program.service;
-        let mut env: BTreeMap<String, String> = BTreeMap::new();
-        let image_path = image::path_variable(self.engine().await?, &program.image).await?;
-        for (name, value) in &service.stack.env {
-            let value = fill(value, &[("deps", CONTAINER_DEPS)]);
-            env.insert(name.clone(), if name == "PATH" { format!("{value}:{image_path}") } else { value });
-        }
-        // The caller has no account inside the image, so no home.
-        env.insert("HOME".to_owned(), "/tmp".to_owned());
-        env.extend(program.env.clone());
-        let unit = program.unit.to_string();
-        let folder = if service.folder.is_empty() { String::new() } else { format!("/{}", service.folder) };
-        Ok(Container {
-            name: self.name(&unit),
-            image: program.image.clone(),
-            command: Some(command),
-            env,
-            user: Some(format!("{}:{}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())),
-            folder: Some(format!("{CONTAINER_ROOT}{folder}")),
-            mounts: self.mounts(service, deps_read_only),
-            ports: program.ports.clone(),
-            network: self.network(),
-            aliases: vec![unit.clone()],
-            labels: self.labels(&unit),
-        })
-    }
-
-    async fn remove(&self, id: &str) -> Result<(), Cause> {
-        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        fine_when_gone(self.engine().await?.remove_container(id, Some(options)).await)
+    /// Makes and starts a container; its image is pulled when the engine lacks it.
+    async fn launch(&self, container: Container, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
+        let engine = self.engine().await?;
+        self.images.ensure(engine, &container.image, tell).await?;
+        let started = match container.clone().start(engine).await {
+            // It was there a while ago.
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                self.images.forget(&container.image);
+                self.images.ensure(engine, &container.image, tell).await?;
+                container.start(engine).await
+            }
+            started => started,
+        };
+        started.map(Instance::Container).map_err(engine_said)
     }
 }
 
@@ -160,10 +111,10 @@ fn engine_said(error: Error) -> Cause {
 }
 
 /// What is gone is removed; a removal that is under way is as good.
-fn fine_when_gone(result: Result<(), Error>) -> Result<(), Cause> {
+fn fine_when_gone(result: Result<(), Error>) -> Result<(), Error> {
     match result {
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 304 | 404 | 409, .. }) => Ok(()),
-        Err(error) => Err(engine_said(error)),
+        Err(Error::DockerResponseServerError { status_code: 304 | 404 | 409, .. }) => Ok(()),
+        other => other,
     }
 }
 
@@ -174,26 +125,18 @@ impl Runtime for Docker {
     }
 
     async fn prepare(&self) -> Result<(), Cause> {
-        let engine = self.engine().await?;
-        let request = NetworkCreateRequest {
-            name: self.network(),
-            labels: Some(HashMap::from([(SESSION_LABEL.to_owned(), self.session.id.clone())])),
-            ..Default::default()
-        };
-        if engine.inspect_network(&self.network(), None).await.is_ok() {
-            return Ok(());
-        }
-        engine.create_network(request).await.map_err(engine_said)?;
-        Ok(())
+        self.ensure_network().await
     }
 
     async fn ensure_setup(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
         let engine = self.engine().await?;
-        image::ensure(engine, &program.image, tell).await?;
         let service = &program.service;
+        let mut container = self.container(program, true, tell).await?;
         let volume = self.deps_volume(service);
-        // Half of an installation that was interrupted is worth nothing: it starts over.
-        fine_when_gone(engine.remove_volume(&volume, None::<RemoveVolumeOptions>).await)?;
+        // Half of an installation that was interrupted is worth nothing: it starts over, and whoever may still
+        // be at it in a killed supervisor's name ends.
+        container::remove(engine, &container.name).await.map_err(engine_said)?;
+        fine_when_gone(engine.remove_volume(&volume, None::<RemoveVolumeOptions>).await).map_err(engine_said)?;
         let mut labels = self.labels(&program.unit.to_string());
         labels.insert(DEPS_LABEL.to_owned(), service.setup_key.to_string());
         let request = VolumeCreateRequest { name: Some(volume), labels: Some(labels), ..Default::default() };
@@ -205,18 +148,16 @@ impl Runtime for Docker {
             .map(|words| shlex::try_join(words.iter().map(String::as_str)))
             .collect::<Result<_, _>>()
             .map_err(|error| Cause::new(format!("`setup` of {}: {error}", service.name)))?;
-        tell(lines.join(" && "));
-        let script = vec!["sh".to_owned(), "-euc".to_owned(), lines.join("\n")];
-        let mut container = self.container(program, script, false).await?;
+        let words = lines.join(" && ");
+        tell(words.clone());
+        container.entrypoint = Some(vec!["sh".to_owned(), "-euc".to_owned(), lines.join("\n")]);
         // The volume is the engine's own: only root can fill it.
         container.user = Some("0:0".to_owned());
-        container.ports.clear();
-        container.run_to_end(engine).await
+        container.run_to_end(engine, &words).await
     }
 
     async fn start_server(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
         let engine = self.engine().await?;
-        image::ensure(engine, &server.image, tell).await?;
         let unit = server.unit.to_string();
         let contract = &server.kind.image;
         let values: &[(&str, &str)] =
@@ -228,6 +169,7 @@ impl Runtime for Docker {
         let container = Container {
             name: self.name(&unit),
             image: server.image.clone(),
+            entrypoint: None,
             command: (!contract.args.is_empty()).then(|| contract.args.iter().map(|word| fill(word, values)).collect()),
             env: contract.env.iter().map(|(name, value)| (name.clone(), fill(value, values))).collect(),
             user: None,
@@ -236,9 +178,10 @@ impl Runtime for Docker {
             ports: vec![(server.kind.port, server.port)],
             network: self.network(),
             aliases: vec![server.unit.name.clone()],
+            hosts: BTreeMap::new(),
             labels: self.labels(&unit),
         };
-        container.start(engine).await.map(Instance::Container)
+        self.launch(container, tell).await
     }
 
     async fn run_client(
@@ -257,56 +200,45 @@ impl Runtime for Docker {
             .map_err(|_| Cause::new(format!("`{}` took longer than {} s", command.join(" "), deadline.as_secs())))?
     }
 
-    async fn run_to_end(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
-        let engine = self.engine().await?;
-        image::ensure(engine, &program.image, tell).await?;
-        let mut container = self.container(program, program.command.clone(), true).await?;
-        container.ports.clear();
-        container.run_to_end(engine).await
+    async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
+        let container = self.container(program, false, tell).await?;
+        self.launch(container, tell).await
     }
 
-    async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
-        let engine = self.engine().await?;
-        image::ensure(engine, &program.image, tell).await?;
-        let container = self.container(program, program.command.clone(), true).await?;
-        container.start(engine).await.map(Instance::Container)
+    async fn start_forward(&self, _forward: &Forward) -> Result<Instance, Cause> {
+        Err(Cause::new("a forwarder is a process of this machine"))
+    }
+
+    async fn check_way_out(&self, program: &Program, instance: &Instance) -> Result<(), Cause> {
+        let (Instance::Container(id), Some((name, port))) = (instance, &program.reaches) else { return Ok(()) };
+        self.way_out.check(self.engine().await?, id, name, *port).await
     }
 
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause> {
         let Instance::Container(id) = instance else { return Ok(()) };
-        // Engines before API 1.42 know no signal in `stop`, so it is sent by itself.
-        let options = KillContainerOptions { signal: format!("SIG{signal}") };
-        fine_when_gone(self.engine().await?.kill_container(id, Some(options)).await)?;
-        let _ = tokio::time::timeout(grace, self.ended(instance)).await;
-        self.remove(id).await
+        let engine = self.engine().await?;
+        if !grace.is_zero() {
+            // Engines before API 1.42 know no signal in `stop`, so it is sent by itself.
+            let options = KillContainerOptions { signal: format!("SIG{signal}") };
+            fine_when_gone(engine.kill_container(id, Some(options)).await).map_err(engine_said)?;
+            let _ = tokio::time::timeout(grace, self.ended(instance)).await;
+        }
+        container::remove(engine, id).await.map_err(engine_said)
     }
 
-    async fn is_alive(&self, instance: &Instance) -> Result<bool, Cause> {
-        let Instance::Container(id) = instance else { return Ok(false) };
-        match self.engine().await?.inspect_container(id, None).await {
-            Ok(found) => Ok(found.state.and_then(|state| state.running).unwrap_or(false)),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(engine_said(error)),
-        }
+    async fn running(&self, instances: &[Instance]) -> Result<Vec<bool>, Cause> {
+        // Without `all`: those that run. One question for all of them.
+        let options = ListContainersOptions { filters: Some(self.filter()), ..Default::default() };
+        let running = self.engine().await?.list_containers(Some(options)).await.map_err(engine_said)?;
+        let running: BTreeSet<String> = running.into_iter().filter_map(|container| container.id).collect();
+        let runs = |instance: &Instance| matches!(instance, Instance::Container(id) if running.contains(id));
+        Ok(instances.iter().map(runs).collect())
     }
 
     async fn ended(&self, instance: &Instance) -> Ended {
         let Instance::Container(id) = instance else { return Ended::Unknown };
         let Ok(engine) = self.engine().await else { return Ended::Unknown };
-        loop {
-            let mut waiting = engine.wait_container(id, None::<WaitContainerOptions>);
-            match waiting.next().await {
-                Some(Ok(end)) => return Ended::Code(end.status_code),
-                // bollard tells a code other than 0 as an error
-                Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ended::Code(code),
-                Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => return Ended::Unknown,
-                // An engine that restarts drops the connection: ask again, and see whether it still runs.
-                _ => tokio::time::sleep(Duration::from_millis(500)).await,
-            }
-            if !self.is_alive(instance).await.unwrap_or(true) {
-                return Ended::Unknown;
-            }
-        }
+        container::ended(engine, id).await
     }
 
     async fn last_lines(&self, instance: Option<&Instance>, _log: &Path) -> Vec<String> {
@@ -323,17 +255,18 @@ impl Runtime for Docker {
             .await
             .map_err(engine_said)?;
         for id in containers.into_iter().filter_map(|container| container.id) {
-            self.remove(&id).await?;
+            container::remove(engine, &id).await.map_err(engine_said)?;
         }
         let networks =
             engine.list_networks(Some(ListNetworksOptions { filters: filters.clone() })).await.map_err(engine_said)?;
         for id in networks.into_iter().filter_map(|network| network.id) {
-            fine_when_gone(engine.remove_network(&id).await)?;
+            fine_when_gone(engine.remove_network(&id).await).map_err(engine_said)?;
         }
         if delete_data {
             let volumes = engine.list_volumes(Some(ListVolumesOptions { filters })).await.map_err(engine_said)?;
             for volume in volumes.volumes.unwrap_or_default() {
-                fine_when_gone(engine.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await)?;
+                let removed = engine.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
+                fine_when_gone(removed).map_err(engine_said)?;
             }
         }
         Ok(())

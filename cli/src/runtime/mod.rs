@@ -1,8 +1,10 @@
 //! How units are made real. Two runtimes behind one trait: containers of a Docker engine, and processes of
 //! this machine.
 
+mod choice;
 mod docker;
 mod environment;
+mod forward;
 mod ports;
 mod process;
 
@@ -18,8 +20,10 @@ use clustergraph::graph::{Service, Unit};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 
-pub(crate) use docker::{Docker, lines as container_lines};
-pub(crate) use environment::{Addresses, port_row, server_row, service_environment};
+pub(crate) use choice::{Asked, Runtimes, Undecided};
+pub(crate) use docker::{Docker, Gateway, lines as container_lines};
+pub(crate) use environment::{Addresses, forward_row, port_row, server_row, service_environment};
+pub(crate) use forward::{Forward, Route, forward};
 pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
 
@@ -59,14 +63,18 @@ pub(crate) struct Program {
     pub(crate) unit: Unit,
     /// Whose program it is.
     pub(crate) service: Arc<Service>,
-    /// What to run.
-    pub(crate) command: Vec<String>,
+    /// What to run; nothing when the image brings its own command.
+    pub(crate) command: Option<Vec<String>>,
     /// The wired environment.
     pub(crate) env: BTreeMap<String, String>,
     /// The client's variables that every program gets.
     pub(crate) base_env: BTreeMap<String, String>,
     /// Each port: its number inside, and the number on this machine.
     pub(crate) ports: Vec<(u16, u16)>,
+    /// What a container calls programs of this machine, each with the address of their forwarder.
+    pub(crate) hosts: BTreeMap<String, String>,
+    /// One of these that must be reached before the program can be of use, and its port.
+    pub(crate) reaches: Option<(String, u16)>,
     /// The image to run in, where there are images.
     pub(crate) image: String,
     /// Where it writes.
@@ -142,19 +150,22 @@ pub(crate) trait Runtime: Send + Sync {
         deadline: Duration,
     ) -> Result<String, Cause>;
 
-    /// Runs a program to its end. Fails on another end than 0.
-    async fn run_to_end(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause>;
-
     /// Starts a program. Replaces one of this unit that is left over.
     async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause>;
 
     /// Asks it to end by the signal, kills it after the grace, and removes it. Fine when it is gone.
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause>;
 
-    /// Whether it runs.
-    async fn is_alive(&self, instance: &Instance) -> Result<bool, Cause>;
+    /// Starts a forwarder, which is a process of this machine. Replaces one of this unit that is left over.
+    async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause>;
 
-    /// Waits for its end.
+    /// Asks from inside whether a program reaches what it is wired to. One that cannot be asked is believed.
+    async fn check_way_out(&self, program: &Program, instance: &Instance) -> Result<(), Cause>;
+
+    /// Which of them run. Fails when that cannot be known.
+    async fn running(&self, instances: &[Instance]) -> Result<Vec<bool>, Cause>;
+
+    /// Waits for its end, and ends what it left behind.
     async fn ended(&self, instance: &Instance) -> Ended;
 
     /// The last lines that it wrote.

@@ -16,11 +16,13 @@ use clustergraph::graph::Key;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::{Cause, Ended, LAST_LINES, Program, Runtime, Server, tail};
+use super::{Cause, Ended, Forward, LAST_LINES, Program, Runtime, Server, tail};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use group::Children;
 
+/// What is left of a group whose leader is gone has so long to end.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// How long one command of a setup may take.
 const SETUP: Duration = Duration::from_secs(15 * 60);
 
@@ -67,11 +69,21 @@ impl Process {
         env
     }
 
-    fn command(&self, program: &Program) -> Result<Command, Cause> {
+    /// Waits until nobody else fills a folder of dependencies. Held until dropped, by whoever has the file open.
+    async fn lock(&self, deps: &Path) -> Result<std::fs::File, Cause> {
+        let locks = self.session.cache_dir.join("locks");
+        std::fs::create_dir_all(&locks)?;
+        let name = Key::of("lock", &serde_json::json!(deps)).short();
+        let lock = std::fs::OpenOptions::new().create(true).read(true).append(true).open(locks.join(name))?;
+        let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
+        Ok(locked.await.map_err(|_| Cause::new("interrupted"))??)
+    }
+
+    fn command(&self, program: &Program, words: &[String]) -> Result<Command, Cause> {
         let env = self.environment(program);
         let path = env.get("PATH").map(String::as_str).unwrap_or_default();
         let folder = self.folder(program);
-        let (name, arguments) = program.command.split_first().ok_or_else(|| Cause::new("there is nothing to run"))?;
+        let (name, arguments) = words.split_first().ok_or_else(|| Cause::new("there is nothing to run"))?;
         let found = tools::find(name, &folder, path).ok_or_else(|| tools::missing(name, &program.service.stack))?;
         let log = open_log(&program.log)?;
         let mut command = Command::new(found);
@@ -118,13 +130,7 @@ impl Runtime for Process {
             std::fs::create_dir_all(parent)?;
         }
         // Two worktrees may want the same folder at once: the second finds the first one's work.
-        let locks = self.session.cache_dir.join("locks");
-        std::fs::create_dir_all(&locks)?;
-        let name = Key::of("lock", &serde_json::json!(deps)).short();
-        let lock = std::fs::OpenOptions::new().create(true).append(true).open(locks.join(name))?;
-        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-            .await
-            .map_err(|_| Cause::new("interrupted"))??;
+        let lock = self.lock(&deps).await?;
         if std::fs::read_to_string(&marker).is_ok_and(|done| done == key) {
             return Ok(());
         }
@@ -135,9 +141,11 @@ impl Runtime for Process {
         for words in &service.setup {
             let words: Vec<String> = words.iter().map(|word| fill(word, &[("deps", &deps_text)])).collect();
             tell(words.join(" "));
-            let step = Program { command: words.clone(), ..program.clone() };
-            let mut command = self.command(&step)?;
-            let status = tokio::time::timeout(SETUP, command.kill_on_drop(true).status()).await.map_err(|_| {
+            let mut command = self.command(program, &words)?;
+            // The installer holds the lock, too: where the supervisor is killed, nobody else begins before it ends.
+            command.stdin(lock.try_clone()?);
+            let running = group::Running::spawn(command, &words.join(" "))?;
+            let status = tokio::time::timeout(SETUP, running.status()).await.map_err(|_| {
                 Cause::new(format!("`{}` took longer than {} minutes", words.join(" "), SETUP.as_secs() / 60))
             })??;
             if !status.success() {
@@ -147,7 +155,6 @@ impl Runtime for Process {
         }
         std::fs::create_dir_all(&deps)?;
         std::fs::write(&marker, key)?;
-        drop(lock);
         Ok(())
     }
 
@@ -196,18 +203,29 @@ impl Runtime for Process {
         Err(Cause { message: format!("`{name}` {}", group::ended(output.status)), lines })
     }
 
-    async fn run_to_end(&self, program: &Program, _tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
-        let mut command = self.command(program)?;
-        let status = command.kill_on_drop(true).status().await?;
-        if status.success() {
-            return Ok(());
-        }
-        let message = format!("`{}` {}", program.command.join(" "), group::ended(status));
-        Err(Cause { message, lines: tail(&program.log, LAST_LINES) })
+    async fn start(&self, program: &Program, _tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
+        let words = program.command.as_deref().unwrap_or_default();
+        self.children.spawn(self.command(program, words)?, &words.join(" "))
     }
 
-    async fn start(&self, program: &Program, _tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
-        self.children.spawn(self.command(program)?, &program.command.join(" "))
+    async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause> {
+        let log = open_log(&forward.log)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["forward", "--listen", &forward.gateway.listen.to_string()])
+            .args(["--allow", &forward.gateway.from.to_string()])
+            .args(forward.routes.iter().map(ToString::to_string))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        self.children.spawn(command, "ssi forward")
+    }
+
+    async fn check_way_out(&self, _program: &Program, _instance: &Instance) -> Result<(), Cause> {
+        Ok(())
     }
 
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause> {
@@ -215,16 +233,23 @@ impl Runtime for Process {
         group::stop(*pid, *started, signal, grace, &self.children).await
     }
 
-    async fn is_alive(&self, instance: &Instance) -> Result<bool, Cause> {
-        Ok(match instance {
+    async fn running(&self, instances: &[Instance]) -> Result<Vec<bool>, Cause> {
+        let runs = |instance: &Instance| match instance {
             Instance::Process { pid, started } => group::is_alive(*pid, *started),
             Instance::Container(_) => false,
-        })
+        };
+        Ok(instances.iter().map(runs).collect())
     }
 
     async fn ended(&self, instance: &Instance) -> Ended {
         match instance {
-            Instance::Process { pid, started } => self.children.ended(*pid, *started).await,
+            Instance::Process { pid, started } => {
+                let end = self.children.ended(*pid, *started).await;
+                // What a crashed leader left running would hold its ports. A failure to end it is met again, and
+                // told, by the step that begins or ends the unit next.
+                let _ = group::stop(*pid, *started, "TERM", LEFT_BEHIND, &self.children).await;
+                end
+            }
             Instance::Container(_) => Ended::Unknown,
         }
     }

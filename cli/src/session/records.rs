@@ -20,12 +20,25 @@ pub(crate) struct Records {
     pub(crate) all: bool,
     /// The runtimes that were used: each may hold something that belongs to no unit.
     pub(crate) runtimes: std::collections::BTreeSet<RuntimeName>,
+    /// How each node runs, by `service NAME` and `server NAME`: chosen at its first `up`.
+    #[serde(default)]
+    pub(crate) chosen: BTreeMap<String, RuntimeName>,
+    /// Servers that may hold data, by name.
+    #[serde(default)]
+    pub(crate) servers: BTreeMap<String, Stored>,
     /// Units that were started or done, by `kind name`.
     pub(crate) units: BTreeMap<String, Record>,
     /// Ports of this machine, by `unit port`: a unit keeps its ports from one start to the next.
     pub(crate) ports: BTreeMap<String, u16>,
     /// Generated passwords, by server or database.
     pub(crate) passwords: BTreeMap<String, String>,
+}
+
+/// A server that was started once, so that there may be data of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// Where the data is: it stays there.
+    pub(crate) runtime: RuntimeName,
 }
 
 /// One unit.

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use clustergraph::graph::Unit;
+use clustergraph::graph::{Unit, UnitKind};
 use clustergraph::plan::Step;
 
 use super::desired::{Desired, Work};
+use super::prepare::Life;
 use super::{ClientId, Event, Prepared};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{self, Listed, Request, RuntimeName, State, Up};
-use crate::session::{Instance, Record, Records};
+use crate::session::{Instance, Record, Records, Stored};
 use operation::Operation;
 
 /// What is to be done now.
@@ -41,6 +42,8 @@ pub(super) enum Effect {
     Interrupt,
     /// Tell when it ends: answered by [`Event::Exited`].
     Watch { unit: Unit, runtime: RuntimeName, instance: Instance },
+    /// Ask until there is an answer whether it runs: answered by [`Event::Found`].
+    Look { unit: Unit, runtime: RuntimeName, instance: Instance },
     /// Write the records.
     Save(Box<Records>),
     /// Remove what belongs to no unit: answered by [`Event::CleanedUp`].
@@ -67,8 +70,8 @@ pub(super) struct Machine {
 const NOBODY: ClientId = 0;
 
 impl Machine {
-    /// A machine that goes on with these records; `alive` are the units found running.
-    pub(super) fn adopt(records: Records, alive: &BTreeSet<Unit>) -> (Self, Vec<Effect>) {
+    /// A machine that goes on with these records. Instances whose life nobody told of are gone.
+    pub(super) fn adopt(records: Records, lives: &BTreeMap<Unit, Life>) -> (Self, Vec<Effect>) {
         let mut machine = Self {
             records,
             states: BTreeMap::new(),
@@ -81,30 +84,41 @@ impl Machine {
         };
         let mut effects = Vec::new();
         for record in machine.records.units.values() {
-            let runs = alive.contains(&record.unit);
-            if !runs && record.instance.is_some() {
-                machine.gone.insert(record.unit.clone());
-            }
-            let state = match (&record.instance, runs) {
+            let life = lives.get(&record.unit).copied().unwrap_or(Life::Gone);
+            let state = match (&record.instance, life) {
                 (None, _) if record.ready => State::Done,
-                (_, false) if record.ended.is_some() => State::Failed,
-                (None, _) | (Some(_), false) => State::Stopped,
-                (Some(instance), true) => {
+                (Some(instance), Life::Runs) => {
                     effects.push(watch(record, instance));
-                    if record.ready { State::Ready } else { State::Starting }
+                    running(record)
                 }
+                (Some(instance), Life::Unknown) => {
+                    let (unit, runtime) = (record.unit.clone(), record.runtime);
+                    effects.push(Effect::Look { unit, runtime, instance: instance.clone() });
+                    State::Unknown
+                }
+                (Some(_), Life::Gone) => {
+                    machine.gone.insert(record.unit.clone());
+                    stopped(record)
+                }
+                (None, _) => stopped(record),
             };
             machine.states.insert(record.unit.clone(), state);
         }
         (machine, effects)
     }
 
-    /// Whether something runs or is about to.
+    /// Whether something runs or is about to. What cannot be asked is nothing to stay for: the next supervisor
+    /// asks again.
     pub(super) fn is_idle(&self) -> bool {
+        let rests = |record: &Record| {
+            record.instance.is_none()
+                || self.gone.contains(&record.unit)
+                || self.states.get(&record.unit) == Some(&State::Unknown)
+        };
         self.current.is_none()
             && self.preparing.is_none()
             && self.queue.is_empty()
-            && self.records.units.values().all(|record| record.instance.is_none() || self.gone.contains(&record.unit))
+            && self.records.units.values().all(rests)
     }
 
     /// Takes an event and says what is to be done about it.
@@ -129,7 +143,11 @@ impl Machine {
                 self.take_fresh(&unit);
                 self.gone.remove(&unit);
                 if let Some(record) = self.records.get_mut(&unit) {
+                    let stored = Stored { runtime: record.runtime };
                     record.instance = Some(instance);
+                    if unit.kind == UnitKind::Server {
+                        self.records.servers.entry(unit.name.clone()).or_insert(stored);
+                    }
                 }
                 effects.push(self.save());
                 if let Some(operation) = &mut self.current {
@@ -140,6 +158,7 @@ impl Machine {
             Event::Over { unit, result } => self.over(&unit, result, now, &mut effects),
             Event::Stopped { unit, result } => self.stopped(&unit, result, now, &mut effects),
             Event::Exited { unit, instance, how } => self.exited(&unit, &instance, &how, &mut effects),
+            Event::Found { unit, instance, runs } => self.found(&unit, &instance, runs, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),
             Event::Terminate => effects.push(Effect::Quit),
             Event::Left { .. } => {} // what it asked for goes on
@@ -216,6 +235,7 @@ impl Machine {
             state: self.states.get(&record.unit).copied().unwrap_or(State::Stopped),
             runtime: record.runtime,
             addresses: record.addresses.clone(),
+            detail: self.detail(record),
             since: record.instance.is_some().then_some(record.since),
             instance: record.instance.as_ref().map(ToString::to_string),
             container: match &record.instance {
@@ -224,6 +244,15 @@ impl Machine {
             },
         });
         units.collect()
+    }
+
+    /// What a person should know of a unit's state.
+    fn detail(&self, record: &Record) -> Option<String> {
+        match self.states.get(&record.unit)? {
+            State::Unknown => Some(format!("{} does not answer", record.runtime.engine())),
+            State::Failed => record.ended.clone(),
+            _ => None,
+        }
     }
 
     fn prepared(&mut self, result: Result<Box<Prepared>, Failure>, now: Instant, effects: &mut Vec<Effect>) {
@@ -239,6 +268,9 @@ impl Machine {
             return self.next_request(now, effects); // whoever asked has taken it back
         }
         let steps: Vec<Step> = prepared.steps;
+        for text in prepared.notes {
+            effects.push(Effect::Tell(client, protocol::Event::Note { text }));
+        }
         if prepared.dry_run {
             effects.push(Effect::Tell(client, protocol::Event::Plan { steps }));
             effects.push(end(client, Exit::Success, String::new()));
@@ -248,13 +280,15 @@ impl Machine {
         // Ports and passwords may be new; instances may have ended while the plan was made.
         self.records.ports = prepared.records.ports;
         self.records.passwords = prepared.records.passwords;
-        self.records.runtimes.insert(prepared.runtime);
+        self.records.chosen = prepared.records.chosen;
+        self.records.runtimes.extend(prepared.desired.runtimes.values());
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;
-        let Desired { wanted, waits, needs, work } = prepared.desired;
+        let Desired { wanted, waits, needs, work, runtimes } = prepared.desired;
         effects.push(self.save());
-        let mut operation = Operation::new(client, prepared.runtime, waits, steps);
-        (operation.wanted, operation.needs, operation.work) = (wanted, needs, work);
+        let mut operation = Operation::new(client, waits, steps);
+        (operation.wanted, operation.needs) = (wanted, needs);
+        (operation.work, operation.runtimes) = (work, runtimes);
         self.current = Some(operation);
         self.advance(now, effects);
     }
@@ -285,6 +319,23 @@ impl Machine {
         effects.push(self.save());
     }
 
+    /// The runtime answers again: what could not be asked is adopted, or was gone.
+    fn found(&mut self, unit: &Unit, instance: &Instance, runs: bool, effects: &mut Vec<Effect>) {
+        let Some(record) = self.records.get(unit).filter(|record| record.instance.as_ref() == Some(instance)) else {
+            return;
+        };
+        if self.states.get(unit) != Some(&State::Unknown) {
+            return; // an operation has dealt with it
+        }
+        let state = if runs { running(record) } else { stopped(record) };
+        if runs {
+            effects.push(watch(record, instance));
+        } else {
+            self.gone.insert(unit.clone());
+        }
+        self.states.insert(unit.clone(), state);
+    }
+
     fn next_request(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if let Some((client, request)) = self.queue.pop_front() {
             self.enqueue(client, request, now, effects);
@@ -296,6 +347,16 @@ impl Machine {
             effects.push(Effect::Quit);
         }
     }
+}
+
+/// The state of what was found running.
+fn running(record: &Record) -> State {
+    if record.ready { State::Ready } else { State::Starting }
+}
+
+/// The state of what was found not to run.
+fn stopped(record: &Record) -> State {
+    if record.ended.is_some() { State::Failed } else { State::Stopped }
 }
 
 fn watch(record: &Record, instance: &Instance) -> Effect {

@@ -12,7 +12,7 @@ mod prepare;
 mod probe;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,13 @@ use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
 use place::Place;
+use prepare::Life;
 
 /// How long a supervisor with nothing to own stays for the next command.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// How often records that could not be written are tried again.
+/// How often what failed for a cause that passes is tried again: records that could not be written, an engine
+/// that does not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often a supervisor looks whether its clients can still find it.
 const LOOK: Duration = Duration::from_secs(5);
@@ -63,6 +65,8 @@ enum Event {
     Stopped { unit: Unit, result: Result<(), Cause> },
     /// Something that ran has ended.
     Exited { unit: Unit, instance: Instance, how: String },
+    /// What could not be asked before is asked again: whether it runs.
+    Found { unit: Unit, instance: Instance, runs: bool },
     /// What belonged to no unit is removed.
     CleanedUp { result: Result<(), Cause> },
     /// The supervisor is asked to end.
@@ -74,7 +78,8 @@ struct Prepared {
     steps: Vec<Step>,
     desired: Desired,
     records: Records,
-    runtime: RuntimeName,
+    /// What a person should know beside the plan.
+    notes: Vec<String>,
     dry_run: bool,
 }
 
@@ -102,11 +107,7 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
         return Ok(()); // another one is there: the client finds it
     };
     let records = Records::read(&session.records()).map_err(Failure::unusable)?;
-    let alive: BTreeSet<Unit> = match prepare::alive(&session, &records).await {
-        Ok(alive) => alive.into_iter().filter(|(_, alive)| *alive).map(|(unit, _)| unit).collect(),
-        // An engine that does not answer: nothing of it can be called alive, the next `up` looks again.
-        Err(_) => BTreeSet::new(),
-    };
+    let lives = prepare::lives(&session, &records).await;
     let (events, inbox) = unbounded_channel();
     let supervisor = Supervisor {
         session,
@@ -117,12 +118,12 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
         interrupt: CancellationToken::new(),
         unwritten: None,
     };
-    supervisor.serve(listener, inbox, records, &alive).await
+    supervisor.serve(listener, inbox, records, &lives).await
 }
 
 /// What the records of a session say where nothing runs.
 pub(crate) fn recorded(records: Records) -> Vec<Listed> {
-    Machine::adopt(records, &BTreeSet::new()).0.listing()
+    Machine::adopt(records, &BTreeMap::new()).0.listing()
 }
 
 impl Supervisor {
@@ -131,9 +132,9 @@ impl Supervisor {
         listener: UnixListener,
         mut inbox: UnboundedReceiver<Event>,
         records: Records,
-        alive: &BTreeSet<Unit>,
+        lives: &BTreeMap<Unit, Life>,
     ) -> Result<(), Failure> {
-        let (mut machine, effects) = Machine::adopt(records, alive);
+        let (mut machine, effects) = Machine::adopt(records, lives);
         for effect in effects {
             self.carry_out(effect);
         }
@@ -271,6 +272,18 @@ impl Supervisor {
                 tokio::spawn(async move {
                     let how = runtime.ended(&instance).await.to_string();
                     let _ = events.send(Event::Exited { unit, instance, how });
+                });
+            }
+            Effect::Look { unit, runtime, instance } => {
+                let runtime = self.runtime(runtime);
+                tokio::spawn(async move {
+                    let runs = loop {
+                        tokio::time::sleep(AGAIN).await;
+                        if let Ok(runs) = runtime.running(std::slice::from_ref(&instance)).await {
+                            break runs.first() == Some(&true);
+                        }
+                    };
+                    let _ = events.send(Event::Found { unit, instance, runs });
                 });
             }
             Effect::Save(records) => self.write(records),

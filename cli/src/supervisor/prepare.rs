@@ -1,18 +1,18 @@
-//! From an `up` to its plan: read the graph, choose the runtime, look at what runs.
+//! From an `up` to its plan: read the graph, choose the runtimes, look at what runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit, UnitKind};
+use clustergraph::graph::{BuildError, Graph, Unit, Units};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
 use super::Prepared;
-use super::desired::desired;
+use super::desired::Wish;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{self, Claims, Docker};
-use crate::session::{Record, Records, Session};
+use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Undecided};
+use crate::session::{Instance, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
 const LOCAL: &str = "local";
@@ -34,15 +34,31 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     records.roots.retain(|root| graph.services.contains_key(root));
     let roots = if records.all { BTreeSet::new() } else { records.roots.clone() };
     let services = graph.closure(&roots);
-    let runtime = choose_runtime(session, &up, &records).await?;
+    let units = graph.units(&services, true);
+    let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
     if !up.dry_run {
-        runtime::of(runtime, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
+        for name in runtimes.used() {
+            runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
+        }
     }
-    let alive = alive(session, &records).await?;
-    let running: BTreeSet<Unit> = alive.iter().filter(|(_, alive)| **alive).map(|(unit, _)| unit.clone()).collect();
+    let gateway = gateway(session, &up, &runtimes).await?;
+    let lives = lives(session, &records).await;
+    // What cannot be asked is taken to run: it is not to be begun a second time.
+    let running: BTreeSet<Unit> =
+        lives.iter().filter(|(_, life)| **life != Life::Gone).map(|(unit, _)| unit.clone()).collect();
     let known = records.ports.clone();
-    let desired =
-        desired(&graph, &services, runtime, &up, session, &running, &mut records).map_err(Failure::unusable)?;
+    let wish = Wish {
+        graph: &graph,
+        services: &services,
+        units,
+        runtimes: &runtimes,
+        gateway: gateway.as_ref(),
+        up: &up,
+        session,
+        running: &running,
+    };
+    let desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    records.chosen.extend(runtimes.into_nodes());
     let observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
@@ -61,7 +77,36 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
         }
     }
     let steps = plan(&desired.wanted, &desired.waits, &observed, &records.waits());
-    Ok(Prepared { steps, desired, records, runtime, dry_run: up.dry_run })
+    Ok(Prepared { steps, desired, records, notes, dry_run: up.dry_run })
+}
+
+/// Chooses the runtimes; asks for an engine where that matters.
+async fn choose(
+    session: &Session,
+    graph: &Graph,
+    units: &Units,
+    up: &Up,
+    records: &Records,
+) -> Result<(Runtimes, Vec<String>), Failure> {
+    let mut asked = Asked { runtime: up.runtime, named: &up.services, engine: None };
+    loop {
+        match Runtimes::choose(graph, units, &asked, records) {
+            Ok(chosen) => return Ok(chosen),
+            Err(Undecided::AskEngine) => asked.engine = Some(Docker::answers(session).await),
+            Err(Undecided::Impossible(why)) => return Err(Failure::unusable(why)),
+        }
+    }
+}
+
+/// Where containers find programs of this machine, if there are both.
+async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
+    if runtimes.used().len() < 2 {
+        return Ok(None);
+    }
+    match Docker::new(session).gateway().await {
+        Ok(None) if up.dry_run => Ok(Some(Gateway::of_virtual_machine())),
+        found => found.map_err(|cause| Failure::unusable(cause.to_string())),
+    }
 }
 
 async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
@@ -79,36 +124,37 @@ async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
     read.await.map_err(|_| Failure::unusable("reading the repository was interrupted"))?
 }
 
-/// The runtime that was asked for, else the recorded one, else Docker where an engine answers.
-async fn choose_runtime(session: &Session, up: &Up, records: &Records) -> Result<RuntimeName, Failure> {
-    let is_data = |kind| matches!(kind, UnitKind::Server | UnitKind::Database);
-    let recorded = records.units.values().map(|record| record.runtime).next();
-    // What could not be begun, and nothing of it runs, holds no data.
-    let holds = |record: &&Record| is_data(record.unit.kind) && (record.ready || record.instance.is_some());
-    let data = records.units.values().find(holds).map(|record| record.runtime);
-    match (up.runtime, data, recorded) {
-        (Some(asked), Some(data), _) if asked != data => Err(Failure::unusable(format!(
-            "this session's databases live under `--runtime {}`, and `--runtime {}` would abandon their data: go on with the former, or delete the data with `ssi down --delete-data`",
-            data.as_str(),
-            asked.as_str()
-        ))),
-        (Some(asked), _, _) => Ok(asked),
-        (None, _, Some(recorded)) => Ok(recorded),
-        (None, _, None) if Docker::answers(session).await => Ok(RuntimeName::Docker),
-        (None, _, None) => Ok(RuntimeName::Process),
-    }
+/// What is known of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It runs.
+    Runs,
+    /// It does not run any more.
+    Gone,
+    /// What runs it does not answer.
+    Unknown,
 }
 
-/// Which of the recorded instances run.
-pub(super) async fn alive(session: &Session, records: &Records) -> Result<BTreeMap<Unit, bool>, Failure> {
-    let mut alive = BTreeMap::new();
-    let mut runtimes = BTreeMap::new();
+/// What is known of the recorded instances.
+pub(super) async fn lives(session: &Session, records: &Records) -> BTreeMap<Unit, Life> {
+    let mut asked: BTreeMap<RuntimeName, Vec<(&Unit, &Instance)>> = BTreeMap::new();
     for record in records.units.values() {
         if let Some(instance) = &record.instance {
-            let runtime = runtimes.entry(record.runtime).or_insert_with(|| runtime::of(record.runtime, session));
-            let runs = runtime.is_alive(instance).await.map_err(|cause| Failure::unusable(cause.to_string()))?;
-            alive.insert(record.unit.clone(), runs);
+            asked.entry(record.runtime).or_default().push((&record.unit, instance));
         }
     }
-    Ok(alive)
+    let mut lives = BTreeMap::new();
+    for (runtime, instances) in asked {
+        let only: Vec<Instance> = instances.iter().map(|(_, instance)| (*instance).clone()).collect();
+        let runs = runtime::of(runtime, session).running(&only).await;
+        for (at, (unit, _)) in instances.into_iter().enumerate() {
+            let life = match runs.as_ref().map(|runs| runs.get(at)) {
+                Ok(Some(true)) => Life::Runs,
+                Ok(_) => Life::Gone,
+                Err(_) => Life::Unknown,
+            };
+            lives.insert(unit.clone(), life);
+        }
+    }
+    lives
 }

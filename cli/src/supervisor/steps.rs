@@ -10,13 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::desired::{Work, server_values};
 use super::probe::{ALIVE, Question, pauses};
 use super::{Event, LeftOver};
-use crate::runtime::{Cause, Runtime, Server};
+use crate::runtime::{Cause, Ended, Forward, Program, Runtime, Server};
 use crate::session::Instance;
 
 /// How long a database server may take from its start to its first answer.
 const SERVER_START: Duration = Duration::from_secs(120);
 /// How long a service may take when it does not say.
 const SERVICE_START: Duration = Duration::from_secs(60);
+/// How long a migration or seed that nobody waits for any more may take to end.
+const ONCE_GRACE: Duration = Duration::from_secs(5);
 /// How long one client program of a database may take.
 const CLIENT: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,22 @@ async fn make(
     };
     match work {
         Work::Setup(program) => unless_interrupted(interrupt, runtime.ensure_setup(program, &tell)).await,
-        Work::Once(program) => unless_interrupted(interrupt, runtime.run_to_end(program, &tell)).await,
+        Work::Once(program) => {
+            let instance = runtime.start(program, &tell).await?;
+            started(&instance);
+            let result = unless_interrupted(interrupt, ended_well(runtime, program, &instance)).await;
+            // A container that has ended is still there; and nobody waits for one that was interrupted.
+            runtime.stop(&instance, "TERM", if result.is_ok() { Duration::ZERO } else { ONCE_GRACE }).await?;
+            result
+        }
+        Work::Forward(forward) => {
+            let instance = runtime.start_forward(forward).await?;
+            started(&instance);
+            let last = LastNo::default();
+            let ready = async { Ok(forward_is_ready(forward, &last).await) };
+            let ready = unless_it_ends(runtime, &instance, &forward.log, SERVICE_START, &last, ready);
+            unless_interrupted(interrupt, ready).await
+        }
         // What all share is there when its server is.
         Work::Database { run, .. } if run.is_empty() => Ok(()),
         Work::Database { server, run, input } => {
@@ -79,7 +96,7 @@ async fn make(
             let instance = runtime.start_server(server, &tell).await?;
             started(&instance);
             let last = LastNo::default();
-            let ready = server_is_ready(runtime, server, &instance, &last);
+            let ready = async { Ok(server_is_ready(runtime, server, &instance, &last).await) };
             let ready = unless_it_ends(runtime, &instance, &server.log, SERVER_START, &last, ready);
             unless_interrupted(interrupt, ready).await
         }
@@ -89,7 +106,11 @@ async fn make(
             let limit = health.as_ref().map_or(SERVICE_START, |health| health.start_timeout);
             let question = probe.map(|port| Question::new(health.as_ref(), port));
             let last = LastNo::default();
-            let ready = service_is_ready(question.as_ref(), &last);
+            let ready = async {
+                runtime.check_way_out(program, &instance).await?;
+                service_is_ready(question.as_ref(), &last).await;
+                Ok(())
+            };
             let ready = unless_it_ends(runtime, &instance, &program.log, limit, &last, ready);
             unless_interrupted(interrupt, ready).await
         }
@@ -130,6 +151,30 @@ async fn server_is_ready(runtime: &dyn Runtime, server: &Server, instance: &Inst
     }
 }
 
+/// Fails on another end than 0.
+async fn ended_well(runtime: &dyn Runtime, program: &Program, instance: &Instance) -> Result<(), Cause> {
+    let ended = runtime.ended(instance).await;
+    if ended == Ended::Code(0) {
+        return Ok(());
+    }
+    let words = program.command.as_deref().unwrap_or_default().join(" ");
+    let lines = runtime.last_lines(Some(instance), &program.log).await;
+    Err(Cause { message: format!("`{words}` {ended}"), lines })
+}
+
+async fn forward_is_ready(forward: &Forward, last: &LastNo) {
+    for route in &forward.routes {
+        let address = (forward.gateway.listen, route.from);
+        for pause in pauses() {
+            match tokio::net::TcpStream::connect(address).await {
+                Ok(_) => break,
+                Err(error) => last.set(error.to_string()),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
 async fn service_is_ready(question: Option<&Question>, last: &LastNo) {
     let Some(question) = question else { return tokio::time::sleep(ALIVE).await };
     for pause in pauses() {
@@ -148,13 +193,13 @@ async fn unless_it_ends(
     log: &std::path::Path,
     limit: Duration,
     last: &LastNo,
-    ready: impl Future<Output = ()>,
+    ready: impl Future<Output = Result<(), Cause>>,
 ) -> Result<(), Cause> {
     let began = Instant::now();
     let message = tokio::select! {
         biased;
         end = runtime.ended(instance) => format!("it {end} after {:.1} s, before it was ready", began.elapsed().as_secs_f32()),
-        () = ready => return Ok(()),
+        ready = ready => return ready,
         () = tokio::time::sleep(limit) => format!("it was not ready within {} s: {}", limit.as_secs(), last.get()),
     };
     Err(Cause { message, lines: runtime.last_lines(Some(instance), log).await })

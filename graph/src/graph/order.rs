@@ -39,6 +39,8 @@ pub enum UnitKind {
     Task,
     /// A service.
     Service,
+    /// The way from containers to a service or server that runs beside them.
+    Forward,
 }
 
 impl UnitKind {
@@ -54,7 +56,14 @@ impl UnitKind {
             Self::Seed => "seed",
             Self::Task => "task",
             Self::Service => "service",
+            Self::Forward => "forward",
         }
+    }
+
+    /// Whether it runs on when it is ready; the others are done once.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Server | Self::Service | Self::Forward)
     }
 }
 
@@ -72,6 +81,7 @@ impl std::fmt::Display for Unit {
             UnitKind::Setup => write!(f, "{}:setup", self.name),
             UnitKind::Migration => write!(f, "{}:migrate", self.name),
             UnitKind::Seed => write!(f, "{}:seed", self.name),
+            UnitKind::Forward => write!(f, "{}:forward", self.name),
             _ => f.write_str(&self.name),
         }
     }

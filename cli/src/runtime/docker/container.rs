@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -18,10 +19,17 @@ use tokio::io::AsyncWriteExt;
 use super::super::{Cause, Ended, LAST_LINES};
 use super::{all_output, engine_said, fine_when_gone};
 
+/// How soon an engine that does not answer is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// A container as it is wanted.
+#[derive(Clone)]
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
+    /// What runs instead of the image's entrypoint.
+    pub(super) entrypoint: Option<Vec<String>>,
+    /// Arguments; the image's own when there is neither.
     pub(super) command: Option<Vec<String>>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) user: Option<String>,
@@ -31,10 +39,13 @@ pub(super) struct Container {
     pub(super) ports: Vec<(u16, u16)>,
     pub(super) network: String,
     pub(super) aliases: Vec<String>,
+    /// Names that no container has, each with its address.
+    pub(super) hosts: BTreeMap<String, String>,
     pub(super) labels: HashMap<String, String>,
 }
 
 /// Something of this machine, or a volume, inside a container.
+#[derive(Clone)]
 pub(super) struct Mounted(Mount);
 
 impl Mounted {
@@ -59,7 +70,7 @@ impl Mounted {
 
 impl Container {
     /// Makes it; what is left over under its name goes first.
-    async fn create(self, engine: &bollard::Docker) -> Result<String, Cause> {
+    async fn create(self, engine: &bollard::Docker) -> Result<String, Error> {
         let bindings = self
             .ports
             .iter()
@@ -71,6 +82,7 @@ impl Container {
         let endpoint = EndpointSettings { aliases: Some(self.aliases), ..Default::default() };
         let body = ContainerCreateBody {
             image: Some(self.image),
+            entrypoint: self.entrypoint,
             cmd: self.command,
             env: Some(self.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             user: self.user,
@@ -83,6 +95,7 @@ impl Container {
                 network_mode: Some(self.network.clone()),
                 // Programs that are no init leave zombies and ignore signals as process 1.
                 init: Some(true),
+                extra_hosts: Some(self.hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect()),
                 ..Default::default()
             }),
             networking_config: Some(NetworkingConfig {
@@ -90,44 +103,72 @@ impl Container {
             }),
             ..Default::default()
         };
-        let options = CreateContainerOptions { name: Some(self.name.clone()), ..Default::default() };
-        let left_over = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        fine_when_gone(engine.remove_container(&self.name, Some(left_over)).await)?;
-        Ok(engine.create_container(Some(options), body).await.map_err(engine_said)?.id)
+        let options = || Some(CreateContainerOptions { name: Some(self.name.clone()), ..Default::default() });
+        match engine.create_container(options(), body.clone()).await {
+            // Looking for what is left over before every start would cost a hundred questions for one answer.
+            Err(Error::DockerResponseServerError { status_code: 409, .. }) => {
+                remove(engine, &self.name).await?;
+                Ok(engine.create_container(options(), body).await?.id)
+            }
+            made => Ok(made?.id),
+        }
     }
 
     /// Makes and starts it.
-    pub(super) async fn start(self, engine: &bollard::Docker) -> Result<String, Cause> {
+    pub(super) async fn start(self, engine: &bollard::Docker) -> Result<String, Error> {
         let id = self.create(engine).await?;
         if let Err(error) = engine.start_container(&id, None::<StartContainerOptions>).await {
             remove(engine, &id).await?;
-            return Err(engine_said(error));
+            return Err(error);
         }
         Ok(id)
     }
 
-    /// Makes and starts it, waits for its end, and removes it. Fails on another end than 0.
-    pub(super) async fn run_to_end(self, engine: &bollard::Docker) -> Result<(), Cause> {
-        let words = self.command.clone().unwrap_or_default().join(" ");
-        let id = self.start(engine).await?;
-        let mut waiting = engine.wait_container(&id, None::<WaitContainerOptions>);
-        let ended = match waiting.next().await {
-            Some(Ok(end)) => Ended::Code(end.status_code),
-            Some(Err(Error::DockerContainerWaitError { code, .. })) => Ended::Code(code),
-            _ => Ended::Unknown,
-        };
-        let lines = if ended == Ended::Code(0) { Vec::new() } else { last_lines(engine, &id).await };
-        remove(engine, &id).await?;
-        match ended {
-            Ended::Code(0) => Ok(()),
-            ended => Err(Cause { message: format!("`{words}` {ended}"), lines }),
+    /// Makes and starts it, waits for its end, and removes it. Fails on another end than 0. It ends, too, when
+    /// nobody waits any longer.
+    pub(super) async fn run_to_end(self, engine: &bollard::Docker, words: &str) -> Result<(), Cause> {
+        let running = Running { engine: engine.clone(), id: self.start(engine).await.map_err(engine_said)? };
+        let ended = ended(engine, &running.id).await;
+        if ended == Ended::Code(0) {
+            return Ok(());
         }
+        Err(Cause { message: format!("`{words}` {ended}"), lines: last_lines(engine, &running.id).await })
     }
 }
 
-async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), Cause> {
+/// A container that is removed when nobody waits for it any more.
+struct Running {
+    engine: bollard::Docker,
+    id: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (engine, id) = (self.engine.clone(), std::mem::take(&mut self.id));
+        // What cannot be removed now goes before the next one of its name.
+        tokio::spawn(async move { remove(&engine, &id).await });
+    }
+}
+
+/// Removes a container, running or not; fine when it is gone or going.
+pub(super) async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), Error> {
     let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
     fine_when_gone(engine.remove_container(id, Some(options)).await)
+}
+
+/// Waits for a container's end, over restarts of the engine.
+pub(super) async fn ended(engine: &bollard::Docker, id: &str) -> Ended {
+    loop {
+        let mut waiting = engine.wait_container(id, None::<WaitContainerOptions>);
+        match waiting.next().await {
+            Some(Ok(end)) => return Ended::Code(end.status_code),
+            // bollard tells a code other than 0 as an error
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ended::Code(code),
+            Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => return Ended::Unknown,
+            // An engine that restarts drops the connection.
+            _ => tokio::time::sleep(AGAIN).await,
+        }
+    }
 }
 
 /// The last lines of a container's output.
@@ -140,14 +181,21 @@ pub(super) async fn last_lines(engine: &bollard::Docker, id: &str) -> Vec<String
     String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
 }
 
-/// Runs a program inside a container and gives what it printed. Fails on another end than 0.
-pub(super) async fn exec(
+/// How a program inside a container ended, and what it printed.
+pub(super) struct Inside {
+    pub(super) code: Option<i64>,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+/// Runs a program inside a container to its end.
+pub(super) async fn run_inside(
     engine: &bollard::Docker,
     id: &str,
     command: &[String],
     env: &BTreeMap<String, String>,
     input: &str,
-) -> Result<String, Cause> {
+) -> Result<Inside, Cause> {
     let config = ExecConfig {
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -171,10 +219,23 @@ pub(super) async fn exec(
         }
     }
     let code = engine.inspect_exec(&made.id).await.map_err(engine_said)?.exit_code;
-    if code == Some(0) {
-        return Ok(String::from_utf8_lossy(&out).into_owned());
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Inside { code, out: text(out), err: text(err) })
+}
+
+/// Runs a program inside a container and gives what it printed. Fails on another end than 0.
+pub(super) async fn exec(
+    engine: &bollard::Docker,
+    id: &str,
+    command: &[String],
+    env: &BTreeMap<String, String>,
+    input: &str,
+) -> Result<String, Cause> {
+    let end = run_inside(engine, id, command, env, input).await?;
+    if end.code == Some(0) {
+        return Ok(end.out);
     }
     let words = command.first().map(String::as_str).unwrap_or_default();
-    let lines = String::from_utf8_lossy(&err).lines().map(str::to_owned).collect();
-    Err(Cause { message: format!("`{words}` ended with code {}", code.unwrap_or(-1)), lines })
+    let lines = end.err.lines().map(str::to_owned).collect();
+    Err(Cause { message: format!("`{words}` ended with code {}", end.code.unwrap_or(-1)), lines })
 }

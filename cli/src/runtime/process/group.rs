@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::super::{Cause, Ended};
@@ -62,6 +62,36 @@ impl Children {
     }
 }
 
+/// A program that somebody waits for: when nobody does any more, its whole group is ended by force.
+pub(super) struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    /// Starts a command that leads a group of its own.
+    pub(super) fn spawn(mut command: Command, words: &str) -> Result<Self, Cause> {
+        let child = command.spawn().map_err(|error| Cause::new(format!("`{words}`: {error}")))?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, group })
+    }
+
+    /// Waits for its end.
+    pub(super) async fn status(mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.group = None;
+        Ok(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            let _ = kill_process_group(group, Signal::KILL); // gone already, then
+        }
+    }
+}
+
 /// How a status is told.
 pub(super) fn ended(status: ExitStatus) -> Ended {
     use std::os::unix::process::ExitStatusExt;
@@ -108,17 +138,21 @@ fn started(pid: i32) -> Option<u64> {
 /// Whether anyone of a group runs. Zombies that nobody has reaped yet do not count.
 #[cfg(target_os = "linux")]
 fn has_members(group: Pid) -> bool {
-    if rustix::process::test_kill_process_group(group).is_err() {
-        return false;
-    }
-    let Ok(processes) = std::fs::read_dir("/proc") else { return true };
-    let wanted = group.as_raw_nonzero().to_string();
-    processes.flatten().any(|process| {
+    rustix::process::test_kill_process_group(group).is_ok() && !members(group.as_raw_nonzero().get()).is_empty()
+}
+
+/// Everyone of a group who runs.
+#[cfg(target_os = "linux")]
+fn members(group: i32) -> Vec<i32> {
+    let wanted = group.to_string();
+    let of_group = |process: &std::fs::DirEntry| {
         let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
         let mut fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default().split_whitespace();
         let (state, _parent, of) = (fields.next(), fields.next(), fields.next());
         of == Some(wanted.as_str()) && !matches!(state, Some("Z" | "X"))
-    })
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter(of_group);
+    processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -138,9 +172,11 @@ fn signal(name: &str) -> Signal {
     }
 }
 
-/// Ends a group: first by the signal, after the grace by force. Members that outlive their leader end, too.
+/// Ends a group: first by the signal, after the grace by force. Members that outlive their leader end, too,
+/// also those of a leader that ended by itself.
 pub(super) async fn stop(pid: i32, since: u64, by: &str, grace: Duration, children: &Children) -> Result<(), Cause> {
-    if !is_alive(pid, since) {
+    let leads = is_alive(pid, since);
+    if !leads && !is_ours(pid, since) {
         return Ok(());
     }
     let group = Pid::from_raw(pid).ok_or_else(|| Cause::new(format!("{pid} is no process")))?;
@@ -150,7 +186,7 @@ pub(super) async fn stop(pid: i32, since: u64, by: &str, grace: Duration, childr
     };
     let began = Instant::now();
     send(signal(by))?;
-    if tokio::time::timeout(grace, children.ended(pid, since)).await.is_err() {
+    if leads && tokio::time::timeout(grace, children.ended(pid, since)).await.is_err() {
         send(Signal::KILL)?;
         children.ended(pid, since).await;
     }
@@ -162,4 +198,53 @@ pub(super) async fn stop(pid: i32, since: u64, by: &str, grace: Duration, childr
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+/// Whether what is in the group of a leader that is gone was started by it. The kernel gives a group's number to
+/// no new process while the group has members, so only a number that somebody has now, or whose members are older
+/// than the leader was, belongs to strangers.
+#[cfg(target_os = "linux")]
+fn is_ours(group: i32, since: u64) -> bool {
+    started(group).is_none() && members(group).iter().all(|member| started(*member).is_none_or(|began| began >= since))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_ours(group: i32, _since: u64) -> bool {
+    started(group).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leader that leaves a member behind and ends at once, as `sh -c 'server &'` does.
+    async fn orphaned(children: &Children) -> (i32, u64) {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 &"]).process_group(0);
+        let Instance::Process { pid, started } = children.spawn(command, "sh").unwrap() else { unreachable!() };
+        children.ended(pid, started).await;
+        (pid, started)
+    }
+
+    #[tokio::test]
+    async fn members_that_outlive_a_leader_that_ended_by_itself_are_ended() {
+        let children = Children::default();
+        let (pid, started) = orphaned(&children).await;
+        let group = Pid::from_raw(pid).unwrap();
+        assert!(has_members(group));
+        stop(pid, started, "TERM", Duration::from_secs(5), &children).await.unwrap();
+        assert!(!has_members(group));
+    }
+
+    #[tokio::test]
+    async fn a_group_of_a_number_that_came_back_is_left_alone() {
+        let children = Children::default();
+        let mut command = Command::new("sleep");
+        command.arg("1000").process_group(0);
+        let Instance::Process { pid, started } = children.spawn(command, "sleep").unwrap() else { unreachable!() };
+        stop(pid, started + 1, "KILL", Duration::ZERO, &children).await.unwrap();
+        assert!(is_alive(pid, started));
+        stop(pid, started, "KILL", Duration::ZERO, &children).await.unwrap();
+        assert!(!is_alive(pid, started));
+    }
 }

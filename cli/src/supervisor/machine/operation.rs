@@ -15,7 +15,7 @@ use crate::protocol::{self, RuntimeName, State};
 use crate::runtime::Cause;
 use crate::session::{Record, Records};
 
-/// How many units are begun or ended at once.
+/// How many units are begun or ended at once; those that only become ready do not count.
 pub(super) const AT_ONCE: usize = 16;
 
 /// Where a step is.
@@ -31,7 +31,7 @@ enum Progress {
 pub(super) struct Operation {
     /// Who is told.
     pub(super) client: ClientId,
-    runtime: RuntimeName,
+    pub(super) runtimes: BTreeMap<Unit, RuntimeName>,
     pub(super) work: BTreeMap<Unit, Arc<Work>>,
     pub(super) wanted: BTreeMap<Unit, Wanted>,
     pub(super) needs: BTreeMap<Unit, BTreeSet<Unit>>,
@@ -50,10 +50,10 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    pub(super) fn new(client: ClientId, runtime: RuntimeName, waits: Units, steps: Vec<Step>) -> Self {
+    pub(super) fn new(client: ClientId, waits: Units, steps: Vec<Step>) -> Self {
         Self {
             client,
-            runtime,
+            runtimes: BTreeMap::new(),
             work: BTreeMap::new(),
             wanted: BTreeMap::new(),
             needs: BTreeMap::new(),
@@ -87,8 +87,10 @@ impl Operation {
 
     /// The next step that may begin.
     fn next(&self) -> Option<usize> {
-        let running = self.steps.iter().filter(|(_, progress)| matches!(progress, Progress::Running(_))).count();
-        if running >= AT_ONCE && !self.hurry {
+        // What runs and is only waited for keeps nobody from beginning: readiness is the others' own affair.
+        let is_at_work = |step: &Step| !(step.unit.kind.runs() && self.begun.contains(&step.unit));
+        let running = self.steps.iter().filter(|(_, progress)| matches!(progress, Progress::Running(_)));
+        if running.filter(|(step, _)| is_at_work(step)).count() >= AT_ONCE && !self.hurry {
             return None;
         }
         let unfinished: BTreeSet<&Unit> = self
@@ -112,13 +114,13 @@ impl Operation {
 
     /// What a unit that is begun now is remembered by; `None` for one that nothing is known of.
     fn record(&self, unit: &Unit) -> Option<(Arc<Work>, Record)> {
-        let (work, wanted) = (self.work.get(unit)?, self.wanted.get(unit)?);
+        let (work, wanted, runtime) = (self.work.get(unit)?, self.wanted.get(unit)?, self.runtimes.get(unit)?);
         let waits = self.waits.get(unit).into_iter().flatten();
         let record = Record {
             unit: unit.clone(),
             key: wanted.key,
             parts: wanted.parts.clone(),
-            runtime: self.runtime,
+            runtime: *runtime,
             waits: waits.map(|(unit, wait)| (unit.clone(), wait.as_str().to_owned())).collect(),
             needs: self.needs.get(unit).cloned().unwrap_or_default(),
             instance: None,
@@ -184,6 +186,7 @@ impl Machine {
             Work::Database { server, .. } => self.records.get(&server.unit).and_then(|record| record.instance.clone()),
             _ => None,
         };
+        let runtime = record.runtime;
         let left_over = old.filter(|record| record.instance.is_some()).map(Box::new);
         if left_over.is_some() {
             operation.fresh.insert(unit.clone(), record);
@@ -193,7 +196,7 @@ impl Machine {
         } else {
             self.records.put(record);
         }
-        effects.push(Effect::Begin { unit: unit.clone(), runtime: operation.runtime, work, left_over, server });
+        effects.push(Effect::Begin { unit: unit.clone(), runtime, work, left_over, server });
         true
     }
 
@@ -216,6 +219,9 @@ impl Machine {
                 let mut addresses = String::new();
                 if let Some(record) = self.records.get_mut(unit) {
                     record.ready = true;
+                    if !unit.kind.runs() {
+                        record.instance = None; // it has ended well, and is gone
+                    }
                     addresses = record.addresses.join(" ");
                     if let Some(instance) = &record.instance {
                         state = State::Ready;

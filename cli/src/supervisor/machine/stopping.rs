@@ -10,7 +10,7 @@ use super::super::ClientId;
 use super::operation::{Operation, being_stopped, by_force};
 use super::{Effect, Machine, end, listed};
 use crate::exit::Exit;
-use crate::protocol::{self, Request, RuntimeName};
+use crate::protocol::{self, Request};
 use crate::session::Record;
 
 impl Machine {
@@ -102,7 +102,7 @@ impl Machine {
             plan(&wanted, &waits, &observed, &waits).into_iter().filter(|step| step.action == Action::Stop).collect();
         effects.push(Effect::Tell(client, protocol::Event::Plan { steps: steps.clone() }));
         effects.push(self.save());
-        let mut operation = Operation::new(client, RuntimeName::Process, waits, steps);
+        let mut operation = Operation::new(client, waits, steps);
         operation.down = Some(delete_data);
         operation.hurry = self.hurried.remove(&client);
         self.current = Some(operation);

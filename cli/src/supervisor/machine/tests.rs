@@ -15,6 +15,7 @@ use clustergraph::graph::{Key, Unit, UnitKind, Units};
 use clustergraph::plan::{Observed, Wanted, plan};
 
 use super::super::desired::{Desired, Work};
+use super::super::prepare::Life;
 use super::super::{ClientId, Event, Prepared};
 use super::{Effect, Machine};
 use crate::exit::{Exit, Failure};
@@ -35,6 +36,7 @@ pub(super) struct Bench {
     pub(super) saved: Records,
     pub(super) cleaned: Vec<bool>,
     pub(super) watched: Vec<Instance>,
+    pub(super) looking: Vec<String>,
     pub(super) preparing: Vec<Records>,
     pub(super) interrupted: bool,
     pub(super) quit: bool,
@@ -95,8 +97,11 @@ impl Bench {
     }
 
     pub(super) fn adopting(records: Records, alive: &[&str]) -> Self {
-        let alive: BTreeSet<Unit> = alive.iter().map(|name| service(name)).collect();
-        let (machine, effects) = Machine::adopt(records.clone(), &alive);
+        Self::with_lives(records, alive.iter().map(|name| (service(name), Life::Runs)).collect())
+    }
+
+    pub(super) fn with_lives(records: Records, lives: BTreeMap<Unit, Life>) -> Self {
+        let (machine, effects) = Machine::adopt(records.clone(), &lives);
         let mut bench = Self {
             machine,
             told: Vec::new(),
@@ -107,6 +112,7 @@ impl Bench {
             saved: records,
             cleaned: Vec::new(),
             watched: Vec::new(),
+            looking: Vec::new(),
             preparing: Vec::new(),
             interrupted: false,
             quit: false,
@@ -131,6 +137,7 @@ impl Bench {
                 Effect::Kill(record) => self.killed.push(record.unit.to_string()),
                 Effect::Interrupt => self.interrupted = true,
                 Effect::Watch { instance, .. } => self.watched.push(instance),
+                Effect::Look { unit, .. } => self.looking.push(unit.to_string()),
                 Effect::Save(records) => self.saved = *records,
                 Effect::CleanUp { delete_data, .. } => self.cleaned.push(delete_data),
                 Effect::Quit => self.quit = true,
@@ -163,10 +170,11 @@ impl Bench {
         let desired = Desired {
             work: waits.keys().map(|unit| (unit.clone(), work(unit))).collect(),
             waits: waits.clone(),
+            runtimes: waits.keys().map(|unit| (unit.clone(), RuntimeName::Process)).collect(),
             needs: BTreeMap::new(),
             wanted,
         };
-        let prepared = Prepared { steps, desired, records, runtime: RuntimeName::Process, dry_run };
+        let prepared = Prepared { steps, desired, records, notes: Vec::new(), dry_run };
         self.event(Event::Prepared { result: Ok(Box::new(prepared)) });
     }
 

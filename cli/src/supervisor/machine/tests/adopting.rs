@@ -19,6 +19,27 @@ fn what_runs_is_adopted_and_watched_and_the_rest_is_told_as_it_is() {
 }
 
 #[test]
+fn what_cannot_be_asked_is_told_so_and_adopted_once_it_answers() {
+    let mut records = Records::default();
+    let of_docker =
+        |name: &str, pid| Record { runtime: RuntimeName::Docker, ..record(name, Some(instance(pid)), true) };
+    records.put(of_docker("a", 1));
+    records.put(of_docker("b", 2));
+    let lives = ["a", "b"].map(|name| (service(name), Life::Unknown));
+    let mut bench = Bench::with_lives(records, BTreeMap::from(lives));
+    assert_eq!(bench.looking, ["a", "b"]);
+    assert_eq!(bench.state("a"), Some(State::Unknown));
+    let detail = bench.machine.listing()[0].detail.clone();
+    assert_eq!(detail.as_deref(), Some("the Docker engine does not answer"));
+    assert!(bench.machine.is_idle(), "the next supervisor asks again");
+    bench.event(Event::Found { unit: service("a"), instance: instance(1), runs: true });
+    bench.event(Event::Found { unit: service("b"), instance: instance(2), runs: false });
+    assert_eq!((bench.state("a"), bench.state("b")), (Some(State::Ready), Some(State::Stopped)));
+    assert_eq!(bench.watched, [instance(1)]);
+    assert!(!bench.machine.is_idle());
+}
+
+#[test]
 fn a_supervisor_is_idle_when_all_that_was_recorded_is_gone() {
     let mut records = Records::default();
     records.put(record("a", Some(instance(1)), true));

@@ -53,6 +53,10 @@ fn no_more_than_so_many_are_begun_at_once() {
     assert_eq!(bench.begun.len(), AT_ONCE);
     bench.fails("s00", "no");
     assert_eq!(bench.begun.len(), AT_ONCE + 1, "whoever fails makes room, too");
+    bench.started("s01");
+    assert_eq!(bench.begun.len(), AT_ONCE + 2, "who runs and only becomes ready keeps nobody from beginning");
+    bench.event(Event::Over { unit: service("s01"), result: Ok(()) });
+    assert_eq!(bench.begun.len(), AT_ONCE + 2);
 }
 
 #[test]
@@ -136,6 +140,26 @@ fn what_ran_before_and_cannot_be_ended_stays_known() {
     bench.fails("a", "the engine does not answer");
     assert_eq!(bench.saved.get(&service("a")).unwrap().instance, old);
     assert_eq!(bench.ends(2)[0].0, Exit::Failed);
+}
+
+#[test]
+fn what_runs_once_is_known_while_it_runs_and_gone_when_it_has_ended_well() {
+    let migration = Unit::new(UnitKind::Migration, "a/b");
+    let waits = Units::from([(migration.clone(), BTreeMap::new())]);
+    let mut bench = Bench::new();
+    bench.request(1, up(&[]));
+    bench.prepared(&waits, &[], "1", false);
+    bench.event(Event::Started { unit: migration.clone(), instance: instance(7) });
+    assert_eq!(
+        bench.saved.get(&migration).unwrap().instance,
+        Some(instance(7)),
+        "a killed supervisor leaves it to the next"
+    );
+    bench.event(Event::Over { unit: migration.clone(), result: Ok(()) });
+    let record = bench.saved.get(&migration).unwrap();
+    assert_eq!((record.instance.as_ref(), record.ready), (None, true));
+    assert_eq!(bench.state("a/b"), Some(State::Done));
+    assert!(bench.machine.is_idle());
 }
 
 #[test]

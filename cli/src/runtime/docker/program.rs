@@ -1,0 +1,92 @@
+//! The container of a service's program.
+
+use std::collections::BTreeMap;
+
+use clustergraph::catalogue::{CONTAINER_DEPS, CONTAINER_ROOT, fill};
+use clustergraph::graph::{Image, Service};
+
+use super::super::{Cause, Program};
+use super::Docker;
+use super::container::{Container, Mounted};
+
+impl Docker {
+    /// The volume of a service's installed dependencies; a new one for each content of the lock files.
+    pub(super) fn deps_volume(&self, service: &Service) -> String {
+        format!("ssi-{}-deps-{}-{}", self.session.id, service.name, service.setup_key.short())
+    }
+
+    fn deps_path(service: &Service) -> String {
+        match service.stack.setup.as_ref().and_then(|setup| setup.into.as_ref()) {
+            Some(into) if service.folder.is_empty() => format!("{CONTAINER_ROOT}/{into}"),
+            Some(into) => format!("{CONTAINER_ROOT}/{}/{into}", service.folder),
+            None => CONTAINER_DEPS.to_owned(),
+        }
+    }
+
+    /// The sources, and nothing else of the repository, where they lie in it. What a mount leaves out at
+    /// the top of the folder (service.yaml, ignored files) the container does not see.
+    fn sources(&self, service: &Service) -> Vec<Mounted> {
+        let root = self.session.located.root();
+        let mut paths = Vec::new();
+        if service.folder.is_empty() {
+            paths.extend(service.sources.entries.keys().cloned());
+        } else {
+            let own = service.sources.folder(&service.folder).unwrap_or_default();
+            paths.extend(own.entries.keys().map(|name| format!("{}/{name}", service.folder)));
+            let included = service.sources.files().into_iter().map(|(path, _)| path);
+            let prefix = format!("{}/", service.folder);
+            paths.extend(included.filter(|path| !path.starts_with(&prefix)));
+        }
+        let mounted = |path: String| Mounted::folder(root.join(&path), format!("{CONTAINER_ROOT}/{path}"), true);
+        paths.into_iter().map(mounted).collect()
+    }
+
+    /// The container that runs a program. One of a stack's image finds the sources, and runs as the caller; one
+    /// of an image of its own finds everything in it, as on a cluster.
+    pub(super) async fn container(
+        &self,
+        program: &Program,
+        fills_deps: bool,
+        tell: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Container, Cause> {
+        let service = &program.service;
+        let unit = program.unit.to_string();
+        let mut container = Container {
+            name: self.name(&unit),
+            image: program.image.clone(),
+            // As Kubernetes does it: what is said to run runs instead of the image's entrypoint.
+            entrypoint: program.command.clone(),
+            command: None,
+            env: BTreeMap::new(),
+            user: None,
+            folder: None,
+            mounts: Vec::new(),
+            ports: program.ports.clone(),
+            network: self.network(),
+            aliases: vec![unit.clone()],
+            hosts: program.hosts.clone(),
+            labels: self.labels(&unit),
+        };
+        if matches!(service.image, Image::Recipe(_)) {
+            let facts = self.images.ensure(self.engine().await?, &program.image, tell).await?;
+            for (name, value) in &service.stack.env {
+                let value = fill(value, &[("deps", CONTAINER_DEPS)]);
+                let value = if name == "PATH" { format!("{value}:{}", facts.path) } else { value };
+                container.env.insert(name.clone(), value);
+            }
+            // The caller has no account inside the image, so no home.
+            container.env.insert("HOME".to_owned(), "/tmp".to_owned());
+            let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            container.user = Some(format!("{user}:{group}"));
+            let folder = if service.folder.is_empty() { String::new() } else { format!("/{}", service.folder) };
+            container.folder = Some(format!("{CONTAINER_ROOT}{folder}"));
+            container.mounts = self.sources(service);
+            if !service.setup.is_empty() {
+                let deps = Mounted::volume(self.deps_volume(service), Self::deps_path(service), !fills_deps);
+                container.mounts.push(deps);
+            }
+        }
+        container.env.extend(program.env.clone());
+        Ok(container)
+    }
+}
