@@ -132,14 +132,17 @@ impl Builder<'_> {
         match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
-                let (path, below) = match &build.context {
-                    Some(context) => (format!("{context}/{}", build.dockerfile), "`context`"),
-                    None => (located.full(&build.dockerfile), "the service's folder"),
+                let (path, mend) = match &build.context {
+                    Some(context) => (
+                        format!("{context}/{}", build.dockerfile),
+                        "`dockerfile` is a path below `context`, which lies in the service's folder or in `include`; ignored files are no sources",
+                    ),
+                    None => (
+                        located.full(&build.dockerfile),
+                        "`dockerfile` is a path below the service's folder; ignored files are no sources",
+                    ),
                 };
                 if sources.file(&path).is_none() {
-                    let mend = format!(
-                        "`dockerfile` is a path below {below}; what is ignored, or neither in the service's folder nor in `include`, is no source"
-                    );
                     self.problems.add(
                         Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`")).mend(mend),
                     );
