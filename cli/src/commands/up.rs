@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Global, Printed, logs};
 use crate::console;
 use crate::exit::{Exit, Failure};
-use crate::protocol::{Event, Request, RuntimeName, Up};
+use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
 use crate::session::{Client, Session};
 
@@ -68,6 +68,7 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> 
         std::env::vars().filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_")).collect();
     let request = Request::Up(Up {
         services: args.services.clone(),
+        purpose: Purpose::Start,
         runtime: args.runtime,
         dry_run: args.dry_run,
         base_env,

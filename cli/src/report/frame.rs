@@ -154,6 +154,7 @@ impl Frame {
             State::Stopping => (SPINNER[turn], CYAN),
             State::Ready | State::Done => ("✓", GREEN),
             State::Stopped => ("✓", DIM),
+            State::Unknown => ("?", DIM),
             State::Failed => ("✗", RED),
             State::Skipped => ("-", RED),
         };
@@ -240,7 +241,7 @@ fn owner(unit: &Unit) -> Option<&str> {
         UnitKind::Database | UnitKind::Migration | UnitKind::Seed => {
             Some(unit.name.split_once('/').map_or(unit.name.as_str(), |(owner, _)| owner))
         }
-        UnitKind::Server | UnitKind::Service | UnitKind::Task => None,
+        UnitKind::Server | UnitKind::Service | UnitKind::Task | UnitKind::Forward => None,
     }
 }
 

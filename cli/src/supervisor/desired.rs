@@ -36,6 +36,20 @@ pub(super) struct Desired {
     pub(super) runtimes: BTreeMap<Unit, RuntimeName>,
 }
 
+impl Desired {
+    /// Leaves out all but these units.
+    pub(super) fn retain(&mut self, units: &BTreeSet<Unit>) {
+        self.wanted.retain(|unit, _| units.contains(unit));
+        self.needs.retain(|unit, _| units.contains(unit));
+        self.work.retain(|unit, _| units.contains(unit));
+        self.runtimes.retain(|unit, _| units.contains(unit));
+        self.waits.retain(|unit, _| units.contains(unit));
+        for waits in self.waits.values_mut() {
+            waits.retain(|unit, _| units.contains(unit));
+        }
+    }
+}
+
 /// What a unit is made from.
 pub(super) enum Work {
     /// Install dependencies.

@@ -10,6 +10,7 @@ mod machine;
 mod place;
 mod prepare;
 mod probe;
+mod purpose;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::console;
 use crate::exit::Failure;
 use crate::protocol::{Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Runtime};
-use crate::session::{Instance, Record, Records, Session};
+use crate::session::{Instance, Lease, Record, Records, Session};
 use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
@@ -80,6 +81,8 @@ struct Prepared {
     records: Records,
     /// What a person should know beside the plan.
     notes: Vec<String>,
+    /// What the client needs for as long as it is connected.
+    lease: Option<Lease>,
     dry_run: bool,
 }
 
