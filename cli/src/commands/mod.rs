@@ -3,11 +3,15 @@
 mod check;
 mod completions;
 mod down;
+mod env;
+mod exec;
 mod forward;
 mod graph;
 mod import;
 mod logs;
 mod ps;
+mod restart;
+mod run;
 mod supervise;
 mod up;
 
@@ -15,12 +19,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::{BuildError, Graph};
 use clustergraph::tree::Tree;
 
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
+use crate::runtime::Ended;
 use crate::session::Session;
 
 /// Runs the cluster of a repository on this machine, databases included.
@@ -63,6 +69,14 @@ enum Command {
     Ps(ps::PsArgs),
     /// Show what services write
     Logs(logs::LogsArgs),
+    /// Show what a service finds in its environment
+    Env(env::EnvArgs),
+    /// Start what runs anew
+    Restart(restart::RestartArgs),
+    /// Run a program where a service runs
+    Exec(exec::ExecArgs),
+    /// Run a program of a service once, with all that it needs
+    Run(run::RunArgs),
     /// Turn the files of another tool into services
     Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
@@ -93,6 +107,10 @@ pub(crate) fn run() -> ExitCode {
                 Command::Down(args) => down::run(global, args).await,
                 Command::Ps(args) => ps::run(global, &args).await,
                 Command::Logs(args) => logs::run(global, &args).await,
+                Command::Env(args) => env::run(global, args).await,
+                Command::Restart(args) => restart::run(global, args).await,
+                Command::Exec(args) => exec::run(global, args).await,
+                Command::Run(args) => run::run(global, args).await,
                 Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise => supervise::run(global).await,
@@ -113,6 +131,25 @@ pub(crate) fn run() -> ExitCode {
             failure.exit.code()
         }
     }
+}
+
+/// That a name is one of the graph's.
+fn known_service(graph: &Graph, name: &str) -> Result<(), Failure> {
+    if graph.services.contains_key(name) {
+        return Ok(());
+    }
+    let close = suggestion(name, graph.services.keys().map(String::as_str));
+    let mend = close.map(|close| format!(": did you mean `{close}`?")).unwrap_or_default();
+    Err(Failure::unusable(format!("there is no service `{name}`{mend}")))
+}
+
+/// A program's end as our own, as shells have it.
+fn ended(how: Ended) -> Exit {
+    Exit::Program(match how {
+        Ended::Code(code) => u8::try_from(code).unwrap_or(1),
+        Ended::Signal(signal) => u8::try_from(128 + signal).unwrap_or(1),
+        Ended::Unknown => 1,
+    })
 }
 
 impl Global {

@@ -1,7 +1,5 @@
 //! `ssi up`: make the graph real.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,19 +60,31 @@ pub(crate) struct UpArgs {
     printed: Printed,
 }
 
+/// What an `up` of these services says of its caller, for people to read.
+pub(super) fn wish(services: &[String], purpose: Purpose) -> Up {
+    Up {
+        services: services.to_vec(),
+        purpose,
+        runtime: None,
+        dry_run: false,
+        base_env: std::env::vars()
+            .filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_"))
+            .collect(),
+        mirror: std::env::var("CLUSTERGRAPH_MIRROR").ok(),
+        colour: console::has_colour(),
+        width: console::width(),
+    }
+}
+
 pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
-    let base_env: BTreeMap<String, String> =
-        std::env::vars().filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_")).collect();
+    let wish = wish(&args.services, Purpose::Start);
     let request = Request::Up(Up {
-        services: args.services.clone(),
-        purpose: Purpose::Start,
         runtime: args.runtime,
         dry_run: args.dry_run,
-        base_env,
         mirror: args.mirror,
-        colour: console::has_colour() && args.printed.output == Output::Text,
-        width: console::width(),
+        colour: wish.colour && args.printed.output == Output::Text,
+        ..wish
     });
     let mut reporter = Reporter::new(args.printed.output, args.dry_run);
     if args.detach || args.dry_run {

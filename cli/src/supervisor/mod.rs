@@ -6,6 +6,7 @@
 
 mod clients;
 mod desired;
+mod inspect;
 mod machine;
 mod place;
 mod prepare;
@@ -32,7 +33,10 @@ use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
 use place::Place;
+
+pub(crate) use inspect::inspect;
 use prepare::Life;
+pub(crate) use purpose::unit_of;
 
 /// How long a supervisor with nothing to own stays for the next command.
 const IDLE: Duration = Duration::from_secs(2);

@@ -84,7 +84,7 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
 }
 
 /// Chooses the runtimes; asks for an engine where that matters.
-async fn choose(
+pub(super) async fn choose(
     session: &Session,
     graph: &Graph,
     units: &Units,
@@ -102,7 +102,7 @@ async fn choose(
 }
 
 /// Where containers find programs of this machine, if there are both.
-async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
+pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
     if runtimes.used().len() < 2 {
         return Ok(None);
     }

@@ -72,7 +72,7 @@ impl Scope {
 }
 
 /// What a node is when it is made real.
-fn unit_of(graph: &Graph, name: &str) -> Unit {
+pub(crate) fn unit_of(graph: &Graph, name: &str) -> Unit {
     let ends = graph.services.get(name).is_some_and(|service| service.role != Role::Service);
     Unit::new(if ends { UnitKind::Task } else { UnitKind::Service }, name)
 }
