@@ -75,6 +75,7 @@ dependencies() {
 
 unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
 local_tests() { cargo test --quiet --package clustergraph-tests --test architecture --test local --test docs; }
+shop_tests() { cargo test --quiet --package clustergraph-tests --test shop; }
 cluster_tests() { cargo test --quiet --package clustergraph-tests --test cluster; }
 
 example_tests() {
@@ -109,7 +110,7 @@ service_tests() {
 
 # Twice in a row, as a newcomer would; the second time there is nothing to do. A copy: the checkout stays as it is.
 demo() {
-  git ls-files -z examples/hello | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" --strip-components 2 &&
+  git ls-files -z services clustergraph.yaml | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" &&
     git -C "$DEMO_FOLDER" init --quiet &&
     "$HERE/demo.sh" up &&
     "$HERE/demo.sh" up | tee "$OUTPUT/second" &&
@@ -133,6 +134,8 @@ stage lint lint
 stage deny dependencies
 stage unit unit_tests
 stage local local_tests
+stage shop shop_tests
+stage services "$HERE/services.sh"
 stage cluster cluster_tests
 stage examples example_tests
 stage services service_tests
