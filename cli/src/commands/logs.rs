@@ -11,7 +11,7 @@ use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::UnitKind;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::{Global, ps};
+use super::{Global, Printed, ps};
 use crate::console::{self, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Listed, RuntimeName};
@@ -37,6 +37,8 @@ pub(crate) struct LogsArgs {
     /// Begin with the last lines of each only
     #[arg(short = 'n', long, value_name = "LINES")]
     tail: Option<usize>,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
@@ -47,16 +49,16 @@ pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failur
         return Ok(Exit::Success);
     }
     tokio::select! {
-        result = show(global.output, &session, &units, args.follow, args.tail) => result.map(|()| Exit::Success),
+        result = show(args.printed.output, &session, &units, args.follow, args.tail) => result.map(|()| Exit::Success),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     }
 }
 
 /// Follows all services of an `up` until something else ends it.
-pub(super) async fn follow_all(global: &Global, session: &Session, names: &[String]) -> Result<(), Failure> {
+pub(super) async fn follow_all(output: Output, session: &Session, names: &[String]) -> Result<(), Failure> {
     let units = chosen(session, names).await?;
     let services: Vec<Listed> = units.into_iter().filter(|listed| listed.unit.kind == UnitKind::Service).collect();
-    show(global.output, session, &services, true, Some(0)).await
+    show(output, session, &services, true, Some(0)).await
 }
 
 async fn chosen(session: &Session, names: &[String]) -> Result<Vec<Listed>, Failure> {

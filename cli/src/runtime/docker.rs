@@ -1,5 +1,6 @@
 //! Containers of a Docker engine: one network a session, sources mounted in repository layout.
 
+mod attached;
 mod container;
 mod image;
 mod network;
@@ -21,7 +22,7 @@ use clustergraph::catalogue::{CONTAINER_DEPS, fill};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::{Cause, Ended, Forward, Program, Runtime, Server};
+use super::{Cause, Ended, Forward, Program, Runtime, Server, Terminal};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use container::{Container, Mounted};
@@ -180,6 +181,7 @@ impl Runtime for Docker {
             aliases: vec![server.unit.name.clone()],
             hosts: BTreeMap::new(),
             labels: self.labels(&unit),
+            terminal: None,
         };
         self.launch(container, tell).await
     }
@@ -212,6 +214,16 @@ impl Runtime for Docker {
     async fn check_way_out(&self, program: &Program, instance: &Instance) -> Result<(), Cause> {
         let (Instance::Container(id), Some((name, port))) = (instance, &program.reaches) else { return Ok(()) };
         self.way_out.check(self.engine().await?, id, name, *port).await
+    }
+
+    async fn run_attached(&self, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        self.run_container_attached(program, terminal, &|_| {}).await
+    }
+
+    async fn exec(&self, instance: &Instance, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        let Instance::Container(id) = instance else { return Err(Cause::new("it runs in no container")) };
+        let words = program.command.as_deref().unwrap_or_default();
+        self.exec_attached(id, words, terminal).await
     }
 
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause> {

@@ -7,6 +7,7 @@ mod environment;
 mod forward;
 mod ports;
 mod process;
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use environment::{Addresses, forward_row, port_row, server_row, servi
 pub(crate) use forward::{Forward, Route, forward};
 pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
+pub(crate) use terminal::Terminal;
 
 /// Why something could not be done: the cause in one line, and the program's last words.
 #[derive(Debug, Clone, Default)]
@@ -152,6 +154,12 @@ pub(crate) trait Runtime: Send + Sync {
 
     /// Starts a program. Replaces one of this unit that is left over.
     async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause>;
+
+    /// Runs a program at the caller's terminal, beside what else runs of its unit, and gives its end.
+    async fn run_attached(&self, program: &Program, terminal: Terminal) -> Result<Ended, Cause>;
+
+    /// Runs a program at the caller's terminal where an instance of its service runs, and gives its end.
+    async fn exec(&self, instance: &Instance, program: &Program, terminal: Terminal) -> Result<Ended, Cause>;
 
     /// Asks it to end by the signal, kills it after the grace, and removes it. Fine when it is gone.
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause>;

@@ -60,6 +60,8 @@ pub(super) struct Machine {
     gone: BTreeSet<Unit>,
     current: Option<Operation>,
     preparing: Option<ClientId>,
+    /// Whether that client is gone meanwhile: what it needs, nobody needs.
+    has_left: bool,
     queue: VecDeque<(ClientId, Request)>,
     /// Clients that want their stop to be over at once.
     hurried: BTreeSet<ClientId>,
@@ -78,6 +80,7 @@ impl Machine {
             gone: BTreeSet::new(),
             current: None,
             preparing: None,
+            has_left: false,
             queue: VecDeque::new(),
             hurried: BTreeSet::new(),
             leaving: false,
@@ -161,7 +164,11 @@ impl Machine {
             Event::Found { unit, instance, runs } => self.found(&unit, &instance, runs, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),
             Event::Terminate => effects.push(Effect::Quit),
-            Event::Left { .. } => {} // what it asked for goes on
+            // What it asked for goes on; what it only needed meanwhile nobody holds any more.
+            Event::Left { client } => {
+                self.records.leases.remove(&client);
+                self.has_left |= self.preparing == Some(client);
+            }
         }
         effects
     }
@@ -257,6 +264,7 @@ impl Machine {
 
     fn prepared(&mut self, result: Result<Box<Prepared>, Failure>, now: Instant, effects: &mut Vec<Effect>) {
         let Some(client) = self.preparing.take() else { return };
+        let has_left = std::mem::take(&mut self.has_left);
         let prepared = match result {
             Ok(prepared) => *prepared,
             Err(failure) => {
@@ -284,6 +292,7 @@ impl Machine {
         self.records.runtimes.extend(prepared.desired.runtimes.values());
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;
+        self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
         let Desired { wanted, waits, needs, work, runtimes } = prepared.desired;
         effects.push(self.save());
         let mut operation = Operation::new(client, waits, steps);

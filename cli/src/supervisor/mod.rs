@@ -6,10 +6,12 @@
 
 mod clients;
 mod desired;
+mod inspect;
 mod machine;
 mod place;
 mod prepare;
 mod probe;
+mod purpose;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -26,12 +28,15 @@ use crate::console;
 use crate::exit::Failure;
 use crate::protocol::{Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Runtime};
-use crate::session::{Instance, Record, Records, Session};
+use crate::session::{Instance, Lease, Record, Records, Session};
 use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
 use place::Place;
+
+pub(crate) use inspect::inspect;
 use prepare::Life;
+pub(crate) use purpose::unit_of;
 
 /// How long a supervisor with nothing to own stays for the next command.
 const IDLE: Duration = Duration::from_secs(2);
@@ -80,6 +85,8 @@ struct Prepared {
     records: Records,
     /// What a person should know beside the plan.
     notes: Vec<String>,
+    /// What the client needs for as long as it is connected.
+    lease: Option<Lease>,
     dry_run: bool,
 }
 

@@ -9,10 +9,11 @@ use clustergraph::tree::Tree;
 
 use super::Prepared;
 use super::desired::Wish;
+use super::purpose::{self, Scope};
 use crate::exit::{Exit, Failure};
-use crate::protocol::{RuntimeName, Up};
+use crate::protocol::{Purpose, RuntimeName, Up};
 use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Undecided};
-use crate::session::{Instance, Records, Session};
+use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
 const LOCAL: &str = "local";
@@ -20,21 +21,17 @@ const LOCAL: &str = "local";
 /// Makes the plan of an `up`.
 pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> Result<Prepared, Failure> {
     let graph = read_graph(session, &up).await?;
-    for name in &up.services {
+    let restarted = purpose::restarted(&up, &records).map_err(Failure::unusable)?;
+    for name in up.services.iter().filter(|_| up.purpose != Purpose::Restart) {
         if !graph.services.contains_key(name) {
             let close = suggestion(name, graph.services.keys().map(String::as_str));
             let mend = close.map(|close| format!(": did you mean `{close}`?")).unwrap_or_default();
             return Err(Failure::unusable(format!("there is no service `{name}`{mend}")));
         }
     }
-    if up.services.is_empty() {
-        records.all = true;
-    }
-    records.roots.extend(up.services.iter().cloned());
-    records.roots.retain(|root| graph.services.contains_key(root));
-    let roots = if records.all { BTreeSet::new() } else { records.roots.clone() };
-    let services = graph.closure(&roots);
-    let units = graph.units(&services, true);
+    let scope = Scope::of(&graph, &up, &mut records);
+    let services = &scope.services;
+    let units = graph.units(services, true);
     let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
     if !up.dry_run {
         for name in runtimes.used() {
@@ -49,7 +46,7 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     let known = records.ports.clone();
     let wish = Wish {
         graph: &graph,
-        services: &services,
+        services,
         units,
         runtimes: &runtimes,
         gateway: gateway.as_ref(),
@@ -57,9 +54,11 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
         session,
         running: &running,
     };
-    let desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    let mut desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
+    desired.retain(&kept);
     records.chosen.extend(runtimes.into_nodes());
-    let observed: BTreeMap<Unit, Observed> = records
+    let mut observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
         .map(|record| {
@@ -76,12 +75,16 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
             claims.release(new);
         }
     }
+    purpose::disturb(&mut observed, &restarted);
     let steps = plan(&desired.wanted, &desired.waits, &observed, &records.waits());
-    Ok(Prepared { steps, desired, records, notes, dry_run: up.dry_run })
+    let steps = purpose::steps(up.purpose, steps, &restarted, &needed, &desired.waits);
+    let lease = matches!(up.purpose, Purpose::Needs { .. })
+        .then(|| Lease { of: up.services.iter().cloned().collect(), units: needed });
+    Ok(Prepared { steps, desired, records, notes, lease, dry_run: up.dry_run })
 }
 
 /// Chooses the runtimes; asks for an engine where that matters.
-async fn choose(
+pub(super) async fn choose(
     session: &Session,
     graph: &Graph,
     units: &Units,
@@ -99,7 +102,7 @@ async fn choose(
 }
 
 /// Where containers find programs of this machine, if there are both.
-async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
+pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
     if runtimes.used().len() < 2 {
         return Ok(None);
     }

@@ -75,7 +75,7 @@ impl Builder<'_> {
         let env = wiring::environment(file, None, scene, &mut self.problems);
         let files = self.files(located, scene);
         let stack = self.stack(located)?;
-        self.check_something_runs(file, &stack);
+        let runs = self.check_something_runs(file, &stack);
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
@@ -83,7 +83,11 @@ impl Builder<'_> {
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
-            role: if file.task { Role::Task } else { Role::Service },
+            role: match (file.task, runs) {
+                (true, _) => Role::Task,
+                (false, true) => Role::Service,
+                (false, false) => Role::Base,
+            },
             folder: located.folder.clone(),
             place: file.name_place.clone(),
             stack,
