@@ -43,7 +43,8 @@ pub(crate) fn containers(cluster: &Cluster) -> Option<Containers> {
         let ids: Vec<String> = each(ports.iter().enumerate(), |(number, port)| {
             let (engine, network) = (&engine, &network);
             async move {
-                let options = CreateContainerOptions { name: Some(format!("{network}-{number}")), ..Default::default() };
+                let options =
+                    CreateContainerOptions { name: Some(format!("{network}-{number}")), ..Default::default() };
                 let made = engine.create_container(Some(options), body(cluster, network, *port)).await;
                 let id = made.expect("a container").id;
                 engine.start_container(&id, None::<StartContainerOptions>).await.expect("it starts");

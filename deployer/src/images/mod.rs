@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
 use clustergraph::graph::{Graph, Image, Service};
-use clustergraph::tree::Tree;
+use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub(crate) use reference::Wanted;
@@ -158,13 +158,13 @@ async fn build_one(
 }
 
 /// The Dockerfile of a build: a path among the sources, or a text that is put beside them.
-fn dockerfile(service: &Service, wanted: &Wanted) -> context::Dockerfile {
+fn dockerfile(service: &Service, wanted: &Wanted) -> Dockerfile {
     match &service.image {
         Image::Recipe(recipe) => {
-            context::Dockerfile::Text(fill(recipe, &[("image", wanted.base.as_deref().unwrap_or_default())]))
+            Dockerfile::Text(fill(recipe, &[("image", wanted.base.as_deref().unwrap_or_default())]))
         }
-        Image::Dockerfile(build) if service.folder.is_empty() => context::Dockerfile::Path(build.dockerfile.clone()),
-        Image::Dockerfile(build) => context::Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),
-        Image::Ready(_) => context::Dockerfile::Path(String::new()),
+        Image::Dockerfile(build) if service.folder.is_empty() => Dockerfile::Path(build.dockerfile.clone()),
+        Image::Dockerfile(build) => Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),
+        Image::Ready(_) => Dockerfile::Path(String::new()),
     }
 }
