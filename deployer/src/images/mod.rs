@@ -49,7 +49,7 @@ pub(crate) async fn resolve(
     let services = stream::iter(graph.services.values())
         .map(|service| async {
             if let Some(digest) = known.services.get(&service.name) {
-                let wanted = Wanted { name: digest.clone(), base: None };
+                let wanted = Wanted { name: digest.clone(), base: None, last: None };
                 return Ok((service.name.clone(), (wanted, Found::Digest(digest.clone()))));
             }
             let wanted = reference::wanted(service, settings)?;
@@ -161,7 +161,8 @@ async fn build_one(
 fn dockerfile(service: &Service, wanted: &Wanted) -> Dockerfile {
     match &service.image {
         Image::Recipe(recipe) => {
-            Dockerfile::Text(fill(recipe, &[("image", wanted.base.as_deref().unwrap_or_default())]))
+            let image = wanted.base.as_deref().unwrap_or_default();
+            Dockerfile::Text(fill(recipe, &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))]))
         }
         Image::Dockerfile(build) if service.folder.is_empty() => Dockerfile::Path(build.dockerfile.clone()),
         Image::Dockerfile(build) => Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),

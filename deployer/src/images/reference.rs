@@ -13,17 +13,21 @@ pub(crate) struct Wanted {
     pub(crate) name: String,
     /// The image that a recipe starts from.
     pub(crate) base: Option<String>,
+    /// The image that a recipe ends on, where that is another one.
+    pub(crate) last: Option<String>,
 }
 
 /// The image that a service should have, and where.
 pub(crate) fn wanted(service: &Service, settings: &Settings) -> Result<Wanted> {
     let base = match &service.image {
         Image::Ready(image) => {
-            return Ok(Wanted { name: mirrored(image, settings.mirror.as_deref()), base: None });
+            return Ok(Wanted { name: mirrored(image, settings.mirror.as_deref()), base: None, last: None });
         }
         Image::Dockerfile(_) => None,
         Image::Recipe(_) => Some(mirrored(&service.stack.image, settings.mirror.as_deref())),
     };
+    let of_recipe = service.stack.base.as_ref().filter(|_| base.is_some());
+    let last = of_recipe.map(|image| mirrored(image, settings.mirror.as_deref()));
     let registry = settings.registry.as_deref().ok_or_else(|| {
         Error::Image(format!(
             "the image of {} needs a registry: write `images: {{ registry: HOST/PATH }}` in clustergraph.yaml, set \
@@ -31,9 +35,10 @@ pub(crate) fn wanted(service: &Service, settings: &Settings) -> Result<Wanted> {
             service.name
         ))
     })?;
-    let key = Key::of("image", &json!({ "source": service.source, "platform": platform(), "base": base })).to_string();
+    let made_of = json!({ "source": service.source, "platform": platform(), "base": base, "last": last });
+    let key = Key::of("image", &made_of).to_string();
     let registry = registry.trim_end_matches('/');
-    Ok(Wanted { name: format!("{registry}/{}:{}", service.name, &key[..20]), base })
+    Ok(Wanted { name: format!("{registry}/{}:{}", service.name, &key[..20]), base, last })
 }
 
 /// The platform that images are built for: the builder's own.

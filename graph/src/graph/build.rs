@@ -30,12 +30,7 @@ impl Graph {
     /// # Errors
     /// All problems of all files at once, or a failure of git or the file system.
     pub fn build(tree: &Tree, cluster: &str) -> Result<Self, BuildError> {
-        let mut builder = Builder {
-            tree,
-            catalogue: Catalogue::with(None, None, &mut Problems::default()),
-            problems: Problems::default(),
-            nameless: false,
-        };
+        let mut builder = Builder::new(tree);
         // Without it nobody knows which folders are meant, and guesses would only be noise.
         let Some(repository) = builder.repository()? else { return Err(BuildError::Problems(builder.problems)) };
         let located = builder.located(&repository, cluster)?;
@@ -60,12 +55,7 @@ impl RepositoryFile {
     /// # Errors
     /// The problems of that file, or a failure of git or the file system.
     pub fn read(tree: &Tree) -> Result<Self, BuildError> {
-        let mut builder = Builder {
-            tree,
-            catalogue: Catalogue::with(None, None, &mut Problems::default()),
-            problems: Problems::default(),
-            nameless: false,
-        };
+        let mut builder = Builder::new(tree);
         match builder.repository()? {
             Some(file) if builder.problems.is_empty() => Ok(file),
             _ => Err(BuildError::Problems(builder.problems)),
@@ -80,6 +70,19 @@ pub(super) struct Builder<'t> {
     pub(super) problems: Problems,
     /// Whether some service's name could not be read: then a name that nobody has may be that one's.
     pub(super) nameless: bool,
+    /// Whether what the repository declares of stacks and kinds could not be read: then one that nobody knows may be
+    /// that one.
+    pub(super) catalogue_broken: bool,
+    /// Whether the repository's own stores could not all be read.
+    pub(super) stores_broken: bool,
+}
+
+impl<'t> Builder<'t> {
+    fn new(tree: &'t Tree) -> Self {
+        let mut problems = Problems::default();
+        let catalogue = Catalogue::with(None, None, &mut problems);
+        Self { tree, catalogue, problems, nameless: false, catalogue_broken: false, stores_broken: false }
+    }
 }
 
 impl Builder<'_> {

@@ -71,8 +71,8 @@ impl<'de> Deserialize<'de> for Key {
 pub(crate) fn source_key(service: &Service) -> Key {
     let recipe = match &service.image {
         Image::Ready(image) => json!({ "image": image }),
-        // The base by its name: which mirror it is pulled through is not part of it.
-        Image::Recipe(recipe) => json!({ "recipe": recipe, "base": service.stack.image }),
+        // The images by their names: which mirror they are pulled through is not part of it.
+        Image::Recipe(recipe) => json!({ "recipe": recipe, "image": service.stack.image, "base": service.stack.base }),
         Image::Dockerfile(build) => {
             json!({
                 "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "secrets": build.secrets,
@@ -110,6 +110,7 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
     let secrets: BTreeMap<_, _> = service.secrets.iter().map(|secret| (&secret.name, secret.optional)).collect();
     let role = match &service.role {
         Role::Service => json!("service"),
+        Role::Base => json!("base"),
         Role::Task => json!("task"),
         Role::Job { schedule } => json!({ "schedule": schedule }),
     };

@@ -135,6 +135,8 @@ pub struct Service {
 pub enum Role {
     /// It runs.
     Service,
+    /// Its further processes and jobs run; nothing of it runs by itself.
+    Base,
     /// It runs once and must end with 0.
     Task,
     /// It runs now and then, and is never part of what is started.
@@ -272,6 +274,6 @@ pub(crate) struct Located {
 impl Located {
     /// A path below its folder, as one of the repository.
     pub(crate) fn full(&self, path: &str) -> String {
-        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
+        source::joined(&self.folder, path)
     }
 }

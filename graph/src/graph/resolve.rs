@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::build::Builder;
 use super::identity::{behaviour_key, source_key};
-use super::source::sources;
+use super::source::{above, joined, sources};
 use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
-use crate::format::expression::Template;
-use crate::format::service::ServiceFile;
+use crate::format::expression::{Expression, Template};
+use crate::format::service::{Build, ServiceFile};
 use crate::format::yaml::MAX_BYTES;
 use crate::tree::{Directory, Mode};
 use crate::wiring::{self, Scene};
@@ -23,7 +23,7 @@ impl Builder<'_> {
         let stacks = &self.catalogue.stacks;
         if let Some((name, place)) = &file.stack {
             let stack = stacks.get(name);
-            if stack.is_none() {
+            if stack.is_none() && !self.catalogue_broken {
                 let problem = Problem::new(
                     "unknown-stack",
                     place.clone(),
@@ -43,6 +43,8 @@ impl Builder<'_> {
         let folder = self.tree.root().folder(&service.folder).unwrap_or_default();
         let detected: Vec<&Stack> =
             stacks.values().filter(|stack| stack.detect.iter().any(|file| folder.entries.contains_key(file))).collect();
+        let first = detected.iter().map(|stack| stack.rank).min();
+        let detected: Vec<&Stack> = detected.into_iter().filter(|stack| Some(stack.rank) == first).collect();
         match detected.as_slice() {
             [] => stacks.get("command").cloned(),
             [stack] => Some((*stack).clone()),
@@ -73,15 +75,19 @@ impl Builder<'_> {
         let env = wiring::environment(file, None, scene, &mut self.problems);
         let files = self.files(located, scene);
         let stack = self.stack(located)?;
-        self.check_something_runs(file, &stack);
+        let runs = self.check_something_runs(file, &stack);
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
-        let (setup, setup_key) = setup(file, &stack, &sources, &|path| located.full(path));
+        let (setup, setup_key) = setup(located, &stack, &sources);
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
-            role: if file.task { Role::Task } else { Role::Service },
+            role: match (file.task, runs) {
+                (true, _) => Role::Task,
+                (false, true) => Role::Service,
+                (false, false) => Role::Base,
+            },
             folder: located.folder.clone(),
             place: file.name_place.clone(),
             stack,
@@ -124,7 +130,10 @@ impl Builder<'_> {
     }
 
     fn image(&mut self, located: &Located, stack: &Stack, sources: &Directory) -> Image {
-        match (&located.file.image, &located.file.build) {
+        let file = &located.file;
+        // A stack whose services bring a Dockerfile says where it lies.
+        let of_stack = stack.dockerfile.as_ref().map(|path| Build::of_dockerfile(path, &file.name_place));
+        match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
                 let path = located.full(&build.dockerfile);
@@ -152,9 +161,28 @@ impl Builder<'_> {
             let Some(text) = self.text(&path, &used.place) else { continue };
             let template = Template::parse(&text, &Place::start_of(&path), &mut self.problems);
             let content = wiring::filled(&template, &located.file, scene, &mut self.problems);
+            self.refuse_optional(&template, &located.file);
             files.insert(at.clone(), super::File { path, content, place: used.place.clone() });
         }
         files
+    }
+
+    /// A variable that is made of what does not run is left out. A file is there whole, or not at all.
+    fn refuse_optional(&mut self, template: &Template, file: &ServiceFile) {
+        for (expression, place) in template.expressions() {
+            let (Expression::Service { alias, .. } | Expression::PublicUrl { alias: Some(alias) }) = expression else {
+                continue;
+            };
+            let edge = file.dependencies.iter().find(|edge| edge.alias == *alias);
+            if let Some(edge) = edge.filter(|edge| edge.optional) {
+                let message = format!("`{alias}` may not run, and then this has no value");
+                self.problems.add(
+                    Problem::new("expression", place.clone(), message)
+                        .related(edge.place.clone(), "it is optional here")
+                        .mend("pass it as a variable, which is left out then, or remove `optional`"),
+                );
+            }
+        }
     }
 
     /// A file of the repository as text, kept for excerpts.
@@ -188,17 +216,19 @@ impl Builder<'_> {
 }
 
 /// What installs a service's dependencies, and the key of what that depends on.
-fn setup(
-    file: &ServiceFile,
-    stack: &Stack,
-    sources: &Directory,
-    full: &dyn Fn(&str) -> String,
-) -> (Vec<Vec<String>>, Key) {
+fn setup(located: &Located, stack: &Stack, sources: &Directory) -> (Vec<Vec<String>>, Key) {
+    let file = &located.file;
+    let found = |name: &String| {
+        // A lock file of the whole workspace lies above; the nearest is the one that tools take.
+        let further = above(&located.folder).filter(|_| stack.workspace.contains(name));
+        let mut folders = std::iter::once(located.folder.as_str()).chain(further);
+        folders.find_map(|folder| sources.file(&joined(folder, name)))
+    };
     let lockfiles: BTreeMap<&str, String> = stack
         .setup
         .iter()
         .flat_map(|setup| &setup.lockfiles)
-        .filter_map(|name| sources.file(&full(name)).map(|found| (name.as_str(), found.oid.to_string())))
+        .filter_map(|name| found(name).map(|found| (name.as_str(), found.oid.to_string())))
         .collect();
     let commands = match (&file.setup, &stack.setup) {
         _ if file.image.is_some() => Vec::new(),

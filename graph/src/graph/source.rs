@@ -12,7 +12,8 @@ use crate::diagnostic::{Problem, Problems};
 use crate::tree::{Directory, Entry};
 
 /// The files that a build of `service` reads, in repository layout: its folder without `service.yaml`,
-/// the folders of services below it and what it ignores, and what it includes from elsewhere.
+/// the folders of services below it and what it ignores, its stack's files in the folders above (`go.work`), and what it
+/// includes from elsewhere.
 pub(crate) fn sources(
     root: &Arc<Directory>,
     service: &Located,
@@ -27,7 +28,7 @@ pub(crate) fn sources(
     }
     let ignore = ignore.build().unwrap_or_else(|_| Gitignore::empty());
     let folder = service.folder.as_str();
-    let full = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+    let full = |path: &str| joined(folder, path);
     // What a setup installs is no source, whether or not `.gitignore` says so.
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let unwanted = |path: &str, is_folder: bool| {
@@ -46,6 +47,11 @@ pub(crate) fn sources(
         sources = (*own).clone();
     } else {
         sources.insert(folder, Entry::Directory(own));
+    }
+    for path in stack.workspace.iter().flat_map(|name| above(folder).map(move |above| joined(above, name))) {
+        if let Some(Entry::File(file)) = root.entry(&path) {
+            sources.insert(&path, Entry::File(file.clone()));
+        }
     }
     for (path, place) in &service.file.include {
         if folder == path || folder.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/')) {
@@ -67,6 +73,19 @@ pub(crate) fn sources(
         }
     }
     Arc::new(sources)
+}
+
+/// The folders above a folder, the nearest first; the root is the empty path.
+pub(super) fn above(folder: &str) -> impl Iterator<Item = &str> {
+    fn parent<'f>(folder: &&'f str) -> Option<&'f str> {
+        (!folder.is_empty()).then(|| folder.rsplit_once('/').map_or("", |(above, _)| above))
+    }
+    std::iter::successors(parent(&folder), parent)
+}
+
+/// A name below a folder.
+pub(super) fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// What another service is must not change this one, however it is written down: only its files may.

@@ -76,7 +76,7 @@ impl Builder<'_> {
 
     fn kind<'c>(&mut self, kinds: &'c BTreeMap<String, DatabaseKind>, store: &Store) -> Option<&'c DatabaseKind> {
         let found = kinds.get(&store.kind);
-        if found.is_none() {
+        if found.is_none() && !self.catalogue_broken {
             let problem = Problem::new(
                 "unknown-kind",
                 store.place.clone(),

@@ -23,6 +23,14 @@ pub struct Build {
     pub place: Place,
 }
 
+impl Build {
+    /// A Dockerfile without anything else.
+    pub(crate) fn of_dockerfile(path: &str, place: &Place) -> Self {
+        let (args, secrets) = (BTreeMap::new(), Vec::new());
+        Self { dockerfile: path.to_owned(), target: None, args, secrets, place: place.clone() }
+    }
+}
+
 /// Where `build` was written, and what it says.
 pub(super) fn build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> (Place, Option<Build>) {
     (key.place.clone(), dockerfile_build(key, yaml, problems))
