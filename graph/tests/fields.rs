@@ -27,7 +27,7 @@ secrets: [{ name: KEY, dev: x, optional: false }]
 setup: [[./setup]]
 run: [./web]
 watch: { mode: restart }
-build: { dockerfile: Dockerfile, target: prod, args: { A: b }, secrets: [TOKEN] }
+build: { context: web, dockerfile: Dockerfile, target: prod, args: { A: b }, secrets: [TOKEN] }
 include: [libs]
 ignore: ["*.md"]
 files: { /etc/web.conf: web.conf }
@@ -162,6 +162,7 @@ fn of_a_service() {
         ("setup", "[./setup]", "[./setup, more]", ALL),
         ("run", "run: [./web]", "run: [./web, --fast]", &["web"]),
         ("build", "dockerfile: Dockerfile", "dockerfile: Otherfile", ALL),
+        ("build.context", "context: web, dockerfile: Dockerfile", "dockerfile: Dockerfile", ALL),
         ("build.target", "target: prod", "target: dev", ALL),
         ("build.args", "args: { A: b }", "args: { A: c }", ALL),
         ("build.secrets", "secrets: [TOKEN]", "secrets: [TOKENS]", ALL),

@@ -243,3 +243,36 @@ fn every_setting_of_the_repository_is_read() {
     assert_eq!(pr.quota.as_ref().unwrap().memory_bytes, Some(8 << 30));
     assert_eq!(pr.secrets_from.as_deref(), Some("dev-secrets"));
 }
+
+#[test]
+fn a_build_may_see_a_folder_as_its_root() {
+    let repo = Repo::new();
+    repo.write("api/service.yaml", "name: api\nbuild: { context: api, dockerfile: docker/Dockerfile }\n");
+    repo.write("api/docker/Dockerfile", "FROM scratch\nCOPY main.py .\n");
+    repo.write("api/main.py", "1\n");
+    repo.write("worker/service.yaml", "name: worker\nbuild: { context: api/docker }\ninclude: [api/docker]\n");
+    repo.write("plain/service.yaml", "name: plain\nbuild: {}\n");
+    repo.write("plain/Dockerfile", "FROM scratch\n");
+    let graph = repo.worktree();
+    let seen = |name: &str| {
+        let service = &graph.services[name];
+        let files: Vec<String> = service.build_root().files().into_iter().map(|(path, _)| path).collect();
+        (service.dockerfile().unwrap(), files.join(" "))
+    };
+    assert_eq!(seen("api"), ("docker/Dockerfile".into(), "docker/Dockerfile main.py".into()));
+    assert_eq!(seen("worker"), ("Dockerfile".into(), "Dockerfile".into()));
+    assert_eq!(seen("plain"), ("plain/Dockerfile".into(), "plain/Dockerfile".into()));
+    let before = graph.services["api"].source;
+    repo.write("api/service.yaml", "name: api\nbuild: { dockerfile: docker/Dockerfile }\n");
+    assert_ne!(repo.worktree().services["api"].source, before, "the same files, seen otherwise");
+}
+
+#[test]
+fn a_context_that_is_no_source_has_no_dockerfile() {
+    let repo = Repo::new();
+    repo.write("api/service.yaml", "name: api\nbuild: { context: elsewhere }\n");
+    repo.write("elsewhere/Dockerfile", "FROM scratch\n");
+    let problems = repo.problems().render(false, 200);
+    assert!(problems.contains("there is no `elsewhere/Dockerfile`"), "{problems}");
+    assert!(problems.contains("`include`"), "{problems}");
+}

@@ -322,8 +322,8 @@ fn where_a_repository_lies_and_who_reads_it_never_matters() {
 const GOPHER: &str = "\
 services: [\"parts/*\"]
 stacks:
-  gopher: { detect: go.mod, rank: 1, image: golang, base: debian, recipe: \"FROM {image}\\nFROM {base}\\n\", workspace: [go.work, go.sum], setup: [go, mod, download], lockfiles: [go.sum], run: [go, run, .] }
-  strict: { detect: [go.mod, vendor.toml], rank: 2, image: golang, recipe: \"FROM {image}\" }
+  gopher: { detect: gopher.mod, rank: 1, image: golang, base: debian, recipe: \"FROM {image}\\nFROM {base}\\n\", workspace: [go.work, go.sum], setup: [go, mod, download], lockfiles: [go.sum], run: [go, run, .] }
+  strict: { detect: [gopher.mod, vendor.toml], rank: 2, image: golang, recipe: \"FROM {image}\" }
   boxed: { detect: Boxfile, dockerfile: Boxfile }
 ";
 
@@ -331,7 +331,7 @@ fn gopher() -> Repo {
     let repo = Repo::new();
     repo.write("clustergraph.yaml", GOPHER);
     repo.write("parts/api/service.yaml", "name: api\n");
-    repo.write("parts/api/go.mod", "module api\n");
+    repo.write("parts/api/gopher.mod", "module api\n");
     repo.write("go.work", "use ./parts/api\n");
     repo.write("go.sum", "1\n");
     repo.write("readme.md", "1\n");
@@ -348,7 +348,7 @@ fn the_files_of_a_workspace_are_sources_wherever_they_lie_above() {
     assert_eq!((api.stack.name.as_str(), api.run.as_ref()), ("gopher", None));
     assert_eq!(api.run_here().unwrap().join(" "), "go run .");
     let files: Vec<String> = api.sources.files().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(files, ["go.sum", "go.work", "parts/api/go.mod"]);
+    assert_eq!(files, ["go.sum", "go.work", "parts/api/gopher.mod"]);
     assert_eq!(api.setup.len(), 1);
     repo.write("readme.md", "2\n");
     assert_same(&before, &repo.worktree());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use boon::{Compiler, SchemaIndex, Schemas};
@@ -125,4 +126,31 @@ fn what_is_broken_in_form_is_not_valid() {
         }
     }
     assert!(seen > 30, "only {seen} problems of form");
+}
+
+/// The names of all fields of a schema but those of kinds, which the catalogue documents.
+fn fields(schema: &Value, found: &mut BTreeSet<String>) {
+    if schema["title"] == "the kind" {
+        return;
+    }
+    found.extend(schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned()));
+    let nested = schema.as_object().into_iter().flatten().map(|(_, value)| value);
+    nested.chain(schema.as_array().into_iter().flatten()).for_each(|value| fields(value, found));
+}
+
+#[test]
+fn every_field_is_documented() {
+    let text = std::fs::read_to_string(root().join("docs/format.md")).unwrap();
+    let mut named = BTreeSet::new();
+    fields(&service_schema(), &mut named);
+    fields(&repository_schema(), &mut named);
+    // A field is named between ticks, alone or among others.
+    let ticked: BTreeSet<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(|code| code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .collect();
+    let missing: Vec<&String> = named.iter().filter(|name| !ticked.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/format.md does not name {missing:?}");
 }

@@ -127,7 +127,7 @@ async fn build_one(
         let (exported, shared) = (service.clone(), Arc::clone(tree));
         let export = move || {
             let tree = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            context::export(&tree, &exported.sources, &dockerfile)
+            context::export(&tree, &exported.build_root(), &dockerfile)
         };
         let context = tokio::task::spawn_blocking(export)
             .await
@@ -164,8 +164,6 @@ fn dockerfile(service: &Service, wanted: &Wanted) -> Dockerfile {
             let image = wanted.base.as_deref().unwrap_or_default();
             Dockerfile::Text(fill(recipe, &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))]))
         }
-        Image::Dockerfile(build) if service.folder.is_empty() => Dockerfile::Path(build.dockerfile.clone()),
-        Image::Dockerfile(build) => Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),
-        Image::Ready(_) => Dockerfile::Path(String::new()),
+        Image::Dockerfile(_) | Image::Ready(_) => Dockerfile::Path(service.dockerfile().unwrap_or_default()),
     }
 }

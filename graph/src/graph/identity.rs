@@ -74,10 +74,14 @@ pub(crate) fn source_key(service: &Service) -> Key {
         // The images by their names: which mirror they are pulled through is not part of it.
         Image::Recipe(recipe) => json!({ "recipe": recipe, "image": service.stack.image, "base": service.stack.base }),
         Image::Dockerfile(build) => {
-            json!({
+            let mut recipe = json!({
                 "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "secrets": build.secrets,
                 "folder": service.folder,
-            })
+            });
+            if let Some(context) = &build.context {
+                recipe["context"] = json!(context);
+            }
+            recipe
         }
     };
     Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))

@@ -258,6 +258,29 @@ impl Service {
         self.name != self.owner
     }
 
+    /// The files that a build of its Dockerfile sees, as the build sees them.
+    #[must_use]
+    pub fn build_root(&self) -> Arc<Directory> {
+        match &self.image {
+            Image::Dockerfile(Build { context: Some(context), .. }) => {
+                self.sources.folder(context).unwrap_or_else(|| Arc::clone(&self.sources))
+            }
+            _ => Arc::clone(&self.sources),
+        }
+    }
+
+    /// Where its Dockerfile lies among these files; nowhere where it has none of its own.
+    #[must_use]
+    pub fn dockerfile(&self) -> Option<String> {
+        match &self.image {
+            Image::Dockerfile(build) if build.context.is_some() || self.folder.is_empty() => {
+                Some(build.dockerfile.clone())
+            }
+            Image::Dockerfile(build) => Some(format!("{}/{}", self.folder, build.dockerfile)),
+            Image::Ready(_) | Image::Recipe(_) => None,
+        }
+    }
+
     /// The name of its workload of this version: `order-3f9c2a81d0`.
     #[must_use]
     pub fn versioned_name(&self) -> String {

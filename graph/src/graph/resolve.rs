@@ -136,11 +136,19 @@ impl Builder<'_> {
         match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
-                let path = located.full(&build.dockerfile);
+                let (path, mend) = match &build.context {
+                    Some(context) => (
+                        format!("{context}/{}", build.dockerfile),
+                        "`dockerfile` is a path below `context`, which lies in the service's folder or in `include`; ignored files are no sources",
+                    ),
+                    None => (
+                        located.full(&build.dockerfile),
+                        "`dockerfile` is a path below the service's folder; ignored files are no sources",
+                    ),
+                };
                 if sources.file(&path).is_none() {
                     self.problems.add(
-                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`"))
-                            .mend("`dockerfile` is a path below the service's folder; ignored files are no sources"),
+                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`")).mend(mend),
                     );
                 }
                 Image::Dockerfile(build.clone())
