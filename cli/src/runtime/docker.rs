@@ -290,15 +290,17 @@ fn all_output(follow: bool, tail: &str) -> LogsOptions {
     LogsOptions { follow, stdout: true, stderr: true, tail: tail.to_owned(), ..Default::default() }
 }
 
-/// The lines that a container wrote, as they come when `follow` says so.
+/// The lines that a container wrote since some second of 1970's count, as they come when `follow` says so.
 pub(crate) async fn lines(
     session: &Session,
     id: &str,
     follow: bool,
     tail: &str,
+    since: i64,
 ) -> Result<impl futures_util::Stream<Item = String> + Send + use<>, Cause> {
     let docker = Docker::new(session);
     let engine = docker.engine().await?.clone();
-    let output = engine.logs(id, Some(all_output(follow, tail)));
+    let since = i32::try_from(since).unwrap_or_default();
+    let output = engine.logs(id, Some(LogsOptions { since, ..all_output(follow, tail) }));
     Ok(output.filter_map(async |chunk| chunk.ok().map(|chunk| chunk.to_string())))
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod folders;
+pub(crate) mod marks;
 mod records;
 
 pub(crate) use client::{Client, is_running};

@@ -28,7 +28,7 @@ use crate::console;
 use crate::exit::Failure;
 use crate::protocol::{Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Runtime};
-use crate::session::{Instance, Lease, Record, Records, Session};
+use crate::session::{Instance, Lease, Record, Records, Session, marks};
 use clients::Clients;
 use desired::Desired;
 use machine::{Effect, Machine};
@@ -116,6 +116,7 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
     let records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let lives = prepare::lives(&session, &records).await;
     let (events, inbox) = unbounded_channel();
+    tokio::spawn(marks::keep(session.state_dir.join("logs")));
     let supervisor = Supervisor {
         session,
         place,
