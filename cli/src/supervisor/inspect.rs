@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clustergraph::graph::{Graph, Unit};
 
 use super::desired::{Wish, Work};
-use super::prepare::{choose, gateway};
+use super::gather::Gathered;
 use crate::exit::Failure;
 use crate::protocol::{RuntimeName, Up};
 use crate::runtime::{Claims, Program};
@@ -31,23 +31,12 @@ pub(crate) async fn inspect(
 ) -> Result<Inspected, Failure> {
     let mut records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let services = graph.closure(&BTreeSet::from([name.to_owned()]));
-    let units = graph.units(&services, true);
-    let (runtimes, _) = choose(session, graph, &units, up, &records).await?;
-    let gateway = gateway(session, up, &runtimes).await?;
-    let runtime = runtimes.service(name);
     let (known, passwords) = (records.ports.clone(), records.passwords.len());
     // What is recorded holds its ports, whether or not it runs at this moment.
     let running: BTreeSet<Unit> = records.units.values().map(|record| record.unit.clone()).collect();
-    let wish = Wish {
-        graph,
-        services: &services,
-        units,
-        runtimes: &runtimes,
-        gateway: gateway.as_ref(),
-        up,
-        session,
-        running: &running,
-    };
+    let up = Up { dry_run: true, ..up.clone() };
+    let gathered = Gathered::of(session, graph, &services, &up, &running, &mut records).await?;
+    let (wish, runtime) = (gathered.wish(), gathered.runtimes.service(name));
     let unit = super::purpose::unit_of(graph, name);
     let program = wish.program(&mut records, &unit, side.unwrap_or(runtime)).map_err(Failure::unusable);
     // Others may have the ports that were only looked at.
@@ -64,7 +53,8 @@ impl Wish<'_> {
     /// The program of one unit, with its environment as a side sees it.
     fn program(&self, records: &mut Records, unit: &Unit, side: RuntimeName) -> Result<Program, String> {
         match self.work(records, unit, side)? {
-            Work::Service { program, .. } | Work::Once(program) => Ok(program),
+            Work::Service(running) => Ok(running.program),
+            Work::Once(program) => Ok(*program),
             _ => Err(format!("{unit} runs no program of a service")),
         }
     }

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit, Units};
+use clustergraph::graph::{BuildError, Graph, Unit};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
 use super::Prepared;
-use super::desired::Wish;
+use super::desired::{Desired, Work};
+use super::gather::Gathered;
 use super::purpose::{self, Scope};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName, Up};
-use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Undecided};
+use crate::runtime::{self, Claims, Docker};
 use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
@@ -30,39 +31,24 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
         }
     }
     let scope = Scope::of(&graph, &up, &mut records);
-    let services = &scope.services;
-    let units = graph.units(services, true);
-    let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
-    if !up.dry_run {
-        for name in runtimes.used() {
-            runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
-        }
-    }
-    let gateway = gateway(session, &up, &runtimes).await?;
     let lives = lives(session, &records).await;
     // What cannot be asked is taken to run: it is not to be begun a second time.
     let running: BTreeSet<Unit> =
         lives.iter().filter(|(_, life)| **life != Life::Gone).map(|(unit, _)| unit.clone()).collect();
     let known = records.ports.clone();
-    let wish = Wish {
-        graph: &graph,
-        services,
-        units,
-        runtimes: &runtimes,
-        gateway: gateway.as_ref(),
-        up: &up,
-        session,
-        running: &running,
-    };
-    let mut desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    let gathered = Gathered::of(session, &graph, &scope.services, &up, &running, &mut records).await?;
+    let mut desired = gathered.wish().desired(&mut records).map_err(Failure::unusable)?;
     let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
     desired.retain(&kept);
+    let (runtimes, notes) = (gathered.runtimes, gathered.notes);
     records.chosen.extend(runtimes.into_nodes());
+    let built = built(session, &desired).await?;
     let mut observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
         .map(|record| {
-            let done = record.instance.is_none() && record.ready;
+            let removed = built.get(&record.unit) == Some(&false);
+            let done = record.instance.is_none() && record.ready && !removed;
             let runs = record.ready && running.contains(&record.unit);
             let found = Observed { key: record.key, parts: record.parts.clone(), alive: done || runs };
             (record.unit.clone(), found)
@@ -83,33 +69,35 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     Ok(Prepared { steps, desired, records, notes, lease, dry_run: up.dry_run })
 }
 
-/// Chooses the runtimes; asks for an engine where that matters.
-pub(super) async fn choose(
-    session: &Session,
-    graph: &Graph,
-    units: &Units,
-    up: &Up,
-    records: &Records,
-) -> Result<(Runtimes, Vec<String>), Failure> {
-    let mut asked = Asked { runtime: up.runtime, named: &up.services, engine: None };
-    loop {
-        match Runtimes::choose(graph, units, &asked, records) {
-            Ok(chosen) => return Ok(chosen),
-            Err(Undecided::AskEngine) => asked.engine = Some(Docker::answers(session).await),
-            Err(Undecided::Impossible(why)) => return Err(Failure::unusable(why)),
-        }
+/// Which of the images that are wanted the engine has.
+async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bool>, Failure> {
+    let images = desired.work.iter().filter_map(|(unit, work)| match &**work {
+        Work::Image(building) => Some((unit.clone(), building.image.clone())),
+        _ => None,
+    });
+    let images: Vec<(Unit, String)> = images.collect();
+    if images.is_empty() {
+        return Ok(BTreeMap::new());
     }
+    let there = Docker::new(session).built().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
+    Ok(images.into_iter().map(|(unit, image)| (unit, there.contains(&image))).collect())
 }
 
-/// Where containers find programs of this machine, if there are both.
-pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
-    if runtimes.used().len() < 2 {
-        return Ok(None);
-    }
-    match Docker::new(session).gateway().await {
-        Ok(None) if up.dry_run => Ok(Some(Gateway::of_virtual_machine())),
-        found => found.map_err(|cause| Failure::unusable(cause.to_string())),
-    }
+/// What recorded units are made of, as an `up` of what is wanted would make them now. The shell is this process's own:
+/// that of the command that started it.
+pub(super) async fn remember(session: &Session, records: Records) -> Option<Desired> {
+    let up = Up {
+        services: if records.all { Vec::new() } else { records.roots.iter().cloned().collect() },
+        purpose: Purpose::Start,
+        runtime: None,
+        dry_run: true,
+        shell: runtime::shell(),
+        mirror: std::env::var("CLUSTERGRAPH_MIRROR").ok(),
+        colour: false,
+        width: 80,
+    };
+    // Whatever keeps it from being made out, the next `up` tells.
+    prepare(session, up, records).await.ok().map(|prepared| prepared.desired)
 }
 
 async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
