@@ -43,7 +43,7 @@ stage() {
 
 difference() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 
-# Cargo's, node's and Python's closing lines.
+# Cargo's, node's and Python's closing lines, Go's lines of each test.
 count() {
   local line
   while read -r line; do
@@ -52,6 +52,8 @@ count() {
       "# pass "* | "ℹ pass "*) p=${line##* } f=0 s=0 ;;
       "# fail "* | "ℹ fail "*) p=0 f=${line##* } s=0 ;;
       "Ran "*" tests in "*) p=$(awk '{ print $2 }' <<<"$line") f=0 s=0 ;;
+      "--- PASS: "*) p=1 f=0 s=0 ;;
+      "--- FAIL: "*) p=0 f=1 s=0 ;;
       *) continue ;;
     esac
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -84,6 +86,27 @@ example_tests() {
   return $status
 }
 
+# Each service's own tests, as its service.yaml names them, with the dependencies that its stack installs.
+service_tests() {
+  local folder deps status=0 shared=$OUTPUT/python
+  export GOFLAGS=-buildvcs=false CARGO_TARGET_DIR=$OUTPUT/cargo
+  python3 -m venv "$shared" && "$shared/bin/pip" install --quiet --disable-pip-version-check $(printf -- "-r %s " services/*/requirements.txt) || return 1
+  (cd services/libs/python && "$shared/bin/python" -m unittest discover -s tests -t .) || status=1
+  (cd services/libs/node && node --test) || status=1
+  for folder in services/*/; do
+    echo "--- $folder"
+    deps=$OUTPUT/copy/$folder
+    case $(sed -n 's/^stack: //p' "$folder/service.yaml" 2>/dev/null) in
+      python) (cd "$folder" && PYTHONPATH=../libs/python "$shared/bin/python" -m unittest) || status=1 ;;
+      # In a copy: npm installs among the sources.
+      node) { mkdir -p "$deps" && cp -r services/libs "$OUTPUT/copy/services/" && cp -r "$folder." "$deps" && cd "$deps" && npm ci --silent --no-audit --no-fund && node --test; cd "$HERE/.."; } || status=1 ;;
+      go) (cd "$folder" && go test -v ./...) || status=1 ;;
+      rust) (cd "$folder" && cargo test --quiet --locked) || status=1 ;;
+    esac
+  done
+  return $status
+}
+
 # Twice in a row, as a newcomer would; the second time there is nothing to do. A copy: the checkout stays as it is.
 demo() {
   git ls-files -z examples/hello | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" --strip-components 2 &&
@@ -112,6 +135,7 @@ stage unit unit_tests
 stage local local_tests
 stage cluster cluster_tests
 stage examples example_tests
+stage services service_tests
 stage dist "$HERE/dist.sh"
 
 echo "=== stages"

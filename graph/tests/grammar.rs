@@ -141,6 +141,26 @@ fn processes_and_jobs_are_nodes_of_their_own() {
 }
 
 #[test]
+fn a_service_yaml_may_hold_nothing_but_jobs_and_processes() {
+    let repo = shop();
+    repo.write(
+        "etl/service.yaml",
+        "name: etl\nstack: command\ndatabases: [{ kind: postgres, as: facts }]\njobs: [{ name: load, schedule: '@daily', run: [./load] }]\nprocesses: { follow: { run: [./follow] } }\n",
+    );
+    repo.write(
+        "report/service.yaml",
+        "name: report\nrun: [./run]\ndependencies: [etl]\ndatabases: [{ from: etl/facts }]\n",
+    );
+    let graph = repo.worktree();
+    assert_eq!(graph.services["etl"].role, Role::Base);
+    let all = graph.closure(&set(&[]));
+    assert!(all.contains("etl.follow") && !all.contains("etl.load"), "{all:?}");
+    let units = graph.units(&graph.closure(&set(&["report"])), false);
+    let names: Vec<String> = units.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["postgres-17", "etl/facts", "etl.follow", "report"]);
+}
+
+#[test]
 fn servers_are_shared_where_kind_version_settings_and_image_agree() {
     let graph = shop().worktree();
     let server = |address: &str| graph.databases[address].server.as_str();
@@ -222,4 +242,37 @@ fn every_setting_of_the_repository_is_read() {
     );
     assert_eq!(pr.quota.as_ref().unwrap().memory_bytes, Some(8 << 30));
     assert_eq!(pr.secrets_from.as_deref(), Some("dev-secrets"));
+}
+
+#[test]
+fn a_build_may_see_a_folder_as_its_root() {
+    let repo = Repo::new();
+    repo.write("api/service.yaml", "name: api\nbuild: { context: api, dockerfile: docker/Dockerfile }\n");
+    repo.write("api/docker/Dockerfile", "FROM scratch\nCOPY main.py .\n");
+    repo.write("api/main.py", "1\n");
+    repo.write("worker/service.yaml", "name: worker\nbuild: { context: api/docker }\ninclude: [api/docker]\n");
+    repo.write("plain/service.yaml", "name: plain\nbuild: {}\n");
+    repo.write("plain/Dockerfile", "FROM scratch\n");
+    let graph = repo.worktree();
+    let seen = |name: &str| {
+        let service = &graph.services[name];
+        let files: Vec<String> = service.build_root().files().into_iter().map(|(path, _)| path).collect();
+        (service.dockerfile().unwrap(), files.join(" "))
+    };
+    assert_eq!(seen("api"), ("docker/Dockerfile".into(), "docker/Dockerfile main.py".into()));
+    assert_eq!(seen("worker"), ("Dockerfile".into(), "Dockerfile".into()));
+    assert_eq!(seen("plain"), ("plain/Dockerfile".into(), "plain/Dockerfile".into()));
+    let before = graph.services["api"].source;
+    repo.write("api/service.yaml", "name: api\nbuild: { dockerfile: docker/Dockerfile }\n");
+    assert_ne!(repo.worktree().services["api"].source, before, "the same files, seen otherwise");
+}
+
+#[test]
+fn a_context_that_is_no_source_has_no_dockerfile() {
+    let repo = Repo::new();
+    repo.write("api/service.yaml", "name: api\nbuild: { context: elsewhere }\n");
+    repo.write("elsewhere/Dockerfile", "FROM scratch\n");
+    let problems = repo.problems().render(false, 200);
+    assert!(problems.contains("there is no `elsewhere/Dockerfile`"), "{problems}");
+    assert!(problems.contains("`include`"), "{problems}");
 }

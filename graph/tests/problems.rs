@@ -170,6 +170,7 @@ fn hostile_repositories_are_answered_in_little_memory() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the test above reads it")]
 fn the_hostile_repository() {
     let Some(root) = std::env::var_os(HOSTILE) else { return };
     let tree = clustergraph::tree::Tree::of_worktree(Path::new(&root)).unwrap();

@@ -1,7 +1,5 @@
 //! `ssi up`: make the graph real.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,33 +8,8 @@ use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
+use crate::runtime;
 use crate::session::{Client, Session};
-
-/// Variables of the caller that every program gets, and nothing else of the caller's shell.
-const BASE: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TMPDIR",
-    "TZ",
-    "LANG",
-    "LANGUAGE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-];
 
 /// Arguments of `ssi up`.
 #[derive(Args)]
@@ -62,13 +35,11 @@ pub(crate) struct UpArgs {
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
-    let base_env: BTreeMap<String, String> =
-        std::env::vars().filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_")).collect();
     let request = Request::Up(Up {
         services: args.services.clone(),
         runtime: args.runtime,
         dry_run: args.dry_run,
-        base_env,
+        shell: runtime::shell(),
         mirror: args.mirror,
         colour: console::has_colour() && global.output == Output::Text,
         width: console::width(),

@@ -6,4 +6,4 @@ mod records;
 
 pub(crate) use client::{Client, is_running};
 pub(crate) use folders::Session;
-pub(crate) use records::{Instance, Record, Records, Stored};
+pub(crate) use records::{Instance, Kept, Record, Records, Stored, random};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
 use clustergraph::graph::{Graph, Image, Service};
-use clustergraph::tree::Tree;
+use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub(crate) use reference::Wanted;
@@ -127,7 +127,7 @@ async fn build_one(
         let (exported, shared) = (service.clone(), Arc::clone(tree));
         let export = move || {
             let tree = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            context::export(&tree, &exported.sources, &dockerfile)
+            context::export(&tree, &exported.build_root(), &dockerfile)
         };
         let context = tokio::task::spawn_blocking(export)
             .await
@@ -158,17 +158,12 @@ async fn build_one(
 }
 
 /// The Dockerfile of a build: a path among the sources, or a text that is put beside them.
-fn dockerfile(service: &Service, wanted: &Wanted) -> context::Dockerfile {
+fn dockerfile(service: &Service, wanted: &Wanted) -> Dockerfile {
     match &service.image {
         Image::Recipe(recipe) => {
             let image = wanted.base.as_deref().unwrap_or_default();
-            context::Dockerfile::Text(fill(
-                recipe,
-                &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))],
-            ))
+            Dockerfile::Text(fill(recipe, &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))]))
         }
-        Image::Dockerfile(build) if service.folder.is_empty() => context::Dockerfile::Path(build.dockerfile.clone()),
-        Image::Dockerfile(build) => context::Dockerfile::Path(format!("{}/{}", service.folder, build.dockerfile)),
-        Image::Ready(_) => context::Dockerfile::Path(String::new()),
+        Image::Dockerfile(_) | Image::Ready(_) => Dockerfile::Path(service.dockerfile().unwrap_or_default()),
     }
 }

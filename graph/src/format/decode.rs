@@ -67,26 +67,6 @@ impl<'y> Fields<'y> {
     }
 }
 
-/// What the decoder asked for, so that a test can hold the schemas against it.
-#[cfg(test)]
-pub(crate) mod record {
-    use std::cell::RefCell;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    thread_local! {
-        static KNOWN: RefCell<BTreeMap<String, BTreeSet<&'static str>>> = const { RefCell::new(BTreeMap::new()) };
-    }
-
-    pub(crate) fn note(what: &str, known: &[&'static str]) {
-        KNOWN.with_borrow_mut(|all| all.entry(what.to_owned()).or_default().extend(known));
-    }
-
-    /// The fields of each kind of map that was read on this thread.
-    pub(crate) fn take() -> BTreeMap<String, BTreeSet<&'static str>> {
-        KNOWN.take()
-    }
-}
-
 fn sorted(names: &[&str]) -> String {
     let mut names = names.to_vec();
     names.sort_unstable();
@@ -289,5 +269,25 @@ pub(crate) fn entries<'y>(yaml: &'y Yaml, what: &str, problems: &mut Problems) -
             problems.add(wrong_kind(&yaml.place, what, "a map", other));
             &[]
         }
+    }
+}
+
+/// What the decoder asked for, so that a test can hold the schemas against it.
+#[cfg(test)]
+pub(crate) mod record {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<String, BTreeSet<&'static str>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    pub(crate) fn note(what: &str, known: &[&'static str]) {
+        KNOWN.with_borrow_mut(|all| all.entry(what.to_owned()).or_default().extend(known));
+    }
+
+    /// The fields of each kind of map that was read on this thread.
+    pub(crate) fn take() -> BTreeMap<String, BTreeSet<&'static str>> {
+        KNOWN.take()
     }
 }

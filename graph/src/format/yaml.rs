@@ -100,8 +100,8 @@ fn not_yaml(error: &serde_saphyr::Error, file: &Arc<str>, text: &str) -> Problem
             let first = message.lines().next().unwrap_or_default();
             // The place is shown anyway, and the parser's own words of it come last.
             let words = first.split_once(" at line ").map_or(first, |(words, _)| words);
-            // The limits of aliases come wrapped, and only their words tell them apart.
-            if words.contains("alias") && words.contains("exceeded") {
+            // The limits of aliases and depth come wrapped, and only their words tell them apart.
+            if words.contains("exceeded") && (words.contains("alias") || words.contains("recursion")) {
                 return too_much(file, place);
             }
             let mend = if words.contains("tab") {

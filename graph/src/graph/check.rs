@@ -308,16 +308,28 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn check_something_runs(&mut self, file: &ServiceFile, stack: &Stack) {
+    /// Whether it runs by itself. Else it must have processes or jobs, and nobody can call it.
+    pub(super) fn check_something_runs(&mut self, file: &ServiceFile, stack: &Stack) -> bool {
         let broken = ["run", "image", "build"].into_iter().any(|field| file.is_broken(field));
         let of_stack = stack.run.is_some() || stack.dockerfile.is_some();
         let runs = file.run.is_some() || file.image.is_some() || file.build.is_some() || of_stack;
-        if !runs && !broken {
-            self.problems.add(
-                Problem::new("missing-field", file.name_place.clone(), format!("`{}` has nothing to run", file.name))
-                    .mend("add `run: [program, argument]`, or `image:`"),
-            );
+        if runs || broken {
+            return true;
         }
+        let missing = |place: &Place| {
+            Problem::new("missing-field", place.clone(), format!("`{}` has nothing to run", file.name))
+                .mend("add `run: [program, argument]`, or `image:`")
+        };
+        let parts = ["processes", "jobs"].into_iter().any(|field| file.is_broken(field));
+        if !parts && file.processes.is_empty() && file.jobs.is_empty() {
+            self.problems.add(missing(&file.name_place));
+            return true;
+        }
+        // What only a running service can have.
+        for place in ["ports", "public", "health", "task"].into_iter().filter_map(|field| file.places.get(field)) {
+            self.problems.add(missing(place));
+        }
+        false
     }
 }
 

@@ -74,10 +74,14 @@ pub(crate) fn source_key(service: &Service) -> Key {
         // The images by their names: which mirror they are pulled through is not part of it.
         Image::Recipe(recipe) => json!({ "recipe": recipe, "image": service.stack.image, "base": service.stack.base }),
         Image::Dockerfile(build) => {
-            json!({
+            let mut recipe = json!({
                 "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "secrets": build.secrets,
                 "folder": service.folder,
-            })
+            });
+            if let Some(context) = &build.context {
+                recipe["context"] = json!(context);
+            }
+            recipe
         }
     };
     Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))
@@ -110,6 +114,7 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
     let secrets: BTreeMap<_, _> = service.secrets.iter().map(|secret| (&secret.name, secret.optional)).collect();
     let role = match &service.role {
         Role::Service => json!("service"),
+        Role::Base => json!("base"),
         Role::Task => json!("task"),
         Role::Job { schedule } => json!({ "schedule": schedule }),
     };

@@ -135,6 +135,8 @@ pub struct Service {
 pub enum Role {
     /// It runs.
     Service,
+    /// Its further processes and jobs run; nothing of it runs by itself.
+    Base,
     /// It runs once and must end with 0.
     Task,
     /// It runs now and then, and is never part of what is started.
@@ -254,6 +256,29 @@ impl Service {
     #[must_use]
     pub fn is_part(&self) -> bool {
         self.name != self.owner
+    }
+
+    /// The files that a build of its Dockerfile sees, as the build sees them.
+    #[must_use]
+    pub fn build_root(&self) -> Arc<Directory> {
+        match &self.image {
+            Image::Dockerfile(Build { context: Some(context), .. }) => {
+                self.sources.folder(context).unwrap_or_else(|| Arc::clone(&self.sources))
+            }
+            _ => Arc::clone(&self.sources),
+        }
+    }
+
+    /// Where its Dockerfile lies among these files; nowhere where it has none of its own.
+    #[must_use]
+    pub fn dockerfile(&self) -> Option<String> {
+        match &self.image {
+            Image::Dockerfile(build) if build.context.is_some() || self.folder.is_empty() => {
+                Some(build.dockerfile.clone())
+            }
+            Image::Dockerfile(build) => Some(format!("{}/{}", self.folder, build.dockerfile)),
+            Image::Ready(_) | Image::Recipe(_) => None,
+        }
     }
 
     /// The name of its workload of this version: `order-3f9c2a81d0`.

@@ -75,7 +75,7 @@ impl Builder<'_> {
         let env = wiring::environment(file, None, scene, &mut self.problems);
         let files = self.files(located, scene);
         let stack = self.stack(located)?;
-        self.check_something_runs(file, &stack);
+        let runs = self.check_something_runs(file, &stack);
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
@@ -83,7 +83,11 @@ impl Builder<'_> {
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
-            role: if file.task { Role::Task } else { Role::Service },
+            role: match (file.task, runs) {
+                (true, _) => Role::Task,
+                (false, true) => Role::Service,
+                (false, false) => Role::Base,
+            },
             folder: located.folder.clone(),
             place: file.name_place.clone(),
             stack,
@@ -132,11 +136,19 @@ impl Builder<'_> {
         match (&file.image, file.build.as_ref().or(of_stack.as_ref())) {
             (Some((image, _)), _) => Image::Ready(image.clone()),
             (None, Some(build)) => {
-                let path = located.full(&build.dockerfile);
+                let (path, mend) = match &build.context {
+                    Some(context) => (
+                        format!("{context}/{}", build.dockerfile),
+                        "`dockerfile` is a path below `context`, which lies in the service's folder or in `include`; ignored files are no sources",
+                    ),
+                    None => (
+                        located.full(&build.dockerfile),
+                        "`dockerfile` is a path below the service's folder; ignored files are no sources",
+                    ),
+                };
                 if sources.file(&path).is_none() {
                     self.problems.add(
-                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`"))
-                            .mend("`dockerfile` is a path below the service's folder; ignored files are no sources"),
+                        Problem::new("missing-file", build.place.clone(), format!("there is no `{path}`")).mend(mend),
                     );
                 }
                 Image::Dockerfile(build.clone())

@@ -143,7 +143,12 @@ fn secret() -> Value {
 
 fn build() -> Value {
     Object::new("`build`")
-        .may("dockerfile", "The Dockerfile, below the service's folder.", path())
+        .may(
+            "context",
+            "The folder of the repository that the build sees as its root; the repository's layout otherwise.",
+            path(),
+        )
+        .may("dockerfile", "The Dockerfile, below the context, or the service's folder where there is none.", path())
         .may("target", "The stage to build; the last otherwise.", text())
         .may("args", "Build arguments.", texts())
         .may("secrets", "Secrets that the build may read.", list(variable()))

@@ -37,7 +37,7 @@ fn service() -> Value {
         "env": { "A": "b", "N": 5, "Y": true }, "passthrough": ["X"],
         "secrets": ["KEY", { "name": "OTHER", "dev": "x", "optional": true }],
         "run": ["./run", 5], "setup": [["a"], ["b", "c"]],
-        "build": { "dockerfile": "Dockerfile", "target": "prod", "args": { "A": "b" }, "secrets": ["TOKEN"] },
+        "build": { "context": "order", "dockerfile": "Dockerfile", "target": "prod", "args": { "A": "b" }, "secrets": ["TOKEN"] },
         "include": ["libs"], "ignore": ["*.md"], "files": { "/etc/x": "x.conf" }, "volumes": { "data": "/data" },
         "task": false,
         "processes": { "worker": {
@@ -264,7 +264,16 @@ fn disagreements(name: &str, document: &Value, schema: &Judge) -> Vec<String> {
             _ => None,
         }
     };
-    changed(document).into_iter().filter_map(judge).collect()
+    parts(document).iter().flat_map(changed).filter_map(judge).collect()
+}
+
+/// The document's fields one by one, each with what every document needs: what is wrong with one field shows in it alone.
+fn parts(document: &Value) -> Vec<Value> {
+    let fields = document.as_object().unwrap();
+    let name = fields.get("name").map(|name| ("name".to_owned(), name.clone()));
+    let part =
+        |(key, value): (&String, &Value)| name.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
+    fields.iter().map(part).collect()
 }
 
 #[test]

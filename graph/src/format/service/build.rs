@@ -11,7 +11,9 @@ use crate::format::yaml::{Key, Yaml};
 /// How an image is built from a Dockerfile of the service's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// The Dockerfile, relative to the service's folder.
+    /// The folder of the repository that the build sees as its root; the repository's layout otherwise.
+    pub context: Option<String>,
+    /// The Dockerfile, relative to the context, or to the service's folder where there is none.
     pub dockerfile: String,
     /// The stage to build; the last otherwise.
     pub target: Option<String>,
@@ -27,7 +29,7 @@ impl Build {
     /// A Dockerfile without anything else.
     pub(crate) fn of_dockerfile(path: &str, place: &Place) -> Self {
         let (args, secrets) = (BTreeMap::new(), Vec::new());
-        Self { dockerfile: path.to_owned(), target: None, args, secrets, place: place.clone() }
+        Self { context: None, dockerfile: path.to_owned(), target: None, args, secrets, place: place.clone() }
     }
 }
 
@@ -39,6 +41,10 @@ pub(super) fn build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> (Place, 
 fn dockerfile_build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Build> {
     let mut fields = Fields::open(yaml, "`build`", problems)?;
     let mut place = key.place.clone();
+    let context = fields.take("context").and_then(|yaml| {
+        decode::string(yaml, "`build.context`", problems)
+            .and_then(|path| repo_path(path, &yaml.place, "the context", problems))
+    });
     let dockerfile = match fields.take("dockerfile") {
         None => Some("Dockerfile".to_owned()),
         Some(yaml) => {
@@ -53,5 +59,5 @@ fn dockerfile_build(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<B
     let secrets = fields.take("secrets").map(|yaml| variables(yaml, "`build.secrets`", problems)).unwrap_or_default();
     let secrets = secrets.into_iter().map(|(name, _)| name).collect();
     fields.close("`build`", problems);
-    Some(Build { dockerfile: dockerfile?, target, args, secrets, place })
+    Some(Build { context, dockerfile: dockerfile?, target, args, secrets, place })
 }
