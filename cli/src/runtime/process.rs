@@ -206,7 +206,12 @@ impl Runtime for Process {
         let mut command = native.command(server)?;
         let log = open_log(&server.log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        self.children.spawn(command, &server.kind.kind)
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let who = native
+            .account()
+            .map(|user| format!(" as user {user}, since servers do not run as root"))
+            .unwrap_or_default();
+        self.children.spawn(command, &format!("{program}{who}"))
     }
 
     async fn run_client(
