@@ -50,8 +50,8 @@ pub(crate) struct Up {
     pub(crate) purpose: Purpose,
     /// Only tell the plan.
     pub(crate) dry_run: bool,
-    /// The client's variables that every program gets.
-    pub(crate) base_env: BTreeMap<String, String>,
+    /// The client's variables: programs get a few of them, and those that their service names.
+    pub(crate) shell: BTreeMap<String, String>,
     /// A registry that holds public images.
     pub(crate) mirror: Option<String>,
     /// Whether reports may hold colours, and how wide they may be.

@@ -8,33 +8,8 @@ use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
+use crate::runtime;
 use crate::session::{Client, Session};
-
-/// Variables of the caller that every program gets, and nothing else of the caller's shell.
-const BASE: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TMPDIR",
-    "TZ",
-    "LANG",
-    "LANGUAGE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-];
 
 /// Arguments of `ssi up`.
 #[derive(Args)]
@@ -67,9 +42,7 @@ pub(super) fn wish(services: &[String], purpose: Purpose) -> Up {
         purpose,
         runtime: None,
         dry_run: false,
-        base_env: std::env::vars()
-            .filter(|(name, _)| BASE.contains(&name.as_str()) || name.starts_with("LC_"))
-            .collect(),
+        shell: runtime::shell(),
         mirror: std::env::var("CLUSTERGRAPH_MIRROR").ok(),
         colour: console::has_colour(),
         width: console::width(),

@@ -248,7 +248,10 @@ mod tests {
     fn recorded(nodes: &[(&str, RuntimeName)], data: Option<RuntimeName>) -> Records {
         Records {
             chosen: nodes.iter().map(|(node, runtime)| ((*node).to_owned(), *runtime)).collect(),
-            servers: data.map(|runtime| ("postgres-15".to_owned(), Stored { runtime })).into_iter().collect(),
+            servers: data
+                .map(|runtime| ("postgres-15".to_owned(), Stored { runtime, incarnation: "first".into() }))
+                .into_iter()
+                .collect(),
             ..Records::default()
         }
     }

@@ -1,10 +1,12 @@
 //! Containers of a Docker engine: one network a session, sources mounted in repository layout.
 
 mod attached;
+mod build;
 mod container;
 mod image;
 mod network;
 mod program;
+mod volume;
 mod way_out;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,30 +15,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::errors::Error;
-use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{
-    KillContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, LogsOptions,
-    RemoveVolumeOptions,
-};
-use clustergraph::catalogue::{CONTAINER_DEPS, fill};
+use bollard::query_parameters::{KillContainerOptions, ListContainersOptions, ListNetworksOptions, LogsOptions};
+use clustergraph::catalogue::fill;
 use futures_util::StreamExt;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
-use super::{Cause, Ended, Forward, Program, Runtime, Server, Terminal};
+use super::{Building, Cause, Ended, Forward, Program, Runtime, Server, Terminal};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use container::{Container, Mounted};
 use image::Images;
+use program::FOLDERS;
 use way_out::WayOut;
 
+pub(crate) use build::built_image;
 pub(crate) use network::Gateway;
 
 /// Everything that belongs to a session carries this label with the session's id.
 const SESSION_LABEL: &str = "dev.clustergraph.session";
 /// The unit that a container is.
 const UNIT_LABEL: &str = "dev.clustergraph.unit";
-/// A volume that is an installation, not data.
-const DEPS_LABEL: &str = "dev.clustergraph.dependencies";
+/// How many images are built at once: each build takes as many processors as it finds.
+const BUILDS: usize = 2;
 
 /// Everything of one session.
 pub(crate) struct Docker {
@@ -44,6 +44,7 @@ pub(crate) struct Docker {
     engine: OnceCell<bollard::Docker>,
     images: Images,
     way_out: WayOut,
+    builds: Semaphore,
 }
 
 impl Docker {
@@ -53,6 +54,7 @@ impl Docker {
             engine: OnceCell::new(),
             images: Images::default(),
             way_out: WayOut::default(),
+            builds: Semaphore::new(BUILDS),
         }
     }
 
@@ -133,19 +135,14 @@ impl Runtime for Docker {
         let engine = self.engine().await?;
         let service = &program.service;
         let mut container = self.container(program, true, tell).await?;
-        let volume = self.deps_volume(service);
         // Half of an installation that was interrupted is worth nothing: it starts over, and whoever may still
         // be at it in a killed supervisor's name ends.
         container::remove(engine, &container.name).await.map_err(engine_said)?;
-        fine_when_gone(engine.remove_volume(&volume, None::<RemoveVolumeOptions>).await).map_err(engine_said)?;
-        let mut labels = self.labels(&program.unit.to_string());
-        labels.insert(DEPS_LABEL.to_owned(), service.setup_key.to_string());
-        let request = VolumeCreateRequest { name: Some(volume), labels: Some(labels), ..Default::default() };
-        engine.create_volume(request).await.map_err(engine_said)?;
+        self.empty_volume(&self.deps_volume(service), &program.unit).await?;
         let lines: Vec<String> = service
             .setup
             .iter()
-            .map(|words| words.iter().map(|word| fill(word, &[("deps", CONTAINER_DEPS)])).collect::<Vec<_>>())
+            .map(|words| words.iter().map(|word| fill(word, FOLDERS)).collect::<Vec<_>>())
             .map(|words| shlex::try_join(words.iter().map(String::as_str)))
             .collect::<Result<_, _>>()
             .map_err(|error| Cause::new(format!("`setup` of {}: {error}", service.name)))?;
@@ -157,26 +154,31 @@ impl Runtime for Docker {
         container.run_to_end(engine, &words).await
     }
 
+    async fn ensure_image(&self, building: &Building, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
+        self.build(building, tell).await
+    }
+
     async fn start_server(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
-        let engine = self.engine().await?;
         let unit = server.unit.to_string();
-        let contract = &server.kind.image;
-        let values: &[(&str, &str)] =
-            &[("admin", &server.kind.admin), ("admin_password", &server.admin_password), ("version", &server.version)];
-        let volume = self.name(&unit);
-        let request =
-            VolumeCreateRequest { name: Some(volume.clone()), labels: Some(self.labels(&unit)), ..Default::default() };
-        engine.create_volume(request).await.map_err(engine_said)?;
+        let values = server.values(RuntimeName::Docker);
+        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut mounts = Vec::new();
+        if let Some(data) = &server.kind.image.data {
+            let volume = self.name(&unit);
+            self.ensure_volume(&volume, &server.unit, Some(&server.incarnation)).await?;
+            mounts.push(Mounted::volume(volume, data.clone(), false));
+        }
+        let args = server.kind.image_args(&server.settings, &values);
         let container = Container {
             name: self.name(&unit),
             image: server.image.clone(),
             entrypoint: None,
-            command: (!contract.args.is_empty()).then(|| contract.args.iter().map(|word| fill(word, values)).collect()),
-            env: contract.env.iter().map(|(name, value)| (name.clone(), fill(value, values))).collect(),
+            command: (!args.is_empty()).then_some(args),
+            env: server.kind.image_env(&server.settings, &values),
             user: None,
             folder: None,
-            mounts: contract.data.iter().map(|data| Mounted::volume(volume.clone(), data.clone(), false)).collect(),
-            ports: vec![(server.kind.port, server.port)],
+            mounts,
+            ports: vec![(server.inside(), server.port)],
             network: self.network(),
             aliases: vec![server.unit.name.clone()],
             hosts: BTreeMap::new(),
@@ -205,6 +207,22 @@ impl Runtime for Docker {
     async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
         let container = self.container(program, false, tell).await?;
         self.launch(container, tell).await
+    }
+
+    async fn stored(&self, servers: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Cause> {
+        self.incarnations(servers).await
+    }
+
+    async fn run_beside(&self, _program: &Program, instance: &Instance, command: &[String]) -> Result<(), Cause> {
+        let Instance::Container(id) = instance else { return Err(Cause::new("it is no container")) };
+        container::exec(self.engine().await?, id, command, &BTreeMap::new(), "").await.map(drop)
+    }
+
+    async fn says(&self, _program: &Program, instance: &Instance, _before: u64, text: &str) {
+        let (Instance::Container(id), Ok(engine)) = (instance, self.engine().await) else {
+            return std::future::pending().await;
+        };
+        container::says(engine, id, text).await;
     }
 
     async fn start_forward(&self, _forward: &Forward) -> Result<Instance, Cause> {
@@ -269,17 +287,13 @@ impl Runtime for Docker {
         for id in containers.into_iter().filter_map(|container| container.id) {
             container::remove(engine, &id).await.map_err(engine_said)?;
         }
-        let networks =
-            engine.list_networks(Some(ListNetworksOptions { filters: filters.clone() })).await.map_err(engine_said)?;
+        let networks = engine.list_networks(Some(ListNetworksOptions { filters })).await.map_err(engine_said)?;
         for id in networks.into_iter().filter_map(|network| network.id) {
             fine_when_gone(engine.remove_network(&id).await).map_err(engine_said)?;
         }
         if delete_data {
-            let volumes = engine.list_volumes(Some(ListVolumesOptions { filters })).await.map_err(engine_said)?;
-            for volume in volumes.volumes.unwrap_or_default() {
-                let removed = engine.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
-                fine_when_gone(removed).map_err(engine_said)?;
-            }
+            self.remove_volumes().await?;
+            self.remove_built().await?;
         }
         Ok(())
     }

@@ -1,18 +1,25 @@
 //! The wired environment with its holes filled, as one side sees the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::graph::{Graph, Service};
+use clustergraph::graph::{Database, Graph, Service};
 use clustergraph::wiring::{Hole, Value};
 
-use super::Runtimes;
+use super::{Runtimes, Secrets};
 use crate::protocol::RuntimeName;
-use crate::session::Records;
+use crate::session::{Records, Session};
 
 /// What fills the holes.
+#[derive(Clone, Copy)]
 pub(crate) struct Addresses<'a> {
     pub(crate) graph: &'a Graph,
+    pub(crate) session: &'a Session,
     pub(crate) records: &'a Records,
+    pub(crate) secrets: &'a Secrets,
+    /// The variables of the developer's shell, of which a service takes what it names.
+    pub(crate) shell: &'a BTreeMap<String, String>,
+    /// The services that run: of optional ones, only these are wired.
+    pub(crate) running: &'a BTreeSet<String>,
     /// How everything runs.
     pub(crate) runtimes: &'a Runtimes,
     /// Where the program runs that gets the environment.
@@ -41,8 +48,8 @@ struct Port {
 }
 
 impl Addresses<'_> {
-    /// The host at which this side finds something of a runtime. Containers use names: of each other, and of
-    /// programs of this machine, whose names lead to the forwarder.
+    /// The host at which this side finds something. Containers use names: of each other, and of programs of this
+    /// machine, whose names lead to the forwarder.
     fn host(&self, name: &str) -> String {
         match self.side {
             RuntimeName::Process => "127.0.0.1".to_owned(),
@@ -53,13 +60,16 @@ impl Addresses<'_> {
     /// The port at which this side finds something of a runtime: programs of this machine find everything on
     /// loopback, since containers publish their ports there.
     fn port(&self, port: &Port, of: RuntimeName) -> Result<u16, String> {
-        let given =
-            |row: &str| self.records.ports.get(row).copied().ok_or_else(|| format!("there is no port for {row} here"));
         match (self.side, of) {
             (RuntimeName::Docker, RuntimeName::Docker) => Ok(port.inside),
-            (RuntimeName::Docker, RuntimeName::Process) => given(&forward_row(&port.row)),
-            (RuntimeName::Process, _) => given(&port.row),
+            (RuntimeName::Docker, RuntimeName::Process) => self.given(&forward_row(&port.row)),
+            (RuntimeName::Process, _) => self.given(&port.row),
         }
+    }
+
+    /// The port of this machine that a row of the records has.
+    pub(crate) fn given(&self, row: &str) -> Result<u16, String> {
+        self.records.ports.get(row).copied().ok_or_else(|| format!("there is no port for {row} here"))
     }
 
     fn service_port(&self, service: &str, port: &str) -> Result<Port, String> {
@@ -69,10 +79,40 @@ impl Addresses<'_> {
         Ok(Port { row: port_row(service, port), inside })
     }
 
+    fn database(&self, address: &str) -> Result<&Database, String> {
+        self.graph.databases.get(address).ok_or_else(|| format!("there is no database {address}"))
+    }
+
+    fn database_host(&self, address: &str) -> Result<String, String> {
+        Ok(self.host(&self.database(address)?.server))
+    }
+
+    fn database_port(&self, address: &str) -> Result<u16, String> {
+        let database = self.database(address)?;
+        let kind = self.graph.catalogue.databases.get(&database.kind);
+        let inside = kind.ok_or_else(|| format!("the catalogue does not know {}", database.kind))?.port;
+        self.port(&Port { row: server_row(&database.server), inside }, self.runtimes.server(&database.server))
+    }
+
+    /// The name of a logical database inside its server, or its number.
+    pub(crate) fn database_name(&self, address: &str) -> Result<String, String> {
+        let number = self.records.databases.get(address).and_then(|kept| kept.number);
+        Ok(number
+            .map_or_else(|| self.database(address).map(|found| found.name.clone()), |number| Ok(number.to_string()))?)
+    }
+
+    fn volume_path(&self, service: &Service, name: &str) -> Result<String, String> {
+        match self.side {
+            RuntimeName::Process => Ok(self.session.volume(&service.owner, name).to_string_lossy().into_owned()),
+            RuntimeName::Docker => service
+                .volumes
+                .get(name)
+                .map(|volume| volume.path.clone())
+                .ok_or_else(|| format!("{} has no volume {name}", service.name)),
+        }
+    }
+
     fn fill(&self, hole: &Hole, service: &Service) -> Result<String, String> {
-        let database = |address: &String| {
-            self.graph.databases.get(address).ok_or_else(|| format!("there is no database {address}"))
-        };
         Ok(match hole {
             Hole::ServiceHost(name) => self.host(name),
             Hole::ServicePort(name, port) => {
@@ -80,52 +120,71 @@ impl Addresses<'_> {
             }
             // Where a program itself listens: a container's ports are its own.
             Hole::OwnPort(port) => self.port(&self.service_port(&service.name, port)?, self.side)?.to_string(),
-            Hole::DatabaseHost(address) => self.host(&database(address)?.server),
-            Hole::DatabasePort(address) => {
-                let database = database(address)?;
-                let kind = self.graph.catalogue.databases.get(&database.kind);
-                let inside = kind.ok_or_else(|| format!("the catalogue does not know {}", database.kind))?.port;
-                let port = Port { row: server_row(&database.server), inside };
-                self.port(&port, self.runtimes.server(&database.server))?.to_string()
-            }
-            Hole::DatabaseBrokers(address) => {
-                let of = |hole: fn(String) -> Hole| self.fill(&hole(address.clone()), service);
-                format!("{}:{}", of(Hole::DatabaseHost)?, of(Hole::DatabasePort)?)
-            }
-            Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
-            Hole::DatabasePassword(address) => {
-                self.records.passwords.get(address).cloned().ok_or_else(|| format!("{address} has no password yet"))?
-            }
             Hole::PublicUrl(name) => {
                 let target = self.graph.services.get(name).ok_or_else(|| format!("there is no service {name}"))?;
                 let port = target.primary_port().ok_or_else(|| format!("{name} has no port"))?;
-                let number = self.records.ports.get(&port_row(name, &port.name));
-                let number = number.ok_or_else(|| format!("{name} has no port {} here", port.name))?;
-                format!("{}://127.0.0.1:{number}", port.protocol)
+                format!("{}://127.0.0.1:{}", port.protocol, self.given(&port_row(name, &port.name))?)
             }
-            Hole::Secret(name) => {
-                return Err(format!("{}: the secret {name} is not filled by this version", service.name));
+            Hole::DatabaseHost(address) => self.database_host(address)?,
+            Hole::DatabasePort(address) => self.database_port(address)?.to_string(),
+            Hole::DatabaseBrokers(address) => {
+                format!("{}:{}", self.database_host(address)?, self.database_port(address)?)
             }
-            Hole::VolumePath(name) => {
-                return Err(format!("{}: the volume {name} is not made by this version", service.name));
+            Hole::DatabaseUsername(address) => self.database(address)?.name.clone(),
+            Hole::DatabaseName(address) => self.database_name(address)?,
+            Hole::DatabasePassword(address) => {
+                self.records.passwords.get(address).cloned().ok_or_else(|| format!("{address} has no password yet"))?
             }
+            Hole::Secret(name) => self
+                .secrets
+                .get(&service.owner, name)
+                .map(str::to_owned)
+                .ok_or_else(|| format!("the secret {name} of {} has no value", service.owner))?,
+            Hole::VolumePath(name) => self.volume_path(service, name)?,
             Hole::Version => service.id.short(),
+        })
+    }
+
+    /// A value with its holes filled. `version` fills `${version}`: the id, or a constant where only a change of
+    /// something else may count.
+    fn resolve(&self, value: &Value, service: &Service, version: Option<&str>) -> Result<String, String> {
+        value.resolve(|hole| match (hole, version) {
+            (Hole::Version, Some(version)) => Ok(version.to_owned()),
+            _ => self.fill(hole, service),
+        })
+    }
+
+    /// Whether nobody gave a secret of this value, and the service runs without it, too.
+    fn is_left_out(&self, value: &Value, service: &Service) -> bool {
+        value.holes().any(|hole| match hole {
+            Hole::Secret(name) => self.secrets.get(&service.owner, name).is_none(),
+            _ => false,
         })
     }
 }
 
-/// A service's environment. `version` fills `${version}`: the id, or a constant where only a change of
-/// something else may count.
+/// A service's environment.
 pub(crate) fn service_environment(
     service: &Service,
     addresses: &Addresses<'_>,
     version: Option<&str>,
 ) -> Result<BTreeMap<String, String>, String> {
-    let resolve = |value: &Value| {
-        value.resolve(|hole| match (hole, version) {
-            (Hole::Version, Some(version)) => Ok(version.to_owned()),
-            _ => addresses.fill(hole, service),
-        })
-    };
-    service.env.iter().map(|(name, value)| Ok((name.clone(), resolve(value)?))).collect()
+    let taken = service.passthrough.iter().filter_map(|name| addresses.shell.get_key_value(name));
+    let mut env: BTreeMap<String, String> = taken.map(|(name, value)| (name.clone(), value.clone())).collect();
+    for (name, value) in addresses.graph.environment(service, addresses.running) {
+        if !addresses.is_left_out(value, service) {
+            env.insert(name.to_owned(), addresses.resolve(value, service, version)?);
+        }
+    }
+    Ok(env)
+}
+
+/// The files that a service finds, by their absolute paths.
+pub(crate) fn service_files(
+    service: &Service,
+    addresses: &Addresses<'_>,
+    version: Option<&str>,
+) -> Result<BTreeMap<String, String>, String> {
+    let rendered = |path: &String, value: &Value| Ok((path.clone(), addresses.resolve(value, service, version)?));
+    service.files.iter().map(|(path, file)| rendered(path, &file.content)).collect()
 }

@@ -7,9 +7,11 @@ mod environment;
 mod forward;
 mod ports;
 mod process;
+mod secrets;
+mod shell;
 mod terminal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +24,13 @@ use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 
 pub(crate) use choice::{Asked, Runtimes, Undecided};
-pub(crate) use docker::{Docker, Gateway, lines as container_lines};
-pub(crate) use environment::{Addresses, forward_row, port_row, server_row, service_environment};
+pub(crate) use docker::{Docker, Gateway, built_image, lines as container_lines};
+pub(crate) use environment::{Addresses, forward_row, port_row, server_row, service_environment, service_files};
 pub(crate) use forward::{Forward, Route, forward};
 pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
+pub(crate) use secrets::Secrets;
+pub(crate) use shell::{base, shell};
 pub(crate) use terminal::Terminal;
 
 /// Why something could not be done: the cause in one line, and the program's last words.
@@ -58,7 +62,7 @@ impl std::fmt::Display for Cause {
     }
 }
 
-/// A program of a service: the service itself, its migration or its seed.
+/// A program of a service: the service itself, a task, its migration or its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     /// Which unit it is.
@@ -71,6 +75,8 @@ pub(crate) struct Program {
     pub(crate) env: BTreeMap<String, String>,
     /// The client's variables that every program gets.
     pub(crate) base_env: BTreeMap<String, String>,
+    /// What it finds at absolute paths.
+    pub(crate) files: BTreeMap<String, String>,
     /// Each port: its number inside, and the number on this machine.
     pub(crate) ports: Vec<(u16, u16)>,
     /// What a container calls programs of this machine, each with the address of their forwarder.
@@ -83,6 +89,28 @@ pub(crate) struct Program {
     pub(crate) log: PathBuf,
 }
 
+impl Program {
+    /// Whether its command is the stack's, which may name the stack's folders.
+    pub(crate) fn is_of_stack(&self) -> bool {
+        self.service.run.is_none() && self.command == self.service.stack.run
+    }
+}
+
+/// A service's image that is built here.
+#[derive(Debug, Clone)]
+pub(crate) struct Building {
+    /// Whose image it is.
+    pub(crate) service: Arc<Service>,
+    /// What it is called.
+    pub(crate) image: String,
+    /// The Dockerfile's text, where it is no file of the sources.
+    pub(crate) recipe: Option<String>,
+    /// What the build may read, and the image never holds.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// Where the build writes.
+    pub(crate) log: PathBuf,
+}
+
 /// A database server.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
@@ -92,16 +120,54 @@ pub(crate) struct Server {
     pub(crate) kind: Arc<DatabaseKind>,
     /// Its version.
     pub(crate) version: String,
+    /// What it is set to.
+    pub(crate) settings: BTreeMap<String, String>,
     /// The image to run, where there are images.
     pub(crate) image: String,
     /// The administrator's password.
     pub(crate) admin_password: String,
     /// Its port on this machine.
     pub(crate) port: u16,
+    /// Further ports of this machine, by what the catalogue calls them.
+    pub(crate) further: BTreeMap<&'static str, u16>,
+    /// Which data it is of, where there is none yet.
+    pub(crate) incarnation: String,
     /// The client's variables that every program gets.
     pub(crate) base_env: BTreeMap<String, String>,
+    /// The folder that a variable of the client names, for servers that are a folder.
+    pub(crate) home: Option<PathBuf>,
     /// Where it writes.
     pub(crate) log: PathBuf,
+}
+
+impl Server {
+    /// The port inside its container that this machine's `port` leads to. One that tells clients where to go has the
+    /// same number on both sides.
+    pub(crate) fn inside(&self) -> u16 {
+        if self.kind.image.loopback.is_some() { self.port } else { self.kind.port }
+    }
+
+    /// What the catalogue's texts mean where the server runs so.
+    pub(crate) fn values(&self, runtime: RuntimeName) -> BTreeMap<&'static str, String> {
+        let port = match runtime {
+            RuntimeName::Docker => self.inside(),
+            RuntimeName::Process => self.port,
+        };
+        let mut values = BTreeMap::from([
+            ("host", "127.0.0.1".to_owned()),
+            ("port", port.to_string()),
+            ("name", self.unit.name.clone()),
+            ("loopback", self.port.to_string()),
+            ("admin", self.kind.admin.clone()),
+            ("admin_password", self.admin_password.clone()),
+            ("version", self.version.clone()),
+        ]);
+        values.extend(self.further.iter().map(|(name, port)| (*name, port.to_string())));
+        if let (RuntimeName::Docker, Some(home)) = (runtime, &self.kind.image.home) {
+            values.insert("home", home.clone());
+        }
+        values
+    }
 }
 
 /// How a program ended.
@@ -125,6 +191,11 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// The length of a log; nothing when there is none yet.
+pub(crate) fn length(log: &std::path::Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+}
+
 /// The verbs of a runtime. Each may be repeated: what is there already is left or replaced as its line says.
 #[async_trait]
 pub(crate) trait Runtime: Send + Sync {
@@ -133,6 +204,9 @@ pub(crate) trait Runtime: Send + Sync {
 
     /// Makes what everything else needs, and looks whether the runtime works at all.
     async fn prepare(&self) -> Result<(), Cause>;
+
+    /// Builds a service's image where the engine lacks it.
+    async fn ensure_image(&self, building: &Building, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause>;
 
     /// Installs a service's dependencies where they are not yet installed for its lock files.
     async fn ensure_setup(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause>;
@@ -163,6 +237,16 @@ pub(crate) trait Runtime: Send + Sync {
 
     /// Asks it to end by the signal, kills it after the grace, and removes it. Fine when it is gone.
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause>;
+
+    /// Which data the servers of these names have, by its incarnation. Those without data are left out.
+    async fn stored(&self, servers: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Cause>;
+
+    /// Runs a command beside a running program, in its surroundings, to its end. Fails on another end than 0.
+    async fn run_beside(&self, program: &Program, instance: &Instance, command: &[String]) -> Result<(), Cause>;
+
+    /// Waits for a line of the program's output, since its start, that holds a text. `before` is where its log ended
+    /// when it was started.
+    async fn says(&self, program: &Program, instance: &Instance, before: u64, text: &str);
 
     /// Starts a forwarder, which is a process of this machine. Replaces one of this unit that is left over.
     async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause>;

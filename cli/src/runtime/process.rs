@@ -1,13 +1,14 @@
 //! Processes of this machine, each in a group of its own; databases as native servers.
 
 mod group;
+mod log;
 mod native;
 mod tools;
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,10 +17,14 @@ use clustergraph::graph::Key;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::{Cause, Ended, Forward, LAST_LINES, Program, Runtime, Server, Terminal, tail};
+use super::{Building, Cause, Ended, Forward, LAST_LINES, Program, Runtime, Server, Terminal, tail};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use group::Children;
+use native::Native;
+
+pub(super) use group::{Waited, ended};
+pub(super) use log::open as open_log;
 
 /// What is left of a group whose leader is gone has so long to end.
 const LEFT_BEHIND: Duration = Duration::from_secs(2);
@@ -30,11 +35,28 @@ const SETUP: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct Process {
     session: Session,
     children: Children,
+    /// Servers whose programs were found: looking means running one of them.
+    natives: Mutex<BTreeMap<String, Native>>,
 }
 
 impl Process {
     pub(crate) fn new(session: &Session) -> Self {
-        Self { session: session.clone(), children: Children::default() }
+        Self { session: session.clone(), children: Children::default(), natives: Mutex::default() }
+    }
+
+    async fn native(&self, server: &Server) -> Result<Native, Cause> {
+        let known = self.natives.lock().unwrap_or_else(PoisonError::into_inner).get(&server.unit.name).cloned();
+        match known {
+            Some(known) => Ok(known),
+            None => self.find_native(server).await,
+        }
+    }
+
+    async fn find_native(&self, server: &Server) -> Result<Native, Cause> {
+        let found = Native::find(server, &self.session).await?;
+        let mut natives = self.natives.lock().unwrap_or_else(PoisonError::into_inner);
+        natives.insert(server.unit.name.clone(), found.clone());
+        Ok(found)
     }
 
     /// Where a service's dependencies are installed: among the sources where its tools insist on it.
@@ -53,12 +75,18 @@ impl Process {
         self.session.located.root().join(&program.service.folder)
     }
 
+    /// A text of the stack with the folders that it names.
+    fn filled(&self, text: &str, program: &Program) -> String {
+        let deps = self.deps(program).to_string_lossy().into_owned();
+        let cache = self.session.kept(&program.service.owner, RuntimeName::Process).to_string_lossy().into_owned();
+        fill(text, &[("deps", &deps), ("cache", &cache)])
+    }
+
     /// The whole environment: what every program gets, the stack's, the wired one.
     fn environment(&self, program: &Program) -> BTreeMap<String, String> {
         let mut env = program.base_env.clone();
-        let deps = self.deps(program).to_string_lossy().into_owned();
         for (name, value) in &program.service.stack.env {
-            let value = fill(value, &[("deps", &deps)]);
+            let value = self.filled(value, program);
             let value = match (name.as_str(), env.get("PATH")) {
                 ("PATH", Some(path)) => format!("{value}:{path}"),
                 _ => value,
@@ -67,6 +95,23 @@ impl Process {
         }
         env.extend(program.env.clone());
         env
+    }
+
+    /// The command of a program, with the folders that it finds made.
+    fn program(&self, program: &Program) -> Result<(Command, String), Cause> {
+        let service = &program.service;
+        for name in service.volumes.keys() {
+            std::fs::create_dir_all(self.session.volume(&service.owner, name))?;
+        }
+        if service.stack.has_cache() {
+            std::fs::create_dir_all(self.session.kept(&service.owner, RuntimeName::Process))?;
+        }
+        let words = program.command.as_deref().unwrap_or_default();
+        let words: Vec<String> = match program.is_of_stack() {
+            true => words.iter().map(|word| self.filled(word, program)).collect(),
+            false => words.to_vec(),
+        };
+        Ok((self.command(program, &words)?, words.join(" ")))
     }
 
     /// Waits until nobody else fills a folder of dependencies. Held until dropped, by whoever has the file open.
@@ -99,14 +144,6 @@ impl Process {
     }
 }
 
-fn open_log(path: &Path) -> std::io::Result<std::fs::File> {
-    if let Some(folder) = path.parent() {
-        // Programs write what they know, passwords included.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)
-}
-
 #[async_trait]
 impl Runtime for Process {
     fn name(&self) -> RuntimeName {
@@ -136,14 +173,16 @@ impl Runtime for Process {
         if service.stack.setup.as_ref().is_none_or(|setup| setup.into.is_none()) && deps.exists() {
             std::fs::remove_dir_all(&deps)?; // half of an installation that was interrupted
         }
-        let deps_text = deps.to_string_lossy().into_owned();
+        if service.stack.has_cache() {
+            std::fs::create_dir_all(self.session.kept(&service.owner, RuntimeName::Process))?;
+        }
         for words in &service.setup {
-            let words: Vec<String> = words.iter().map(|word| fill(word, &[("deps", &deps_text)])).collect();
+            let words: Vec<String> = words.iter().map(|word| self.filled(word, program)).collect();
             tell(words.join(" "));
             let mut command = self.command(program, &words)?;
             // The installer holds the lock, too: where the supervisor is killed, nobody else begins before it ends.
             command.stdin(lock.try_clone()?);
-            let running = group::Running::spawn(command, &words.join(" "))?;
+            let running = group::Waited::spawn(command, &words.join(" "))?;
             let status = tokio::time::timeout(SETUP, running.status()).await.map_err(|_| {
                 Cause::new(format!("`{}` took longer than {} minutes", words.join(" "), SETUP.as_secs() / 60))
             })??;
@@ -157,8 +196,12 @@ impl Runtime for Process {
         Ok(())
     }
 
+    async fn ensure_image(&self, building: &Building, _tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
+        Err(Cause::new(format!("a process of {} needs no image", building.service.name)))
+    }
+
     async fn start_server(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
-        let native = native::Native::find(server, &self.session).await?;
+        let native = self.find_native(server).await?;
         native.init(server, tell).await?;
         let mut command = native.command(server)?;
         let log = open_log(&server.log)?;
@@ -175,12 +218,9 @@ impl Runtime for Process {
         input: &str,
         deadline: Duration,
     ) -> Result<String, Cause> {
-        let native = native::Native::find(server, &self.session).await?;
-        let (name, arguments) = command.split_first().ok_or_else(|| Cause::new("there is nothing to run"))?;
-        let mut child = Command::new(native.program(name))
-            .args(arguments)
-            .env_clear()
-            .envs(&server.base_env)
+        let mut command = self.native(server).await?.client(server, command)?;
+        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        let mut child = command
             .envs(env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -203,8 +243,28 @@ impl Runtime for Process {
     }
 
     async fn start(&self, program: &Program, _tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause> {
-        let words = program.command.as_deref().unwrap_or_default();
-        self.children.spawn(self.command(program, words)?, &words.join(" "))
+        let (command, words) = self.program(program)?;
+        self.children.spawn(command, &words)
+    }
+
+    async fn stored(&self, servers: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Cause> {
+        let incarnation = |server: &String| Some((server.clone(), native::incarnation(server, &self.session)?));
+        Ok(servers.iter().filter_map(incarnation).collect())
+    }
+
+    async fn run_beside(&self, program: &Program, _instance: &Instance, command: &[String]) -> Result<(), Cause> {
+        let mut command_line = self.command(program, command)?;
+        command_line.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let output = command_line.output().await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let lines = String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect();
+        Err(Cause { message: format!("`{}` {}", command.join(" "), group::ended(output.status)), lines })
+    }
+
+    async fn says(&self, program: &Program, _instance: &Instance, before: u64, text: &str) {
+        log::says(&program.log, before, text).await;
     }
 
     async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause> {
@@ -282,9 +342,10 @@ impl Runtime for Process {
     }
 
     async fn clean_up(&self, delete_data: bool) -> Result<(), Cause> {
-        let databases = self.session.state_dir.join("databases");
-        if delete_data && databases.exists() {
-            std::fs::remove_dir_all(&databases)?;
+        for folder in ["databases", "volumes"].map(|name| self.session.state_dir.join(name)) {
+            if delete_data && folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
         }
         // Folders of sockets: nothing listens there any more.
         for entry in std::fs::read_dir(&self.session.runtime_dir)?.flatten() {

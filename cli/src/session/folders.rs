@@ -82,6 +82,21 @@ impl Session {
         self.state_dir.join("records.json")
     }
 
+    /// Where a host process finds a volume of a service.
+    pub(crate) fn volume(&self, owner: &str, name: &str) -> PathBuf {
+        self.state_dir.join("volumes").join(owner).join(name)
+    }
+
+    /// What a stack keeps for a service between starts; what a container keeps is another machine's.
+    pub(crate) fn kept(&self, owner: &str, runtime: crate::protocol::RuntimeName) -> PathBuf {
+        self.state_dir.join("kept").join(owner).join(runtime.as_str())
+    }
+
+    /// A database server that is a folder, filled once for all sessions of this user.
+    pub(crate) fn home_of(&self, kind: &str, version: &str) -> PathBuf {
+        self.cache_dir.join("servers").join(format!("{kind}-{version}"))
+    }
+
     /// Where a unit's programs write.
     pub(crate) fn log(&self, unit: &clustergraph::graph::Unit) -> PathBuf {
         let name = unit.to_string().replace(['/', ':'], ".");

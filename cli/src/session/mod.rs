@@ -7,4 +7,4 @@ mod records;
 
 pub(crate) use client::{Client, is_running};
 pub(crate) use folders::Session;
-pub(crate) use records::{Instance, Lease, Record, Records, Stored};
+pub(crate) use records::{Instance, Kept, Lease, Record, Records, Stored, random};

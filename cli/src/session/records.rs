@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clustergraph::format::service::Wait;
+use clustergraph::format::service::{Restart, Wait};
 use clustergraph::graph::{Key, Unit, Units};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,12 @@ pub(crate) struct Records {
     /// Servers that may hold data, by name.
     #[serde(default)]
     pub(crate) servers: BTreeMap<String, Stored>,
+    /// Logical databases, by address.
+    #[serde(default)]
+    pub(crate) databases: BTreeMap<String, Kept>,
+    /// What hashes of secret values are keyed with: nobody who reads a hash can try values.
+    #[serde(default)]
+    pub(crate) salt: String,
     /// Units that were started or done, by `kind name`.
     pub(crate) units: BTreeMap<String, Record>,
     /// Ports of this machine, by `unit port`: a unit keeps its ports from one start to the next.
@@ -42,6 +48,25 @@ pub(crate) struct Records {
 pub(crate) struct Stored {
     /// Where the data is: it stays there.
     pub(crate) runtime: RuntimeName,
+    /// Which data it is; written beside the data, too.
+    pub(crate) incarnation: String,
+}
+
+/// A logical database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// The server that holds it.
+    pub(crate) server: String,
+    /// The server's kind.
+    pub(crate) kind: String,
+    /// The server's version.
+    pub(crate) version: String,
+    /// The incarnation of the server's data.
+    pub(crate) data: String,
+    /// A random name of this very database: another one has nothing of what was done to this one.
+    pub(crate) incarnation: String,
+    /// Its number, where a server's databases have numbers.
+    pub(crate) number: Option<u32>,
 }
 
 /// What a client needs while it is connected.
@@ -75,6 +100,12 @@ pub(crate) struct Record {
     pub(crate) addresses: Vec<String>,
     /// Whether it became ready, or was done.
     pub(crate) ready: bool,
+    /// What happens when it ends by itself.
+    #[serde(default)]
+    pub(crate) restart: Policy,
+    /// How often it was started anew after it had ended by itself.
+    #[serde(default)]
+    pub(crate) restarts: u32,
     /// How it ended or failed, when it did by itself.
     #[serde(default)]
     pub(crate) ended: Option<String>,
@@ -82,6 +113,39 @@ pub(crate) struct Record {
     pub(crate) since: i64,
     /// How it is stopped: the signal's name and the grace in milliseconds.
     pub(crate) stop: (String, u64),
+}
+
+/// What happens when a unit ends by itself, as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Policy {
+    /// That it ended is told.
+    #[default]
+    Never,
+    /// It is started anew unless it ended with 0.
+    OnFailure,
+    /// It is started anew.
+    Always,
+}
+
+impl From<Restart> for Policy {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::Never => Self::Never,
+            Restart::OnFailure => Self::OnFailure,
+            Restart::Always => Self::Always,
+        }
+    }
+}
+
+impl From<Policy> for Restart {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Never => Self::Never,
+            Policy::OnFailure => Self::OnFailure,
+            Policy::Always => Self::Always,
+        }
+    }
 }
 
 /// Something that runs.
@@ -164,9 +228,18 @@ impl Records {
 
     /// A password that stays the same for as long as the data does: 24 letters and digits.
     pub(crate) fn password(&mut self, of: &str) -> String {
-        self.passwords
-            .entry(of.to_owned())
-            .or_insert_with(|| rand::rng().sample_iter(rand::distr::Alphanumeric).take(24).map(char::from).collect())
-            .clone()
+        self.passwords.entry(of.to_owned()).or_insert_with(|| random(24)).clone()
     }
+
+    /// Gives the records what hashes are keyed with, once.
+    pub(crate) fn ensure_salt(&mut self) {
+        if self.salt.is_empty() {
+            self.salt = random(32);
+        }
+    }
+}
+
+/// Random letters and digits.
+pub(crate) fn random(length: usize) -> String {
+    rand::rng().sample_iter(rand::distr::Alphanumeric).take(length).map(char::from).collect()
 }

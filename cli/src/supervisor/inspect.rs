@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use clustergraph::graph::{Graph, Unit};
 
+use super::data;
 use super::desired::{Wish, Work};
-use super::prepare::{choose, gateway};
+use super::prepare::{choose, gateway, read_secrets, stored};
 use crate::exit::Failure;
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{Claims, Program};
+use crate::runtime::{self, Claims, Program};
 use crate::session::{Records, Session};
 
 /// A program of a service.
@@ -33,16 +34,22 @@ pub(crate) async fn inspect(
     let services = graph.closure(&BTreeSet::from([name.to_owned()]));
     let units = graph.units(&services, true);
     let (runtimes, _) = choose(session, graph, &units, up, &records).await?;
+    let secrets = read_secrets(session, graph, &units)?;
     let gateway = gateway(session, up, &runtimes).await?;
     let runtime = runtimes.service(name);
     let (known, passwords) = (records.ports.clone(), records.passwords.len());
     // What is recorded holds its ports, whether or not it runs at this moment.
     let running: BTreeSet<Unit> = records.units.values().map(|record| record.unit.clone()).collect();
+    let found = stored(session, graph, &units, &runtimes, &running, &records).await?;
+    let incarnations = data::settle(graph, &units, &found, &runtimes, &mut records).map_err(Failure::unusable)?;
     let wish = Wish {
         graph,
         services: &services,
-        units,
+        units: &units,
         runtimes: &runtimes,
+        secrets: &secrets,
+        incarnations: &incarnations,
+        base_env: &runtime::base(&up.shell),
         gateway: gateway.as_ref(),
         up,
         session,
@@ -64,7 +71,8 @@ impl Wish<'_> {
     /// The program of one unit, with its environment as a side sees it.
     fn program(&self, records: &mut Records, unit: &Unit, side: RuntimeName) -> Result<Program, String> {
         match self.work(records, unit, side)? {
-            Work::Service { program, .. } | Work::Once(program) => Ok(program),
+            Work::Service(running) => Ok(running.program),
+            Work::Once(program) => Ok(*program),
             _ => Err(format!("{unit} runs no program of a service")),
         }
     }

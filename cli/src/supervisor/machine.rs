@@ -1,15 +1,16 @@
 //! What the supervisor does about everything that happens. No I/O here: an event goes in, effects come out.
 
 mod operation;
+mod revival;
 mod stopping;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use clustergraph::graph::{Unit, UnitKind};
+use clustergraph::graph::Unit;
 use clustergraph::plan::Step;
 
 use super::desired::{Desired, Work};
@@ -19,6 +20,8 @@ use crate::exit::{Exit, Failure};
 use crate::protocol::{self, Listed, Request, RuntimeName, State, Up};
 use crate::session::{Instance, Record, Records, Stored};
 use operation::Operation;
+pub(super) use revival::Fall;
+use revival::{Fallen, Standing};
 
 /// What is to be done now.
 pub(super) enum Effect {
@@ -42,6 +45,14 @@ pub(super) enum Effect {
     Interrupt,
     /// Tell when it ends: answered by [`Event::Exited`].
     Watch { unit: Unit, runtime: RuntimeName, instance: Instance },
+    /// Tell when it does not answer any more, where somebody wants to know: answered by [`Event::Silent`].
+    Heed { unit: Unit, runtime: RuntimeName, instance: Instance, work: Arc<Work> },
+    /// Tell when a pause is over: answered by [`Event::Due`].
+    Later { unit: Unit, instance: Instance, after: Duration },
+    /// Find out what recorded units are made of: answered by [`Event::Remembered`].
+    Remember(Box<Records>),
+    /// Tell everybody who listens.
+    TellAll(String),
     /// Ask until there is an answer whether it runs: answered by [`Event::Found`].
     Look { unit: Unit, runtime: RuntimeName, instance: Instance },
     /// Write the records.
@@ -66,6 +77,12 @@ pub(super) struct Machine {
     /// Clients that want their stop to be over at once.
     hurried: BTreeSet<ClientId>,
     leaving: bool,
+    /// What runs, and what it is made of.
+    standing: BTreeMap<Unit, Standing>,
+    /// What ended by itself and is to be started anew.
+    fallen: BTreeMap<Unit, Fallen>,
+    /// Values that nobody is to be shown, beside the passwords of the records.
+    secrets: BTreeSet<String>,
 }
 
 /// Who is told what nobody asked for any more.
@@ -84,6 +101,9 @@ impl Machine {
             queue: VecDeque::new(),
             hurried: BTreeSet::new(),
             leaving: false,
+            standing: BTreeMap::new(),
+            fallen: BTreeMap::new(),
+            secrets: BTreeSet::new(),
         };
         let mut effects = Vec::new();
         for record in machine.records.units.values() {
@@ -121,6 +141,7 @@ impl Machine {
         self.current.is_none()
             && self.preparing.is_none()
             && self.queue.is_empty()
+            && self.fallen.is_empty()
             && self.records.units.values().all(rests)
     }
 
@@ -145,12 +166,16 @@ impl Machine {
             Event::Started { unit, instance } => {
                 self.take_fresh(&unit);
                 self.gone.remove(&unit);
-                if let Some(record) = self.records.get_mut(&unit) {
-                    let stored = Stored { runtime: record.runtime };
+                let runtime = self.records.get_mut(&unit).map(|record| {
                     record.instance = Some(instance);
-                    if unit.kind == UnitKind::Server {
-                        self.records.servers.entry(unit.name.clone()).or_insert(stored);
-                    }
+                    record.runtime
+                });
+                if let Some(operation) = &self.current
+                    && let Some(Work::Server(server)) = operation.work.get(&unit).map(|work| &**work)
+                    && let Some(runtime) = runtime
+                {
+                    let stored = Stored { runtime, incarnation: server.incarnation.clone() };
+                    self.records.servers.insert(unit.name.clone(), stored);
                 }
                 effects.push(self.save());
                 if let Some(operation) = &mut self.current {
@@ -160,7 +185,14 @@ impl Machine {
             }
             Event::Over { unit, result } => self.over(&unit, result, now, &mut effects),
             Event::Stopped { unit, result } => self.stopped(&unit, result, now, &mut effects),
-            Event::Exited { unit, instance, how } => self.exited(&unit, &instance, &how, &mut effects),
+            Event::Exited { unit, instance, ended } => {
+                self.no_more(&unit, &instance, &Fall::Ended(ended), now, &mut effects);
+            }
+            Event::Silent { unit, instance, why } => {
+                self.no_more(&unit, &instance, &Fall::Silent(why), now, &mut effects);
+            }
+            Event::Due { unit, instance } => self.due(&unit, &instance, now, &mut effects),
+            Event::Remembered { desired } => self.remembered(desired.as_deref(), now, &mut effects),
             Event::Found { unit, instance, runs } => self.found(&unit, &instance, runs, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),
             Event::Terminate => effects.push(Effect::Quit),
@@ -206,6 +238,7 @@ impl Machine {
 
     /// Carries out a request that changes something, one after the other.
     fn enqueue(&mut self, client: ClientId, request: Request, now: Instant, effects: &mut Vec<Effect>) {
+        self.leave_off_revival(effects);
         if self.is_busy() {
             let own = self.preparing == Some(NOBODY)
                 || self.current.as_ref().is_some_and(|operation| operation.client == NOBODY);
@@ -229,9 +262,9 @@ impl Machine {
         }
     }
 
-    /// A text without any password of this session: a program's last words may hold one.
+    /// A text without any password or secret of this session: a program's last words may hold one.
     fn without_secrets(&self, text: &str) -> String {
-        let secrets = self.records.passwords.values().filter(|secret| !secret.is_empty());
+        let secrets = self.records.passwords.values().chain(&self.secrets).filter(|secret| !secret.is_empty());
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "********"))
     }
 
@@ -289,11 +322,16 @@ impl Machine {
         self.records.ports = prepared.records.ports;
         self.records.passwords = prepared.records.passwords;
         self.records.chosen = prepared.records.chosen;
+        self.records.servers = prepared.records.servers;
+        self.records.databases = prepared.records.databases;
+        self.records.salt = prepared.records.salt;
         self.records.runtimes.extend(prepared.desired.runtimes.values());
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;
         self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
-        let Desired { wanted, waits, needs, work, runtimes } = prepared.desired;
+        self.stand(&prepared.desired, effects);
+        let Desired { wanted, waits, needs, work, runtimes, secrets } = prepared.desired;
+        self.secrets = secrets;
         effects.push(self.save());
         let mut operation = Operation::new(client, waits, steps);
         (operation.wanted, operation.needs) = (wanted, needs);
@@ -302,29 +340,21 @@ impl Machine {
         self.advance(now, effects);
     }
 
-    fn exited(&mut self, unit: &Unit, instance: &Instance, how: &str, effects: &mut Vec<Effect>) {
+    /// Something that ran has ended, or answers no more.
+    fn no_more(&mut self, unit: &Unit, instance: &Instance, fall: &Fall, now: Instant, effects: &mut Vec<Effect>) {
         let busy = self.current.as_ref().is_some_and(|operation| operation.is_running(unit));
-        let Some(record) = self.records.get_mut(unit) else { return };
+        let Some(record) = self.records.get(unit) else { return };
         if record.instance.as_ref() != Some(instance) {
             return; // it was ended on purpose
         }
-        self.gone.insert(unit.clone());
-        if busy || record.ended.is_some() {
-            return; // its step tells of it, or told
+        if matches!(fall, Fall::Ended(_)) {
+            self.gone.insert(unit.clone());
         }
-        // The instance stays in the record: what is left of a container goes with the next step.
-        record.ready = false;
-        record.ended = Some(how.to_owned());
-        self.states.insert(unit.clone(), State::Failed);
-        if let Some(operation) = &self.current {
-            let event = protocol::Event::State {
-                unit: unit.clone(),
-                state: State::Failed,
-                detail: format!("it {how}"),
-                elapsed_ms: 0,
-            };
-            effects.push(Effect::Tell(operation.client, event));
+        if busy || record.ended.is_some() || self.fallen.contains_key(unit) {
+            return; // its step tells of it, or told, or it is being dealt with
         }
+        // The instance stays in the record: what is left of it goes with the next step.
+        self.falls(unit, fall, now, effects);
         effects.push(self.save());
     }
 
@@ -354,6 +384,8 @@ impl Machine {
             }
         } else if self.leaving {
             effects.push(Effect::Quit);
+        } else {
+            self.revive(now, effects);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! everything as it is, and the next one adopts it from the records.
 
 mod clients;
+mod data;
 mod desired;
 mod inspect;
 mod machine;
@@ -12,6 +13,7 @@ mod place;
 mod prepare;
 mod probe;
 mod purpose;
+mod ready;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -27,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use crate::console;
 use crate::exit::Failure;
 use crate::protocol::{Listed, Request, RuntimeName};
-use crate::runtime::{self, Cause, Claims, Runtime};
+use crate::runtime::{self, Cause, Claims, Ended, Runtime};
 use crate::session::{Instance, Lease, Record, Records, Session, marks};
 use clients::Clients;
-use desired::Desired;
+use desired::{Desired, Work};
 use machine::{Effect, Machine};
 use place::Place;
 
@@ -69,7 +71,13 @@ enum Event {
     /// A step that ends a unit is over.
     Stopped { unit: Unit, result: Result<(), Cause> },
     /// Something that ran has ended.
-    Exited { unit: Unit, instance: Instance, how: String },
+    Exited { unit: Unit, instance: Instance, ended: Ended },
+    /// Something that runs does not answer any more.
+    Silent { unit: Unit, instance: Instance, why: String },
+    /// A pause is over.
+    Due { unit: Unit, instance: Instance },
+    /// What recorded units are made of, when that can still be told.
+    Remembered { desired: Option<Box<Desired>> },
     /// What could not be asked before is asked again: whether it runs.
     Found { unit: Unit, instance: Instance, runs: bool },
     /// What belonged to no unit is removed.
@@ -278,10 +286,36 @@ impl Supervisor {
             Effect::Watch { unit, runtime, instance } => {
                 let runtime = self.runtime(runtime);
                 tokio::spawn(async move {
-                    let how = runtime.ended(&instance).await.to_string();
-                    let _ = events.send(Event::Exited { unit, instance, how });
+                    let ended = runtime.ended(&instance).await;
+                    let _ = events.send(Event::Exited { unit, instance, ended });
                 });
             }
+            Effect::Heed { unit, runtime, instance, work } => {
+                let runtime = self.runtime(runtime);
+                tokio::spawn(async move {
+                    let Work::Service(running) = &*work else { return };
+                    tokio::select! {
+                        why = ready::no_longer(&*runtime, running, &instance) => {
+                            let _ = events.send(Event::Silent { unit, instance, why });
+                        }
+                        _ = runtime.ended(&instance) => {}
+                    }
+                });
+            }
+            Effect::Later { unit, instance, after } => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    let _ = events.send(Event::Due { unit, instance });
+                });
+            }
+            Effect::Remember(records) => {
+                let session = self.session.clone();
+                tokio::spawn(async move {
+                    let desired = prepare::remember(&session, *records).await;
+                    let _ = events.send(Event::Remembered { desired: desired.map(Box::new) });
+                });
+            }
+            Effect::TellAll(text) => self.clients.tell_all(&text),
             Effect::Look { unit, runtime, instance } => {
                 let runtime = self.runtime(runtime);
                 tokio::spawn(async move {

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit, Units};
+use clustergraph::graph::{BuildError, Graph, Unit, UnitKind, Units};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
-use super::Prepared;
-use super::desired::Wish;
+use super::desired::{Desired, Wish, Work};
 use super::purpose::{self, Scope};
+use super::{Prepared, data};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName, Up};
-use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Undecided};
+use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Secrets, Undecided};
 use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
@@ -38,17 +38,23 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
             runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
         }
     }
+    let secrets = read_secrets(session, &graph, &units)?;
     let gateway = gateway(session, &up, &runtimes).await?;
     let lives = lives(session, &records).await;
     // What cannot be asked is taken to run: it is not to be begun a second time.
     let running: BTreeSet<Unit> =
         lives.iter().filter(|(_, life)| **life != Life::Gone).map(|(unit, _)| unit.clone()).collect();
     let known = records.ports.clone();
+    let found = stored(session, &graph, &units, &runtimes, &running, &records).await?;
+    let incarnations = data::settle(&graph, &units, &found, &runtimes, &mut records).map_err(Failure::unusable)?;
     let wish = Wish {
         graph: &graph,
         services,
-        units,
+        units: &units,
         runtimes: &runtimes,
+        secrets: &secrets,
+        incarnations: &incarnations,
+        base_env: &runtime::base(&up.shell),
         gateway: gateway.as_ref(),
         up: &up,
         session,
@@ -58,11 +64,13 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
     desired.retain(&kept);
     records.chosen.extend(runtimes.into_nodes());
+    let built = built(session, &desired).await?;
     let mut observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
         .map(|record| {
-            let done = record.instance.is_none() && record.ready;
+            let removed = built.get(&record.unit) == Some(&false);
+            let done = record.instance.is_none() && record.ready && !removed;
             let runs = record.ready && running.contains(&record.unit);
             let found = Observed { key: record.key, parts: record.parts.clone(), alive: done || runs };
             (record.unit.clone(), found)
@@ -101,6 +109,56 @@ pub(super) async fn choose(
     }
 }
 
+/// The secrets of all services whose programs are run.
+pub(super) fn read_secrets(session: &Session, graph: &Graph, units: &Units) -> Result<Secrets, Failure> {
+    let program_of = |unit: &Unit| match unit.kind {
+        UnitKind::Service | UnitKind::Task => graph.services.get(&unit.name),
+        UnitKind::Migration | UnitKind::Seed => graph.services.get(graph.databases.get(&unit.name)?.owner.as_ref()?),
+        _ => None,
+    };
+    Secrets::read(&session.located.root(), units.keys().filter_map(program_of)).map_err(Failure::unusable)
+}
+
+/// Which data the wanted servers have. Where nothing outlives a server, it has none but while it runs.
+pub(super) async fn stored(
+    session: &Session,
+    graph: &Graph,
+    units: &Units,
+    runtimes: &Runtimes,
+    running: &BTreeSet<Unit>,
+    records: &Records,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut asked: BTreeMap<RuntimeName, BTreeSet<String>> = BTreeMap::new();
+    let mut found = BTreeMap::new();
+    for unit in units.keys().filter(|unit| unit.kind == UnitKind::Server) {
+        let kind = graph.servers.get(&unit.name).and_then(|server| graph.catalogue.databases.get(&server.kind));
+        if kind.is_some_and(|kind| kind.image.data.is_some()) {
+            asked.entry(runtimes.server(&unit.name)).or_default().insert(unit.name.clone());
+        } else if let Some(stored) = records.servers.get(&unit.name).filter(|_| running.contains(unit)) {
+            found.insert(unit.name.clone(), stored.incarnation.clone());
+        }
+    }
+    for (runtime, servers) in asked {
+        let stored = runtime::of(runtime, session).stored(&servers).await;
+        found.extend(stored.map_err(|cause| Failure::unusable(cause.to_string()))?);
+    }
+    Ok(found)
+}
+
+/// Which of the images that are wanted the engine has.
+async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bool>, Failure> {
+    let images = desired.work.iter().filter_map(|(unit, work)| match &**work {
+        Work::Image(building) => Some((unit.clone(), building.image.clone())),
+        _ => None,
+    });
+    let images: Vec<(Unit, String)> = images.collect();
+    if images.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let there = Docker::new(session).built().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
+    Ok(images.into_iter().map(|(unit, image)| (unit, there.contains(&image))).collect())
+}
+
 /// Where containers find programs of this machine, if there are both.
 pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
     if runtimes.used().len() < 2 {
@@ -110,6 +168,23 @@ pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> 
         Ok(None) if up.dry_run => Ok(Some(Gateway::of_virtual_machine())),
         found => found.map_err(|cause| Failure::unusable(cause.to_string())),
     }
+}
+
+/// What recorded units are made of, as an `up` of what is wanted would make them now. The shell is this process's own:
+/// that of the command that started it.
+pub(super) async fn remember(session: &Session, records: Records) -> Option<Desired> {
+    let up = Up {
+        services: if records.all { Vec::new() } else { records.roots.iter().cloned().collect() },
+        purpose: Purpose::Start,
+        runtime: None,
+        dry_run: true,
+        shell: runtime::shell(),
+        mirror: std::env::var("CLUSTERGRAPH_MIRROR").ok(),
+        colour: false,
+        width: 80,
+    };
+    // Whatever keeps it from being made out, the next `up` tells.
+    prepare(session, up, records).await.ok().map(|prepared| prepared.desired)
 }
 
 async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {

@@ -1,13 +1,16 @@
 //! Is it ready? Each question on a fresh connection, with a deadline, ever less often.
 
+mod grpc;
+
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use clustergraph::format::service::{Health, Probe};
+use clustergraph::catalogue::{Answer, Handshake};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The first pause between two questions, and the longest.
@@ -17,7 +20,7 @@ const LONGEST: Duration = Duration::from_millis(250);
 /// and closes when it finds nobody there.
 const STAYS_OPEN: Duration = Duration::from_millis(60);
 /// How long one question may take when nothing else is said.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// What listens to no port is ready when it has been alive for so long.
 pub(super) const ALIVE: Duration = Duration::from_millis(500);
 
@@ -26,60 +29,83 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(FIRST), |pause| Some((*pause * 3 / 2).min(LONGEST)))
 }
 
-/// How health is asked of one service.
-pub(super) struct Question {
-    port: u16,
-    probe: Probe,
-    timeout: Duration,
+/// Something to ask at a port of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    /// A GET of this path, with these headers, is answered with a status from 200 to 399.
+    Http(String, BTreeMap<String, String>),
+    /// A connection is accepted and stays open.
+    Tcp,
+    /// The gRPC health protocol answers SERVING for this service.
+    Grpc(String),
+    /// A database's first words.
+    Handshake(Handshake, Vec<u8>),
 }
 
 impl Question {
-    /// The question that a service's `health:` asks of a port of this machine.
-    pub(super) fn new(health: Option<&Health>, port: u16) -> Self {
-        let timeout = health.map_or(ANSWER, |health| health.timeout);
-        let probe = health.map_or(Probe::Tcp, |health| health.probe.clone());
-        Self { port, probe, timeout }
-    }
-
-    /// Asks once.
+    /// Asks once, on a fresh connection.
     ///
     /// # Errors
     /// Why the answer is no.
-    pub(super) async fn ask(&self) -> Result<(), String> {
-        match &self.probe {
-            Probe::Http(path) => tokio::time::timeout(self.timeout, http(self.port, path))
-                .await
-                .map_err(|_| format!("{path} does not answer within {} ms", self.timeout.as_millis()))?,
-            Probe::Tcp => tcp(self.port, self.timeout).await,
-            other => Err(format!("health is not asked by `{}` by this version", other.as_str())),
-        }
+    pub(super) async fn ask(&self, port: u16, limit: Duration) -> Result<(), String> {
+        let asking = async {
+            match self {
+                Self::Http(path, headers) => http(port, path, headers).await,
+                Self::Tcp => tcp(port).await,
+                Self::Grpc(service) => grpc::check(port, service).await,
+                Self::Handshake(handshake, request) => shake_hands(port, handshake, request).await,
+            }
+        };
+        let late = |_| Err(format!("there is no answer within {} ms", limit.as_millis()));
+        tokio::time::timeout(limit, asking).await.unwrap_or_else(late)
     }
 }
 
-async fn http(port: u16, path: &str) -> Result<(), String> {
-    let said = |error: &dyn std::error::Error| root_cause(error);
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| said(&error))?;
+async fn connect(port: u16) -> Result<TcpStream, String> {
+    TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(|error| error.to_string())
+}
+
+async fn http(port: u16, path: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
+    let stream = TokioIo::new(connect(port).await?);
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
-    let request = hyper::Request::get(path)
-        .header("host", format!("127.0.0.1:{port}"))
-        .header("user-agent", "ssi")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| said(&error))?;
+        hyper::client::conn::http1::handshake(stream).await.map_err(|error| root_cause(&error))?;
+    let named = headers.keys().any(|name| name.eq_ignore_ascii_case("host"));
+    let mut request = hyper::Request::get(path).header("user-agent", "ssi");
+    if !named {
+        request = request.header("host", format!("127.0.0.1:{port}"));
+    }
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| root_cause(&error))?;
     // The connection's end may come in the same moment as its answer: it must not win over it.
     let driving = tokio::spawn(connection);
     let answer = sender.send_request(request).await;
     driving.abort();
-    let answer = answer.map_err(|error| said(&error))?;
-    let status = answer.status().as_u16();
+    let status = answer.map_err(|error| root_cause(&error))?.status().as_u16();
     if (200..400).contains(&status) { Ok(()) } else { Err(format!("{path} answers {status}")) }
 }
 
-async fn tcp(port: u16, timeout: Duration) -> Result<(), String> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let connecting = tokio::time::timeout(timeout, TcpStream::connect(address));
-    let mut stream =
-        connecting.await.map_err(|_| "connecting takes too long".to_owned())?.map_err(|error| error.to_string())?;
+/// Says the first words and listens until the answer can be judged.
+async fn shake_hands(port: u16, handshake: &Handshake, request: &[u8]) -> Result<(), String> {
+    let mut stream = connect(port).await?;
+    stream.write_all(request).await.map_err(|error| error.to_string())?;
+    let mut said = Vec::new();
+    let mut bytes = [0; 512];
+    loop {
+        let read = stream.read(&mut bytes).await.map_err(|error| error.to_string())?;
+        said.extend_from_slice(&bytes[..read]);
+        match handshake.judge(&said) {
+            Answer::Yes => return Ok(()),
+            Answer::No => return Err(format!("it says {}", said.escape_ascii())),
+            Answer::More if read == 0 => return Err("the connection is closed at once".to_owned()),
+            Answer::More => {}
+        }
+    }
+}
+
+async fn tcp(port: u16) -> Result<(), String> {
+    let mut stream = connect(port).await?;
     let mut byte = [0];
     match tokio::time::timeout(STAYS_OPEN, stream.read(&mut byte)).await {
         // It stays open, or speaks first: someone is there.
@@ -100,7 +126,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -108,7 +133,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(tcp(port, ANSWER).await.is_err());
+        assert!(Question::Tcp.ask(port, ANSWER).await.is_err());
     }
 
     #[tokio::test]
@@ -120,7 +145,7 @@ mod tests {
                 drop(stream)
             }
         });
-        assert_eq!(tcp(port, ANSWER).await.unwrap_err(), "the connection is closed at once");
+        assert_eq!(Question::Tcp.ask(port, ANSWER).await.unwrap_err(), "the connection is closed at once");
     }
 
     #[tokio::test]
@@ -136,8 +161,8 @@ mod tests {
                 kept.push(stream);
             }
         });
-        assert_eq!(tcp(port, ANSWER).await, Ok(()));
-        assert_eq!(tcp(port, ANSWER).await, Ok(()));
+        assert_eq!(Question::Tcp.ask(port, ANSWER).await, Ok(()));
+        assert_eq!(Question::Tcp.ask(port, ANSWER).await, Ok(()));
     }
 
     #[tokio::test]
@@ -157,8 +182,47 @@ mod tests {
                 let _ = stream.read(&mut bytes).await;
                 let _ = stream.write_all(answer.as_bytes()).await;
             });
-            let question = Question { port, probe: Probe::Http("/healthz".into()), timeout: ANSWER };
-            assert_eq!(question.ask().await.is_ok(), ready, "{answer}");
+            let question = Question::Http("/healthz".into(), BTreeMap::from([("x-who".into(), "ssi".into())]));
+            assert_eq!(question.ask(port, ANSWER).await.is_ok(), ready, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_are_sent_and_a_host_of_ones_own_is_the_only_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 1024];
+            let read = stream.read(&mut bytes).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&bytes[..read]).to_lowercase()
+        });
+        let headers = BTreeMap::from([("Host".into(), "shop.example".into()), ("X-Who".into(), "ssi".into())]);
+        assert_eq!(Question::Http("/".into(), headers).ask(port, ANSWER).await, Ok(()));
+        let heard = heard.await.unwrap();
+        assert!(heard.contains("x-who: ssi") && heard.contains("host: shop.example"), "{heard}");
+        assert!(!heard.contains("127.0.0.1"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_is_judged_over_as_many_reads_as_it_takes() {
+        for (words, ready) in [(vec!["+O", "K\r\n"], true), (vec!["-LOADING\r\n"], false), (vec!["+"], false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let said = words.clone();
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; 64];
+                let _ = stream.read(&mut bytes).await;
+                for word in said {
+                    let _ = stream.write_all(word.as_bytes()).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            let handshake = Handshake { send: "PING".into(), skip: 0, expect: "+OK\r\n".into() };
+            let asked = Question::Handshake(handshake, b"PING".to_vec()).ask(port, ANSWER).await;
+            assert_eq!(asked.is_ok(), ready, "{words:?}: {asked:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
 use clustergraph::graph::{Graph, Image, Service};
-use clustergraph::tree::Tree;
+use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 pub(crate) use reference::Wanted;
@@ -158,15 +158,12 @@ async fn build_one(
 }
 
 /// The Dockerfile of a build: a path among the sources, or a text that is put beside them.
-fn dockerfile(service: &Service, wanted: &Wanted) -> context::Dockerfile {
+fn dockerfile(service: &Service, wanted: &Wanted) -> Dockerfile {
     match &service.image {
         Image::Recipe(recipe) => {
             let image = wanted.base.as_deref().unwrap_or_default();
-            context::Dockerfile::Text(fill(
-                recipe,
-                &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))],
-            ))
+            Dockerfile::Text(fill(recipe, &[("image", image), ("base", wanted.last.as_deref().unwrap_or(image))]))
         }
-        Image::Dockerfile(_) | Image::Ready(_) => context::Dockerfile::Path(service.dockerfile().unwrap_or_default()),
+        Image::Dockerfile(_) | Image::Ready(_) => Dockerfile::Path(service.dockerfile().unwrap_or_default()),
     }
 }

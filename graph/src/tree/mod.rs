@@ -3,6 +3,7 @@
 //! A [`Tree`] comes from a work tree or from a commit without a checkout. Both give the same value where
 //! the work tree is clean: every file carries the id that git gives its content.
 
+mod archive;
 mod directory;
 mod locate;
 mod worktree;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Repository};
 
+pub use archive::Dockerfile;
 pub use directory::{Directory, Entry, File, Mode};
 pub use git2::Oid;
 pub use locate::{Located, locate};

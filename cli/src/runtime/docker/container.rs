@@ -186,6 +186,27 @@ pub(super) async fn last_lines(engine: &bollard::Docker, id: &str) -> Vec<String
     String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
 }
 
+/// Waits for a line of a container's output, from its start, that holds a text. A container that ends says nothing
+/// more; whoever waits for its end tells.
+pub(super) async fn says(engine: &bollard::Docker, id: &str, text: &str) {
+    let mut output = engine.logs(id, Some(all_output(true, "all")));
+    let mut line = Vec::new();
+    while let Some(Ok(chunk)) = output.next().await {
+        for byte in chunk.into_bytes() {
+            if byte == b'\n' {
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+            // Looking at each byte finds a text without waiting for the end of its line.
+            if line.ends_with(text.as_bytes()) {
+                return;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
 /// How a program inside a container ended, and what it printed.
 pub(super) struct Inside {
     pub(super) code: Option<i64>,

@@ -1,13 +1,18 @@
 //! The container of a service's program.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
-use clustergraph::catalogue::{CONTAINER_DEPS, CONTAINER_ROOT, fill};
+use clustergraph::catalogue::{CONTAINER_CACHE, CONTAINER_DEPS, CONTAINER_ROOT, fill};
 use clustergraph::graph::{Image, Service};
 
 use super::super::{Cause, Program};
 use super::Docker;
 use super::container::{Container, Mounted};
+use crate::protocol::RuntimeName;
+
+/// What a stack's texts call the folders of a container.
+pub(super) const FOLDERS: &[(&str, &str)] = &[("deps", CONTAINER_DEPS), ("cache", CONTAINER_CACHE)];
 
 impl Docker {
     /// The volume of a service's installed dependencies; a new one for each content of the lock files.
@@ -51,11 +56,16 @@ impl Docker {
     ) -> Result<Container, Cause> {
         let service = &program.service;
         let unit = program.unit.to_string();
+        let fill = |text: &String| fill(text, FOLDERS);
+        let command = program.command.as_ref().map(|words| match program.is_of_stack() {
+            true => words.iter().map(fill).collect(),
+            false => words.clone(),
+        });
         let mut container = Container {
             name: self.name(&unit),
             image: program.image.clone(),
             // As Kubernetes does it: what is said to run runs instead of the image's entrypoint.
-            entrypoint: program.command.clone(),
+            entrypoint: command,
             command: None,
             env: BTreeMap::new(),
             user: None,
@@ -71,7 +81,7 @@ impl Docker {
         if matches!(service.image, Image::Recipe(_)) {
             let facts = self.images.ensure(self.engine().await?, &program.image, tell).await?;
             for (name, value) in &service.stack.env {
-                let value = fill(value, &[("deps", CONTAINER_DEPS)]);
+                let value = fill(value);
                 let value = if name == "PATH" { format!("{value}:{}", facts.path) } else { value };
                 container.env.insert(name.clone(), value);
             }
@@ -86,8 +96,38 @@ impl Docker {
                 let deps = Mounted::volume(self.deps_volume(service), Self::deps_path(service), !fills_deps);
                 container.mounts.push(deps);
             }
+            if service.stack.has_cache() {
+                let kept = self.session.kept(&service.owner, RuntimeName::Docker);
+                std::fs::create_dir_all(&kept)?;
+                container.mounts.push(Mounted::folder(kept, CONTAINER_CACHE.to_owned(), false));
+            }
         }
+        if !fills_deps {
+            for (name, volume) in &service.volumes {
+                let source = self.service_volume(service, name, &container).await?;
+                container.mounts.push(Mounted::volume(source, volume.path.clone(), false));
+            }
+        }
+        container.mounts.extend(self.files(&unit, &program.files)?);
         container.env.extend(program.env.clone());
         Ok(container)
+    }
+
+    /// Files at absolute paths. They may hold secrets: nobody else passes through the folder they lie in, and
+    /// inside the container whoever the image runs as must read them.
+    fn files(&self, unit: &str, files: &BTreeMap<String, String>) -> Result<Vec<Mounted>, Cause> {
+        let folder = self.session.state_dir.join("files").join(unit.replace(['/', ':'], "."));
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        let mut mounts = Vec::new();
+        for (at, (path, text)) in files.iter().enumerate() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            let file = folder.join(at.to_string());
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))?;
+            mounts.push(Mounted::folder(file, path.clone(), true));
+        }
+        Ok(mounts)
     }
 }

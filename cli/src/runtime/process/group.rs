@@ -63,28 +63,28 @@ impl Children {
 }
 
 /// A program that somebody waits for: when nobody does any more, its whole group is ended by force.
-pub(super) struct Running {
+pub(in crate::runtime) struct Waited {
     child: Child,
     group: Option<Pid>,
 }
 
-impl Running {
+impl Waited {
     /// Starts a command that leads a group of its own.
-    pub(super) fn spawn(mut command: Command, words: &str) -> Result<Self, Cause> {
+    pub(in crate::runtime) fn spawn(mut command: Command, words: &str) -> Result<Self, Cause> {
         let child = command.spawn().map_err(|error| Cause::new(format!("`{words}`: {error}")))?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Self { child, group })
     }
 
     /// Waits for its end.
-    pub(super) async fn status(mut self) -> std::io::Result<ExitStatus> {
+    pub(in crate::runtime) async fn status(mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.group = None;
         Ok(status)
     }
 }
 
-impl Drop for Running {
+impl Drop for Waited {
     fn drop(&mut self) {
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL); // gone already, then
@@ -93,7 +93,7 @@ impl Drop for Running {
 }
 
 /// How a status is told.
-pub(super) fn ended(status: ExitStatus) -> Ended {
+pub(in crate::runtime) fn ended(status: ExitStatus) -> Ended {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code.into()),

@@ -1,55 +1,84 @@
 //! A database server as a process of this machine.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use clustergraph::catalogue::{self, fill, says_version};
+use clustergraph::catalogue::{self, fill, fill_database, says_version};
 use tokio::process::Command;
 
 use super::super::{Cause, LAST_LINES, Server, tail};
-use super::{group, open_log};
+use super::{group, open_log, tools};
+use crate::protocol::RuntimeName;
 use crate::session::Session;
 
 /// Where a server's programs are, where its data is, and as whom it runs.
+#[derive(Debug, Clone)]
 pub(super) struct Native {
-    /// The folder of its programs; `PATH` when it is on it.
-    bin: Option<PathBuf>,
+    /// Where programs are looked for: the entry's own folders, then the caller's.
+    path: String,
+    /// The server itself, when it is a folder.
+    home: Option<PathBuf>,
     data: PathBuf,
     sockets: PathBuf,
     /// Servers refuse to run as root.
     account: Option<(u32, u32)>,
 }
 
+/// Which data a server has here.
+pub(super) fn incarnation(server: &str, session: &Session) -> Option<String> {
+    let data = data_of(server, session);
+    data.exists().then(|| std::fs::read_to_string(beside(&data)).ok())?
+}
+
+fn data_of(server: &str, session: &Session) -> PathBuf {
+    session.state_dir.join("databases").join(server)
+}
+
+/// Where it is written which data a folder holds: servers want their folders to themselves.
+fn beside(data: &Path) -> PathBuf {
+    data.with_file_name(format!("{}.incarnation", data.file_name().unwrap_or_default().to_string_lossy()))
+}
+
 impl Native {
     /// Finds the server's programs, in the very version that is wanted.
     pub(super) async fn find(server: &Server, session: &Session) -> Result<Self, Cause> {
         let native = of(server)?;
-        let (program, arguments) =
-            native.version.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
         let version = [("version", server.version.as_str())];
-        let folders = native.folders.iter().map(|folder| PathBuf::from(fill(folder, &version)));
-        let bin = folders.into_iter().find(|folder| folder.join(program).is_file());
-        if bin.is_none() {
-            let output = Command::new(program).args(arguments).output().await;
-            let said =
-                output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-            if !says_version(&said, &server.version) {
-                return Err(missing(server, &said));
-            }
-        }
-        let account = rustix::process::geteuid().is_root().then(|| account(&native.account)).flatten();
+        let mut places: Vec<PathBuf> = native
+            .folders
+            .iter()
+            .map(|folder| fill(folder, &version).into())
+            .filter(|folder: &PathBuf| folder.is_dir())
+            .collect();
+        let path = server.base_env.get("PATH").map(String::as_str).unwrap_or_default();
+        places.extend(std::env::split_paths(path));
+        let path = std::env::join_paths(places).map_err(|error| Cause::new(format!("PATH: {error}")))?;
         let name = &server.unit.name;
-        Ok(Self {
-            bin,
-            data: session.state_dir.join("databases").join(name),
+        let found = Self {
+            path: path.to_string_lossy().into_owned(),
+            home: native
+                .home
+                .as_ref()
+                .map(|_| server.home.clone().unwrap_or_else(|| session.home_of(&server.kind.kind, &server.version))),
+            data: data_of(name, session),
             sockets: session.runtime_dir.join(name),
-            account,
-        })
-    }
-
-    /// The path of one of its programs.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.bin.as_ref().map_or_else(|| PathBuf::from(name), |bin| bin.join(name))
+            account: rustix::process::geteuid().is_root().then(|| account(&native.account)).flatten(),
+        };
+        if let Some(home) = found.home.as_ref().filter(|home| !home.is_dir()) {
+            return Err(missing(server, &format!("{} is not there", home.display())));
+        }
+        let said = match found.words(&native.version, server, &found.data) {
+            Ok(mut version) => version.current_dir("/").output().await.map(|output| {
+                let (out, err) = (output.stdout, output.stderr);
+                format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err)).trim().to_owned()
+            })?,
+            Err(_) => return Err(missing(server, "it is not installed")),
+        };
+        if !says_version(&said, &server.version) {
+            let said = said.lines().next().unwrap_or("something else");
+            return Err(missing(server, &format!("this machine has {said}")));
+        }
+        Ok(found)
     }
 
     /// Makes the data folder at the first time. It appears whole or not at all.
@@ -71,41 +100,59 @@ impl Native {
         self.own(&draft)?;
         let password = self.sockets.join("password");
         let _removed = PasswordFile::write(&password, &server.admin_password, self.account)?;
-        let mut command = self.run(&of(server)?.init, server, &draft)?;
+        let mut command = self.as_account(self.words(&of(server)?.init, server, &draft)?);
         let log = open_log(&server.log)?;
-        let status = command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).status().await?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let status = command.status().await?;
         if !status.success() {
             let message = format!("the data folder of {} could not be made: it {}", server.unit, group::ended(status));
             return Err(Cause { message, lines: tail(&server.log, LAST_LINES) });
         }
+        std::fs::write(beside(&self.data), &server.incarnation)?;
         std::fs::rename(&draft, &self.data)?;
         Ok(())
     }
 
     /// The command that runs the server.
     pub(super) fn command(&self, server: &Server) -> Result<Command, Cause> {
-        self.run(&of(server)?.run, server, &self.data)
+        let native = of(server)?;
+        let mut words = native.run.clone();
+        words.extend(server.kind.settings.iter().flat_map(|settings| settings.native_words(&server.settings)));
+        Ok(self.as_account(self.words(&words, server, &self.data)?))
     }
 
-    fn run(&self, words: &[String], server: &Server, data: &Path) -> Result<Command, Cause> {
-        let port = server.port.to_string();
-        let values: BTreeMap<&str, String> = BTreeMap::from([
-            ("data", data.to_string_lossy().into_owned()),
-            ("sockets", self.sockets.to_string_lossy().into_owned()),
-            ("password_file", self.sockets.join("password").to_string_lossy().into_owned()),
-            ("port", port),
-            ("admin", server.kind.admin.clone()),
-            ("version", server.version.clone()),
+    /// The command that runs one of the server's client programs.
+    pub(super) fn client(&self, server: &Server, words: &[String]) -> Result<Command, Cause> {
+        self.words(words, server, &self.data)
+    }
+
+    /// A command of the catalogue, with its texts filled in.
+    fn words(&self, words: &[String], server: &Server, data: &Path) -> Result<Command, Cause> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let mut values = server.values(RuntimeName::Process);
+        values.extend([
+            ("data", text(data)),
+            ("sockets", text(&self.sockets)),
+            ("password_file", text(&self.sockets.join("password"))),
         ]);
-        let words: Vec<String> =
-            words.iter().map(|word| clustergraph::catalogue::fill_database(word, &values)).collect();
+        values.extend(self.home.as_ref().map(|home| ("home", text(home))));
+        let fill = |word: &String| fill_database(word, &values);
+        let words: Vec<String> = words.iter().map(fill).collect();
         let (program, arguments) = words.split_first().ok_or_else(|| Cause::new("the catalogue names no program"))?;
-        let mut command = Command::new(self.program(program));
-        command.args(arguments).env_clear().envs(&server.base_env).current_dir(&self.sockets);
+        let found = tools::find(program, Path::new("/"), &self.path)
+            .ok_or_else(|| Cause::new(format!("there is no program `{program}` on this machine")))?;
+        let mut command = Command::new(found);
+        let folder = if self.sockets.is_dir() { self.sockets.as_path() } else { Path::new("/") };
+        command.args(arguments).env_clear().envs(&server.base_env).env("PATH", &self.path).current_dir(folder);
+        command.envs(of(server)?.env.iter().map(|(name, value)| (name, fill(value))));
+        Ok(command)
+    }
+
+    fn as_account(&self, mut command: Command) -> Command {
         if let Some((user, group)) = self.account {
             command.uid(user).gid(group);
         }
-        Ok(command)
+        command
     }
 
     /// A folder that the server's account owns and nobody else reads.
@@ -152,12 +199,11 @@ fn of(server: &Server) -> Result<&catalogue::Native, Cause> {
         .ok_or_else(|| Cause::new(format!("{} runs in a container only: run with `--runtime docker`", kind.kind)))
 }
 
-fn missing(server: &Server, said: &str) -> Cause {
-    let found = if said.is_empty() { "it is not installed".to_owned() } else { format!("this machine has {said}") };
+/// That a server is not here as it is wanted, and what would bring it.
+fn missing(server: &Server, found: &str) -> Cause {
     let version = [("version", server.version.as_str())];
-    let packages: Vec<String> = server
-        .kind
-        .native
+    let native = server.kind.native.as_ref();
+    let mut ways: Vec<String> = native
         .iter()
         .flat_map(|native| &native.package)
         .map(|(manager, package)| {
@@ -165,11 +211,14 @@ fn missing(server: &Server, said: &str) -> Cause {
             format!("`{verb} {}`", fill(package, &version))
         })
         .collect();
+    if let Some(home) = native.and_then(|native| native.home.as_ref()) {
+        ways.insert(0, format!("`ssi setup` fetches it, or let {} name its folder", home.variable));
+    }
     Cause::new(format!(
-        "{} {} is wanted, but {found}: {}, or run with `--runtime docker`",
+        "{} {} is wanted, but {found}: {}, or run it with `--runtime docker`",
         server.kind.kind,
         server.version,
-        packages.join(" or ")
+        ways.join(" or ")
     ))
 }
 

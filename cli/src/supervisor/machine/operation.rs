@@ -8,7 +8,8 @@ use clustergraph::graph::{Unit, Units};
 use clustergraph::plan::{Action, Step, Wanted};
 
 use super::super::ClientId;
-use super::super::desired::{Work, addresses_of, stop_of};
+use super::super::desired::Work;
+use super::revival::Fall;
 use super::{Effect, Machine, NOBODY, end, watch};
 use crate::exit::Exit;
 use crate::protocol::{self, RuntimeName, State};
@@ -35,7 +36,7 @@ pub(super) struct Operation {
     pub(super) work: BTreeMap<Unit, Arc<Work>>,
     pub(super) wanted: BTreeMap<Unit, Wanted>,
     pub(super) needs: BTreeMap<Unit, BTreeSet<Unit>>,
-    waits: Units,
+    pub(super) waits: Units,
     steps: Vec<(Step, Progress)>,
     /// Records of units whose former instance is still being ended: until then the old record counts, so
     /// that a supervisor that dies in between forgets nothing that runs.
@@ -45,6 +46,10 @@ pub(super) struct Operation {
     pub(super) down: Option<bool>,
     /// Nobody waits for an orderly end any more.
     pub(super) hurry: bool,
+    /// Nobody asked for it: it starts anew what ended by itself.
+    pub(super) is_revival: bool,
+    /// It is to be over soon, for something else's sake.
+    pub(super) is_left_off: bool,
     /// Units that run since this operation began them, ready or not.
     pub(super) begun: BTreeSet<Unit>,
 }
@@ -63,8 +68,26 @@ impl Operation {
             failures: Vec::new(),
             down: None,
             hurry: false,
+            is_revival: false,
+            is_left_off: false,
             begun: BTreeSet::new(),
         }
+    }
+
+    /// Adds a step.
+    pub(super) fn add(&mut self, step: Step) {
+        self.steps.retain(|(known, _)| known.unit != step.unit);
+        self.steps.push((step, Progress::Waiting));
+    }
+
+    /// Gives up what was not begun yet, and says what that is.
+    pub(super) fn drop_waiting(&mut self) -> Vec<Unit> {
+        let waiting = self.steps.iter_mut().filter(|(_, progress)| *progress == Progress::Waiting);
+        let dropped = waiting.map(|(step, progress)| {
+            *progress = Progress::Failed;
+            step.unit.clone()
+        });
+        dropped.collect()
     }
 
     fn set(&mut self, unit: &Unit, to: Progress) {
@@ -124,11 +147,13 @@ impl Operation {
             waits: waits.map(|(unit, wait)| (unit.clone(), wait.as_str().to_owned())).collect(),
             needs: self.needs.get(unit).cloned().unwrap_or_default(),
             instance: None,
-            addresses: addresses_of(work),
+            addresses: work.addresses(),
             ready: false,
+            restart: work.restart().into(),
+            restarts: 0,
             ended: None,
             since: jiff::Timestamp::now().as_second(),
-            stop: stop_of(work),
+            stop: work.stop(),
         };
         Some((Arc::clone(work), record))
     }
@@ -181,7 +206,10 @@ impl Machine {
             effects.push(Effect::End(if hurry { by_force(&record) } else { Box::new(record) }));
             return true;
         }
-        let Some((work, record)) = operation.record(unit) else { return false };
+        let Some((work, mut record)) = operation.record(unit) else { return false };
+        if operation.is_revival {
+            record.restarts = old.as_ref().map_or(0, |old| old.restarts);
+        }
         let server = match &*work {
             Work::Database { server, .. } => self.records.get(&server.unit).and_then(|record| record.instance.clone()),
             _ => None,
@@ -228,7 +256,16 @@ impl Machine {
                         effects.push(watch(record, instance));
                     }
                 }
+                self.stands(unit, effects);
                 self.tell_state(client, unit, state, addresses, elapsed_ms, effects);
+            }
+            Err(cause) if operation.is_revival => {
+                operation.set(unit, Progress::Failed);
+                // A command that came meanwhile finds it as it is, not running.
+                if !operation.is_left_off {
+                    let first = cause.to_string();
+                    self.falls(unit, &Fall::Failed(first), now, effects);
+                }
             }
             Err(cause) => {
                 // What runs but is not ready stays in the records: the next command ends it.
@@ -251,6 +288,8 @@ impl Machine {
                 operation.set(unit, Progress::Finished);
                 self.records.forget(unit);
                 self.gone.remove(unit);
+                self.standing.remove(unit);
+                self.fallen.remove(unit);
                 self.tell_state(client, unit, State::Stopped, String::new(), elapsed_ms, effects);
                 self.states.remove(unit);
             }
@@ -309,12 +348,7 @@ impl Machine {
             return;
         }
         operation.client = NOBODY;
-        let mut dropped = Vec::new();
-        for (step, progress) in operation.steps.iter_mut().filter(|(_, progress)| *progress == Progress::Waiting) {
-            *progress = Progress::Failed;
-            dropped.push(step.unit.clone());
-        }
-        for unit in dropped {
+        for unit in operation.drop_waiting() {
             self.skip(client, &unit, "interrupted".to_owned(), effects);
         }
         effects.push(Effect::Interrupt);
@@ -345,6 +379,7 @@ impl Machine {
                 // The folder of the records is gone, too: nothing is written there again.
                 self.records = Records::default();
                 self.states.clear();
+                self.standing.clear();
                 (Exit::Success, String::new())
             }
             Ok(()) => (Exit::Success, String::new()),

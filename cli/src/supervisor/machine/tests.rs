@@ -3,15 +3,16 @@
 mod adopting;
 mod leasing;
 mod properties;
+mod reviving;
 mod starting;
 mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clustergraph::catalogue::Catalogue;
-use clustergraph::format::service::Wait;
+use clustergraph::format::service::{Restart, Wait};
 use clustergraph::graph::{Key, Unit, UnitKind, Units};
 use clustergraph::plan::{Observed, Wanted, plan};
 
@@ -21,7 +22,7 @@ use super::super::{ClientId, Event, Prepared};
 use super::{Effect, Machine};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{self, Purpose, Request, RuntimeName, State, Up};
-use crate::runtime::{Cause, Server};
+use crate::runtime::{Cause, Ended, Forward, Gateway, Server};
 use crate::session::{Instance, Lease, Record, Records};
 
 /// A machine with everything that it has asked for so far.
@@ -38,6 +39,9 @@ pub(super) struct Bench {
     pub(super) cleaned: Vec<bool>,
     pub(super) watched: Vec<Instance>,
     pub(super) looking: Vec<String>,
+    pub(super) pauses: Vec<(Unit, Instance, Duration)>,
+    pub(super) remembering: usize,
+    pub(super) told_all: Vec<String>,
     pub(super) preparing: Vec<Records>,
     pub(super) interrupted: bool,
     pub(super) quit: bool,
@@ -53,16 +57,24 @@ pub(super) fn instance(pid: i32) -> Instance {
 }
 
 fn work(unit: &Unit) -> Arc<Work> {
-    Arc::new(Work::Server(Server {
+    if unit.kind == UnitKind::Forward {
+        let gateway = Gateway::of_virtual_machine();
+        return Arc::new(Work::Forward(Forward { gateway, routes: Vec::new(), log: "log".into() }));
+    }
+    Arc::new(Work::Server(Box::new(Server {
         unit: unit.clone(),
         kind: Arc::new(Catalogue::built_in().databases["postgres"].clone()),
         version: "17".into(),
+        settings: BTreeMap::new(),
         image: String::new(),
         admin_password: String::new(),
         port: 5432,
+        further: BTreeMap::new(),
+        incarnation: "first".into(),
         base_env: BTreeMap::new(),
+        home: None,
         log: "log".into(),
-    }))
+    })))
 }
 
 pub(super) fn up(services: &[&str]) -> Request {
@@ -71,7 +83,7 @@ pub(super) fn up(services: &[&str]) -> Request {
         purpose: Purpose::Start,
         runtime: None,
         dry_run: false,
-        base_env: BTreeMap::new(),
+        shell: BTreeMap::new(),
         mirror: None,
         colour: false,
         width: 80,
@@ -121,6 +133,9 @@ impl Bench {
             cleaned: Vec::new(),
             watched: Vec::new(),
             looking: Vec::new(),
+            pauses: Vec::new(),
+            remembering: 0,
+            told_all: Vec::new(),
             preparing: Vec::new(),
             interrupted: false,
             quit: false,
@@ -146,6 +161,10 @@ impl Bench {
                 Effect::Interrupt => self.interrupted = true,
                 Effect::Watch { instance, .. } => self.watched.push(instance),
                 Effect::Look { unit, .. } => self.looking.push(unit.to_string()),
+                Effect::Heed { .. } => {}
+                Effect::Later { unit, instance, after } => self.pauses.push((unit, instance, after)),
+                Effect::Remember(_) => self.remembering += 1,
+                Effect::TellAll(text) => self.told_all.push(text),
                 Effect::Save(records) => self.saved = *records,
                 Effect::CleanUp { delete_data, .. } => self.cleaned.push(delete_data),
                 Effect::Quit => self.quit = true,
@@ -191,6 +210,7 @@ impl Bench {
             waits: waits.clone(),
             runtimes: waits.keys().map(|unit| (unit.clone(), RuntimeName::Process)).collect(),
             needs: BTreeMap::new(),
+            secrets: BTreeSet::from(["opensesame".to_owned()]),
             wanted,
         };
         let prepared = Prepared { steps, desired, records, notes: Vec::new(), lease, dry_run };
@@ -284,6 +304,8 @@ pub(super) fn record(name: &str, instance: Option<Instance>, ready: bool) -> Rec
         instance,
         addresses: Vec::new(),
         ready,
+        restart: Restart::Never.into(),
+        restarts: 0,
         ended: None,
         since: 0,
         stop: ("TERM".into(), 1000),

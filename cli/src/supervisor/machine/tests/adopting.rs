@@ -47,7 +47,7 @@ fn a_supervisor_is_idle_when_all_that_was_recorded_is_gone() {
     assert!(Bench::adopting(records.clone(), &[]).machine.is_idle(), "after a restart of the machine");
     let mut bench = Bench::adopting(records, &["a"]);
     assert!(!bench.machine.is_idle());
-    bench.event(Event::Exited { unit: service("a"), instance: instance(1), how: "ended with code 1".into() });
+    bench.event(Event::Exited { unit: service("a"), instance: instance(1), ended: Ended::Code(1) });
     assert!(bench.machine.is_idle());
 }
 
@@ -55,7 +55,7 @@ fn a_supervisor_is_idle_when_all_that_was_recorded_is_gone() {
 fn what_ends_by_itself_is_noted_and_begun_again_by_the_next_up() {
     let mut bench = Bench::running(&["a"], &[]);
     let instance = bench.machine.records.get(&service("a")).unwrap().instance.clone().unwrap();
-    bench.event(Event::Exited { unit: service("a"), instance, how: "ended with code 1".into() });
+    bench.event(Event::Exited { unit: service("a"), instance, ended: Ended::Code(1) });
     assert_eq!(bench.state("a"), Some(State::Failed));
     assert_eq!(bench.saved.get(&service("a")).unwrap().ended.as_deref(), Some("ended with code 1"));
     bench.request(2, up(&[]));
@@ -71,7 +71,7 @@ fn what_is_ended_on_purpose_is_not_noted_as_a_failure() {
     let mut bench = Bench::running(&["a"], &[]);
     let instance = bench.machine.records.get(&service("a")).unwrap().instance.clone().unwrap();
     bench.request(2, down(&[]));
-    let exited = || Event::Exited { unit: service("a"), instance: instance.clone(), how: "ended with code 0".into() };
+    let exited = || Event::Exited { unit: service("a"), instance: instance.clone(), ended: Ended::Code(0) };
     bench.event(exited());
     assert_eq!(bench.state("a"), Some(State::Stopping));
     bench.stopped("a");
@@ -82,6 +82,6 @@ fn what_is_ended_on_purpose_is_not_noted_as_a_failure() {
 #[test]
 fn the_end_of_an_instance_of_old_says_nothing_of_the_new_one() {
     let mut bench = Bench::running(&["a"], &[]);
-    bench.event(Event::Exited { unit: service("a"), instance: instance(1), how: "ended".into() });
+    bench.event(Event::Exited { unit: service("a"), instance: instance(1), ended: Ended::Unknown });
     assert_eq!(bench.state("a"), Some(State::Ready));
 }
