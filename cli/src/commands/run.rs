@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
             "say what to run: `ssi run {name} -- ...`; the service itself runs by `ssi up {name}`"
         )));
     }
-    let wish = up::wish(&[args.service.clone()], Purpose::Needs { services: !args.no_deps });
+    let wish = up::wish(std::slice::from_ref(&args.service), Purpose::Needs { services: !args.no_deps });
     let mut client = Client::ask(&session, &Request::Up(wish.clone())).await?;
     let mut reporter = Reporter::new(Output::Text, false);
     let mut started = false;
