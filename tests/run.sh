@@ -43,7 +43,7 @@ stage() {
 
 difference() { awk -v a="$1" -v b="$2" 'BEGIN { print a - b }'; }
 
-# Cargo's, node's and Python's closing lines.
+# Cargo's, node's and Python's closing lines, Go's lines of each test.
 count() {
   local line
   while read -r line; do
@@ -52,6 +52,8 @@ count() {
       "# pass "* | "ℹ pass "*) p=${line##* } f=0 s=0 ;;
       "# fail "* | "ℹ fail "*) p=0 f=${line##* } s=0 ;;
       "Ran "*" tests in "*) p=$(awk '{ print $2 }' <<<"$line") f=0 s=0 ;;
+      "--- PASS: "*) p=1 f=0 s=0 ;;
+      "--- FAIL: "*) p=0 f=1 s=0 ;;
       *) continue ;;
     esac
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -73,6 +75,7 @@ dependencies() {
 
 unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
 local_tests() { cargo test --quiet --package clustergraph-tests --test architecture --test local --test docs; }
+shop_tests() { cargo test --quiet --package clustergraph-tests --test shop; }
 cluster_tests() { cargo test --quiet --package clustergraph-tests --test cluster; }
 
 example_tests() {
@@ -86,7 +89,7 @@ example_tests() {
 
 # Twice in a row, as a newcomer would; the second time there is nothing to do. A copy: the checkout stays as it is.
 demo() {
-  git ls-files -z examples/hello | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" --strip-components 2 &&
+  git ls-files -z services clustergraph.yaml | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" &&
     git -C "$DEMO_FOLDER" init --quiet &&
     "$HERE/demo.sh" up &&
     "$HERE/demo.sh" up | tee "$OUTPUT/second" &&
@@ -110,6 +113,8 @@ stage lint lint
 stage deny dependencies
 stage unit unit_tests
 stage local local_tests
+stage shop shop_tests
+stage services "$HERE/services.sh"
 stage cluster cluster_tests
 stage examples example_tests
 stage dist "$HERE/dist.sh"

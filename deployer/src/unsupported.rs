@@ -49,7 +49,7 @@ impl Found {
             Role::Task => self.add(service.places.get("task").unwrap_or(&service.place), "`task`"),
             Role::Job { .. } => return self.add(&service.place, "a job"),
             Role::Service if service.is_part() => return self.add(&service.place, "a further process"),
-            Role::Service => {}
+            Role::Service | Role::Base => {}
         }
         for (field, place) in SERVICE.iter().filter_map(|field| Some((field, service.places.get(field)?))) {
             self.add(place, &format!("`{field}`"));

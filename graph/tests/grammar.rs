@@ -141,6 +141,26 @@ fn processes_and_jobs_are_nodes_of_their_own() {
 }
 
 #[test]
+fn a_service_yaml_may_hold_nothing_but_jobs_and_processes() {
+    let repo = shop();
+    repo.write(
+        "etl/service.yaml",
+        "name: etl\nstack: command\ndatabases: [{ kind: postgres, as: facts }]\njobs: [{ name: load, schedule: '@daily', run: [./load] }]\nprocesses: { follow: { run: [./follow] } }\n",
+    );
+    repo.write(
+        "report/service.yaml",
+        "name: report\nrun: [./run]\ndependencies: [etl]\ndatabases: [{ from: etl/facts }]\n",
+    );
+    let graph = repo.worktree();
+    assert_eq!(graph.services["etl"].role, Role::Base);
+    let all = graph.closure(&set(&[]));
+    assert!(all.contains("etl.follow") && !all.contains("etl.load"), "{all:?}");
+    let units = graph.units(&graph.closure(&set(&["report"])), false);
+    let names: Vec<String> = units.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["postgres-17", "etl/facts", "etl.follow", "report"]);
+}
+
+#[test]
 fn servers_are_shared_where_kind_version_settings_and_image_agree() {
     let graph = shop().worktree();
     let server = |address: &str| graph.databases[address].server.as_str();

@@ -189,22 +189,11 @@ name: 'web'
     assert_same(&before, &repo.worktree());
 }
 
-/// A service with every field that this version honours.
-const FULL: &str = "\
+/// A service that stores.
+const STORING: &str = "\
 name: web
-stack: command
-dependencies: [{ service: api, as: upstream, wait: ready }]
-databases: [{ kind: postgres, version: '16', as: main, params: { pool: 5 }, migrate: { run: [./migrate], schema: schema }, seed: { run: [./seed] } }]
-ports: { http: 8080, admin: { port: 9090, protocol: http } }
-health: { http: /healthz, timeout: 2s, start_timeout: 30s }
-env: { LEVEL: info }
-setup: [[./setup]]
 run: [./web]
-include: [libs]
-public: { path: / }
-scale: { replicas: 1 }
-stop: { signal: TERM, grace: 10s }
-labels: { team: checkout }
+databases: [{ kind: postgres, as: main, migrate: { run: [./migrate], schema: schema } }]
 ";
 
 fn full(text: &str) -> Repo {
@@ -220,64 +209,8 @@ fn full(text: &str) -> Repo {
 }
 
 #[test]
-fn behaviour_is_in_the_id_and_operation_is_not() {
-    let repo = full(FULL);
-    let before = repo.worktree();
-    for (what, from, to, behaviour) in [
-        ("stack", "stack: command", "stack: python", true),
-        ("dependencies", "service: api,", "service: api2,", true),
-        ("dependencies.as", "as: upstream", "as: api", true),
-        ("dependencies.wait", "wait: ready", "wait: started", true),
-        ("databases.version", "version: '16'", "version: '17'", true),
-        ("databases.as", "as: main", "as: other", true),
-        ("databases.params", "pool: 5", "pool: 6", true),
-        ("databases.migrate", "run: [./migrate]", "run: [./migrate, now]", true),
-        ("databases.seed", "run: [./seed]", "run: [./seed, more]", true),
-        ("ports", "http: 8080", "http: 8081", true),
-        ("ports.protocol", "protocol: http", "protocol: https", true),
-        ("env", "LEVEL: info", "LEVEL: debug", true),
-        ("env, another", "LEVEL: info", "LEVEL: info, MORE: x", true),
-        ("setup", "[./setup]", "[./setup, more]", true),
-        ("run", "run: [./web]", "run: [./web, --fast]", true),
-        ("build", "run: [./web]", "run: [./web]\nbuild: {}", true),
-        ("image", "run: [./web]", "run: [./web]\nimage: nginx:1", true),
-        ("include", "include: [libs]", "include: [libs2]", true),
-        ("health", "http: /healthz", "http: /ready", false),
-        ("health.port", "timeout: 2s", "timeout: 2s, port: admin", false),
-        ("health.timeout", "timeout: 2s", "timeout: 3s", false),
-        ("health.start_timeout", "start_timeout: 30s", "start_timeout: 31s", false),
-        ("no health", "health: { http: /healthz, timeout: 2s, start_timeout: 30s }\n", "", false),
-        ("public", "path: /", "path: /shop", false),
-        ("not public", "public: { path: / }\n", "", false),
-        ("scale", "replicas: 1", "replicas: 7", false),
-        ("stop.signal", "signal: TERM", "signal: INT", false),
-        ("stop.grace", "grace: 10s", "grace: 11s", false),
-        ("labels", "team: checkout", "team: payments", false),
-        (
-            "clusters of other names",
-            "name: web\n",
-            "name: web\nclusters: { production: { env: { LEVEL: warn } } }\n",
-            false,
-        ),
-        (
-            "an override by the same value",
-            "name: web\n",
-            "name: web\nclusters: { local: { env: { LEVEL: info } } }\n",
-            false,
-        ),
-        ("an override", "name: web\n", "name: web\nclusters: { local: { env: { LEVEL: warn } } }\n", true),
-    ] {
-        assert!(FULL.contains(from), "{what}: the text has no `{from}`");
-        repo.write("web/service.yaml", FULL.replacen(from, to, 1));
-        let after = repo.worktree();
-        assert_eq!(before.services["web"].id != after.services["web"].id, behaviour, "{what} and the id");
-        assert_eq!(before.version != after.version, behaviour, "{what} and the version");
-    }
-}
-
-#[test]
 fn a_changed_schema_changes_the_migration_and_the_id() {
-    let repo = full(FULL);
+    let repo = full(STORING);
     let before = repo.worktree();
     repo.write("web/schema/2.sql", "select 2;\n");
     let after = repo.worktree();
@@ -389,8 +322,8 @@ fn where_a_repository_lies_and_who_reads_it_never_matters() {
 const GOPHER: &str = "\
 services: [\"parts/*\"]
 stacks:
-  gopher: { detect: go.mod, rank: 1, image: golang, base: debian, recipe: \"FROM {image}\\nFROM {base}\\n\", workspace: [go.work, go.sum], setup: [go, mod, download], lockfiles: [go.sum], run: [go, run, .] }
-  strict: { detect: [go.mod, vendor.toml], rank: 2, image: golang, recipe: \"FROM {image}\" }
+  gopher: { detect: gopher.mod, rank: 1, image: golang, base: debian, recipe: \"FROM {image}\\nFROM {base}\\n\", workspace: [go.work, go.sum], setup: [go, mod, download], lockfiles: [go.sum], run: [go, run, .] }
+  strict: { detect: [gopher.mod, vendor.toml], rank: 2, image: golang, recipe: \"FROM {image}\" }
   boxed: { detect: Boxfile, dockerfile: Boxfile }
 ";
 
@@ -398,7 +331,7 @@ fn gopher() -> Repo {
     let repo = Repo::new();
     repo.write("clustergraph.yaml", GOPHER);
     repo.write("parts/api/service.yaml", "name: api\n");
-    repo.write("parts/api/go.mod", "module api\n");
+    repo.write("parts/api/gopher.mod", "module api\n");
     repo.write("go.work", "use ./parts/api\n");
     repo.write("go.sum", "1\n");
     repo.write("readme.md", "1\n");
@@ -415,7 +348,7 @@ fn the_files_of_a_workspace_are_sources_wherever_they_lie_above() {
     assert_eq!((api.stack.name.as_str(), api.run.as_ref()), ("gopher", None));
     assert_eq!(api.run_here().unwrap().join(" "), "go run .");
     let files: Vec<String> = api.sources.files().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(files, ["go.sum", "go.work", "parts/api/go.mod"]);
+    assert_eq!(files, ["go.sum", "go.work", "parts/api/gopher.mod"]);
     assert_eq!(api.setup.len(), 1);
     repo.write("readme.md", "2\n");
     assert_same(&before, &repo.worktree());

@@ -1,11 +1,12 @@
-//! What people are told when their files are wrong: golden reports of the small repositories in `tests/broken/`,
-//! one folder for each kind of problem.
+//! What people are told when their files are wrong: the reports of the small repositories in `examples/broken/`, one
+//! folder for each kind of problem that can be committed, and of those that only a test can make.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod support;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use support::Repo;
 
@@ -32,27 +33,75 @@ fn report(files: &[(&str, &[u8])]) -> String {
     problems.render(false, 100)
 }
 
-#[test]
-fn every_broken_repository_is_reported_as_its_snapshot_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
-    let mut names: Vec<_> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+/// The report of a broken repository, beside its files. `UPDATE_REPORTS=1` writes it anew.
+const REPORT: &str = "report.txt";
+
+fn broken() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/broken")
+}
+
+/// The broken repositories, by name.
+fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(broken()).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
-    for name in names {
-        let repo = Repo::new();
-        copy(&folder.join(&name), &repo, "");
-        let problems = repo.problems();
-        assert!(!problems.is_empty(), "{name}: nothing is wrong");
-        insta::assert_snapshot!(name, problems.render(false, 100));
-    }
+    names
 }
 
 #[test]
-fn bytes_that_are_no_text_are_shown_where_they_are() {
-    insta::assert_snapshot!(report(&[
-        ("web/service.yaml", b"name: web\nrun: [./server]\nlabels: { team: \xff\xfe }\n"),
-        ("api/service.yaml", b"name: api\nrun: [./api]\ndependencies: [web]\n"),
-    ]));
+fn every_broken_repository_is_reported_as_its_report_says() {
+    let mut wrong = Vec::new();
+    for name in names() {
+        let folder = broken().join(&name);
+        let repo = Repo::new();
+        copy(&folder, &repo, "");
+        if repo.path(REPORT).exists() {
+            repo.remove(REPORT);
+        }
+        let problems = repo.problems();
+        assert!(!problems.is_empty(), "{name}: nothing is wrong");
+        let report = problems.render(false, 100);
+        if std::env::var_os("UPDATE_REPORTS").is_some() {
+            std::fs::write(folder.join(REPORT), &report).unwrap();
+        }
+        let want = std::fs::read_to_string(folder.join(REPORT)).unwrap_or_default();
+        if report != want {
+            wrong.push(format!("--- {name} says\n{report}--- but its report says\n{want}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nUPDATE_REPORTS=1 writes the reports anew", wrong.join("\n"));
+}
+
+/// Codes that no committed file can show; tests below make them.
+const MADE: &[&str] = &["link", "too-large"];
+
+#[test]
+fn every_kind_of_problem_is_shown_by_some_repository() {
+    let reports: String =
+        names().iter().map(|name| std::fs::read_to_string(broken().join(name).join(REPORT)).unwrap()).collect();
+    let codes = codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(codes.len() > 40, "{codes:?}");
+    let shown = |code: &str| reports.contains(&format!("error[{code}]"));
+    let missing: Vec<&String> = codes.iter().filter(|code| !shown(code) && !MADE.contains(&code.as_str())).collect();
+    assert!(missing.is_empty(), "no report shows {missing:?}");
+}
+
+/// The codes of all problems that the sources make.
+fn codes(folder: &Path) -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            codes.extend(self::codes(&entry.path()));
+        } else if entry.path().extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            for rest in text.split("Problem::new(").skip(1) {
+                let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+                codes.extend(code.map(str::to_owned));
+            }
+        }
+    }
+    codes
 }
 
 #[test]
@@ -69,6 +118,68 @@ fn a_bomb_is_refused() {
         bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
     }
     insta::assert_snapshot!(report(&[("web/service.yaml", bomb.as_bytes())]));
+}
+
+/// Where the test below finds its repository: it runs in a process of its own, which has little memory.
+const HOSTILE: &str = "CLUSTERGRAPH_HOSTILE_REPOSITORY";
+
+#[test]
+fn hostile_repositories_are_answered_in_little_memory() {
+    let repo = Repo::with_web();
+    // 100 MB in place of a few lines, all of it zeroes; and as much that is said to be put into a container.
+    for path in ["huge/service.yaml", "files/huge.conf"] {
+        repo.write(path, "");
+        std::fs::File::options().write(true).open(repo.path(path)).unwrap().set_len(100 << 20).unwrap();
+    }
+    repo.write(
+        "files/service.yaml",
+        "name: files\nrun: [x]\nfiles: { /huge: huge.conf, /loop: loop }\ninclude: [web/again]\n",
+    );
+    let mut bomb = String::from("name: bomb\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..200 {
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 100].join(", ")));
+    }
+    repo.write("bomb/service.yaml", bomb);
+    repo.write("deep/service.yaml", format!("name: deep\nlabels: {}\n", "[".repeat(100_000)));
+    repo.write("wide/service.yaml", format!("name: wide\nrun: [x]\nlabels: [{}]\n", "{}, ".repeat(30_000)));
+    // Links that lead to themselves, to each other, and to the folder that they are in.
+    for (link, target) in
+        [("loop/service.yaml", "service.yaml"), ("files/loop", "loop"), ("web/again", "../web"), ("web/up", "..")]
+    {
+        std::fs::create_dir_all(repo.path(link).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, repo.path(link)).unwrap();
+    }
+    let program = std::env::current_exe().unwrap();
+    // Kilobytes of addresses: the test's own libraries and threads take most of them.
+    let script = "ulimit -v 1000000; exec timeout 120 \"$0\" --exact the_hostile_repository";
+    let output =
+        std::process::Command::new("sh").args(["-c", script]).arg(program).env(HOSTILE, repo.root()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = std::fs::read_to_string(repo.path(".git").join(REPORT)).unwrap();
+    for what in [
+        "huge/service.yaml is larger than 256 KiB",
+        "`files/huge.conf` is larger than 256 KiB",
+        "`files/loop` is a symbolic link",
+        "bomb/service.yaml is too deep, or its aliases stand for too much",
+        "deep/service.yaml is too deep, or its aliases stand for too much",
+        "wide/service.yaml is too deep, or its aliases stand for too much",
+        "loop/service.yaml is a symbolic link",
+    ] {
+        assert!(said.contains(what), "{what} is not said:\n{said}");
+    }
+}
+
+#[test]
+fn the_hostile_repository() {
+    let Some(root) = std::env::var_os(HOSTILE) else { return };
+    let root = Path::new(&root);
+    let tree = clustergraph::tree::Tree::of_worktree(root).unwrap();
+    match clustergraph::graph::Graph::build(&tree, "local") {
+        Err(clustergraph::graph::BuildError::Problems(problems)) => {
+            std::fs::write(root.join(".git").join(REPORT), problems.render(false, 100)).unwrap();
+        }
+        _ => unreachable!("it is full of problems"),
+    }
 }
 
 #[test]

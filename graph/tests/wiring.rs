@@ -225,6 +225,116 @@ fn a_value_that_reaches_a_password_is_secret() {
     }
 }
 
+#[test]
+fn kafka_gives_brokers_and_no_credentials() {
+    assert_environment(
+        "databases: [{ kind: kafka, as: events }]",
+        &[],
+        &[
+            ("OTEL_SERVICE_NAME", "web"),
+            ("EVENTS_URL", "kafka://<host web/events>:<port web/events>"),
+            ("EVENTS_HOST", "<host web/events>"),
+            ("EVENTS_PORT", "<port web/events>"),
+            ("EVENTS_ADDR", "<host web/events>:<port web/events>"),
+            ("EVENTS_BROKERS", "<brokers web/events>"),
+            ("KAFKA_BROKERS", "<brokers web/events>"),
+            ("KAFKA_URL", "kafka://<host web/events>:<port web/events>"),
+        ],
+    );
+}
+
+#[test]
+fn each_family_has_names_of_its_own() {
+    let env = environment("databases: [postgres, redis, kafka]", &[]);
+    assert_eq!(env["DATABASE_URL"], env["POSTGRES_URL"]);
+    assert!(env["REDIS_URL"].starts_with("redis://") && env["KAFKA_BROKERS"] == "<brokers web/kafka>");
+    let text = problems("databases: [postgres, mysql]", &[]);
+    assert!(text.contains("2 databases could be `DATABASE_URL`"), "{text}");
+    let env = environment("databases: [postgres, { kind: mysql, primary: true }]", &[]);
+    assert_eq!(env["DATABASE_URL"], env["MYSQL_URL"]);
+}
+
+#[test]
+fn another_s_database_is_wired_and_has_no_name_of_a_family() {
+    let others = [("api", "databases: [{ kind: postgres, as: items, params: { pool: 5 } }]")];
+    let env =
+        environment("databases: [{ from: api/items, params: { read: only } }, { kind: postgres, as: own }]", &others);
+    assert_eq!(env["ITEMS_USERNAME"], "<user api/items>");
+    let (_, query) = env["ITEMS_URL"].split_once('?').unwrap();
+    assert_eq!(query, "read=only");
+    assert_eq!(env["DATABASE_URL"], env["OWN_URL"]);
+    let env = environment("databases: [{ from: api/items, as: theirs }]", &others);
+    assert!(env.contains_key("THEIRS_URL") && !env.contains_key("DATABASE_URL"));
+}
+
+#[test]
+fn secrets_and_volumes_are_variables() {
+    assert_environment(
+        "secrets: [STRIPE_KEY, { name: SENTRY, optional: true }]\nvolumes: { user-uploads: /data }\nenv: { AUTH: 'Bearer ${secrets.STRIPE_KEY}' }",
+        &[],
+        &[
+            ("OTEL_SERVICE_NAME", "web"),
+            ("STRIPE_KEY", "<secret STRIPE_KEY>"),
+            ("SENTRY", "<secret SENTRY>"),
+            ("AUTH", "Bearer <secret STRIPE_KEY>"),
+            ("VOLUME_USER_UPLOADS", "<volume user-uploads>"),
+        ],
+    );
+    let graph = graph("secrets: [A]\nenv: { B: 'x${secrets.A}', C: 'x' }", &[]);
+    let env = &graph.services["web"].env;
+    assert_eq!(["A", "B", "C"].map(|name| env[name].is_secret()), [true, true, false]);
+}
+
+#[test]
+fn a_public_address_may_be_another_s_or_its_own() {
+    let env = environment(
+        "ports: { http: 80 }\npublic: {}\ndependencies: [{ service: shop, as: s, wait: none }]\nenv: { A: '${services.s.public_url}/x', B: '${self.public_url}' }",
+        &[("shop", "ports: { http: 80 }\npublic: { path: /shop }")],
+    );
+    assert_eq!((env["A"].as_str(), env["B"].as_str()), ("<public shop>/x", "<public web>"));
+}
+
+#[test]
+fn a_process_finds_what_its_service_finds_but_its_ports() {
+    let web = "\
+ports: { http: 80 }
+dependencies: [api]
+databases: [postgres]
+secrets: [KEY]
+volumes: { data: /data }
+env: { LEVEL: info, SELF: '${self.url}' }
+processes: { worker: { run: [./worker], env: { LEVEL: debug, QUEUE: '${databases.postgres.host}' } } }
+";
+    let graph = graph(web, &[("api", "ports: { http: 80 }")]);
+    let words = |name: &str| -> BTreeMap<String, String> {
+        graph.services[name].env.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let mut want = words("web");
+    want.remove("PORT");
+    want.remove("PORT_HTTP");
+    for (name, value) in [("LEVEL", "debug"), ("QUEUE", "<host web/postgres>"), ("OTEL_SERVICE_NAME", "web.worker")] {
+        want.insert(name.to_owned(), value.to_owned());
+    }
+    assert_eq!(words("web.worker"), want);
+}
+
+#[test]
+fn a_file_has_its_expressions_filled_and_nothing_else() {
+    let repo = Repo::new();
+    repo.write(
+        "web/service.yaml",
+        "name: web\nrun: [./web]\ndependencies: [api]\nfiles: { /etc/web.conf: conf/web.conf }\n",
+    );
+    repo.write("web/conf/web.conf", "to ${services.api.addr};\nset $host $${host}; # {not} a $hole\n");
+    repo.write("api/service.yaml", "name: api\nrun: [./api]\nports: { http: 80 }\n");
+    let graph = repo.worktree();
+    let file = &graph.services["web"].files["/etc/web.conf"];
+    assert_eq!(file.path, "web/conf/web.conf");
+    assert_eq!(text(&file.content), "to <api>:<api:http>;\nset $host ${host}; # {not} a $hole\n");
+    repo.write("api/service.yaml", "name: api\nrun: [./api]\nports: { http: 81 }\n");
+    assert_eq!(repo.worktree().services["web"].behaviour, graph.services["web"].behaviour);
+}
+
 fn problems(web: &str, others: &[(&str, &str)]) -> String {
     let repo = Repo::new();
     repo.write("web/service.yaml", format!("name: web\nrun: [./web]\n{web}\n"));

@@ -59,6 +59,6 @@ pub(crate) async fn ask(client: &reqwest::Client, url: &str) -> Result<Answer, S
     Ok(Answer { status, body, served_by })
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }

@@ -7,9 +7,11 @@ pub mod load;
 pub mod namespace;
 pub mod program;
 pub mod repository;
+pub mod visitor;
 
 pub use http::{Answer, get};
 pub use load::{Load, Served};
 pub use namespace::Namespace;
 pub use program::{Program, Run, Session};
 pub use repository::{Repository, workspace};
+pub use visitor::{Page, Visitor};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long any command may take; far more than it should.
+/// How long a command may take where nothing else is said; far more than it should.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// One of the programs, about to be run.
 pub struct Program {
     command: Command,
     words: String,
+    limit: Duration,
 }
 
 /// How a program ended.
@@ -28,7 +29,7 @@ impl Program {
     pub fn new(name: &str, folder: &Path) -> Self {
         let mut command = Command::new(binary(name));
         command.current_dir(folder).stdin(Stdio::null()).env_remove("XDG_STATE_HOME").env("NO_COLOR", "1");
-        Self { command, words: name.to_owned() }
+        Self { command, words: name.to_owned(), limit: LIMIT }
     }
 
     /// Where the programs of this workspace are.
@@ -50,6 +51,14 @@ impl Program {
         self
     }
 
+    /// Adds one word to the command line, whatever is in it.
+    #[must_use]
+    pub fn word(mut self, word: &str) -> Self {
+        self.command.arg(word);
+        self.words = format!("{} {word}", self.words);
+        self
+    }
+
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
@@ -57,19 +66,26 @@ impl Program {
         self
     }
 
+    /// Allows it more time, or less.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Runs it to its end. One that hangs is ended, and the test fails with what it said.
     #[must_use]
     pub fn run(self) -> Run {
-        let words = self.words.clone();
+        let (words, limit) = (self.words.clone(), self.limit);
         let child = self.spawn();
         let pid = rustix::process::Pid::from_child(&child);
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || tell.send(child.wait_with_output()));
         let hangs = |output: &Output| {
             let err = String::from_utf8_lossy(&output.stderr).into_owned();
-            panic!("`{words}` did not end within {} s\n{err}", LIMIT.as_secs())
+            panic!("`{words}` did not end within {} s\n{err}", limit.as_secs())
         };
-        let output = match told.recv_timeout(LIMIT) {
+        let output = match told.recv_timeout(limit) {
             Ok(output) => output,
             Err(_) => {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

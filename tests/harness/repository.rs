@@ -27,6 +27,17 @@ impl Repository {
         repository
     }
 
+    /// A copy of the shop, which is this repository as ClusterGraph sees it; committed.
+    #[must_use]
+    pub fn of_shop() -> Self {
+        let repository = Self::empty();
+        copy(&workspace().join("services"), &repository.path().join("services"));
+        std::fs::copy(workspace().join("clustergraph.yaml"), repository.path().join("clustergraph.yaml"))
+            .expect("the file is copied");
+        repository.commit("the shop");
+        repository
+    }
+
     /// A repository with these files, committed.
     #[must_use]
     pub fn with(files: &[(&str, &str)]) -> Self {

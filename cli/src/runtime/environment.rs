@@ -96,9 +96,10 @@ impl Addresses<'_> {
 
     /// The name of a logical database inside its server, or its number.
     pub(crate) fn database_name(&self, address: &str) -> Result<String, String> {
-        let number = self.records.databases.get(address).and_then(|kept| kept.number);
-        Ok(number
-            .map_or_else(|| self.database(address).map(|found| found.name.clone()), |number| Ok(number.to_string()))?)
+        match self.records.databases.get(address).and_then(|kept| kept.number) {
+            Some(number) => Ok(number.to_string()),
+            None => self.database(address).map(|found| found.name.clone()),
+        }
     }
 
     fn volume_path(&self, service: &Service, name: &str) -> Result<String, String> {

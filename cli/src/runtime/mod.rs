@@ -103,8 +103,6 @@ pub(crate) struct Building {
     pub(crate) service: Arc<Service>,
     /// What it is called.
     pub(crate) image: String,
-    /// The Dockerfile's text, where it is no file of the sources.
-    pub(crate) recipe: Option<String>,
     /// What the build may read, and the image never holds.
     pub(crate) secrets: BTreeMap<String, String>,
     /// Where the build writes.

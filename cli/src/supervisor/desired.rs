@@ -221,8 +221,6 @@ impl Wish<'_> {
         units
     }
 
-    /// Every unit that listens gets its ports first: the environment of one holds the ports of others. What
-    /// others see of this machine comes last: it can do with any number.
     fn give_ports(&self, units: &Units, records: &mut Records) -> std::io::Result<()> {
         let claims = Claims::of(self.session)?;
         let mut needs: Vec<ports::Need> =

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use clustergraph::graph::{Graph, Unit};
 
-use super::data;
 use super::desired::{Wish, Work};
-use super::prepare::{choose, gateway, read_secrets, stored};
+use super::gather::Gathered;
 use crate::exit::Failure;
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{self, Claims, Program};
+use crate::runtime::{Claims, Program};
 use crate::session::{Records, Session};
 
 /// A program of a service.
@@ -32,29 +31,12 @@ pub(crate) async fn inspect(
 ) -> Result<Inspected, Failure> {
     let mut records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let services = graph.closure(&BTreeSet::from([name.to_owned()]));
-    let units = graph.units(&services, true);
-    let (runtimes, _) = choose(session, graph, &units, up, &records).await?;
-    let secrets = read_secrets(session, graph, &units)?;
-    let gateway = gateway(session, up, &runtimes).await?;
-    let runtime = runtimes.service(name);
     let (known, passwords) = (records.ports.clone(), records.passwords.len());
     // What is recorded holds its ports, whether or not it runs at this moment.
     let running: BTreeSet<Unit> = records.units.values().map(|record| record.unit.clone()).collect();
-    let found = stored(session, graph, &units, &runtimes, &running, &records).await?;
-    let incarnations = data::settle(graph, &units, &found, &runtimes, &mut records).map_err(Failure::unusable)?;
-    let wish = Wish {
-        graph,
-        services: &services,
-        units: &units,
-        runtimes: &runtimes,
-        secrets: &secrets,
-        incarnations: &incarnations,
-        base_env: &runtime::base(&up.shell),
-        gateway: gateway.as_ref(),
-        up,
-        session,
-        running: &running,
-    };
+    let up = Up { dry_run: true, ..up.clone() };
+    let gathered = Gathered::of(session, graph, &services, &up, &running, &mut records).await?;
+    let (wish, runtime) = (gathered.wish(), gathered.runtimes.service(name));
     let unit = super::purpose::unit_of(graph, name);
     let program = wish.program(&mut records, &unit, side.unwrap_or(runtime)).map_err(Failure::unusable);
     // Others may have the ports that were only looked at.

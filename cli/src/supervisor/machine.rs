@@ -328,8 +328,8 @@ impl Machine {
         self.records.runtimes.extend(prepared.desired.runtimes.values());
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;
-        self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
         self.stand(&prepared.desired, effects);
+        self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
         let Desired { wanted, waits, needs, work, runtimes, secrets } = prepared.desired;
         self.secrets = secrets;
         effects.push(self.save());

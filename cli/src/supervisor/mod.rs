@@ -7,6 +7,7 @@
 mod clients;
 mod data;
 mod desired;
+mod gather;
 mod inspect;
 mod machine;
 mod place;

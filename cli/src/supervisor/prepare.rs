@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit, UnitKind, Units};
+use clustergraph::graph::{BuildError, Graph, Unit};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
-use super::desired::{Desired, Wish, Work};
+use super::Prepared;
+use super::desired::{Desired, Work};
+use super::gather::Gathered;
 use super::purpose::{self, Scope};
-use super::{Prepared, data};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName, Up};
-use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Secrets, Undecided};
+use crate::runtime::{self, Claims, Docker};
 use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
@@ -30,39 +31,16 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
         }
     }
     let scope = Scope::of(&graph, &up, &mut records);
-    let services = &scope.services;
-    let units = graph.units(services, true);
-    let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
-    if !up.dry_run {
-        for name in runtimes.used() {
-            runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
-        }
-    }
-    let secrets = read_secrets(session, &graph, &units)?;
-    let gateway = gateway(session, &up, &runtimes).await?;
     let lives = lives(session, &records).await;
     // What cannot be asked is taken to run: it is not to be begun a second time.
     let running: BTreeSet<Unit> =
         lives.iter().filter(|(_, life)| **life != Life::Gone).map(|(unit, _)| unit.clone()).collect();
     let known = records.ports.clone();
-    let found = stored(session, &graph, &units, &runtimes, &running, &records).await?;
-    let incarnations = data::settle(&graph, &units, &found, &runtimes, &mut records).map_err(Failure::unusable)?;
-    let wish = Wish {
-        graph: &graph,
-        services,
-        units: &units,
-        runtimes: &runtimes,
-        secrets: &secrets,
-        incarnations: &incarnations,
-        base_env: &runtime::base(&up.shell),
-        gateway: gateway.as_ref(),
-        up: &up,
-        session,
-        running: &running,
-    };
-    let mut desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    let gathered = Gathered::of(session, &graph, &scope.services, &up, &running, &mut records).await?;
+    let mut desired = gathered.wish().desired(&mut records).map_err(Failure::unusable)?;
     let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
     desired.retain(&kept);
+    let (runtimes, notes) = (gathered.runtimes, gathered.notes);
     records.chosen.extend(runtimes.into_nodes());
     let built = built(session, &desired).await?;
     let mut observed: BTreeMap<Unit, Observed> = records
@@ -91,60 +69,6 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     Ok(Prepared { steps, desired, records, notes, lease, dry_run: up.dry_run })
 }
 
-/// Chooses the runtimes; asks for an engine where that matters.
-pub(super) async fn choose(
-    session: &Session,
-    graph: &Graph,
-    units: &Units,
-    up: &Up,
-    records: &Records,
-) -> Result<(Runtimes, Vec<String>), Failure> {
-    let mut asked = Asked { runtime: up.runtime, named: &up.services, engine: None };
-    loop {
-        match Runtimes::choose(graph, units, &asked, records) {
-            Ok(chosen) => return Ok(chosen),
-            Err(Undecided::AskEngine) => asked.engine = Some(Docker::answers(session).await),
-            Err(Undecided::Impossible(why)) => return Err(Failure::unusable(why)),
-        }
-    }
-}
-
-/// The secrets of all services whose programs are run.
-pub(super) fn read_secrets(session: &Session, graph: &Graph, units: &Units) -> Result<Secrets, Failure> {
-    let program_of = |unit: &Unit| match unit.kind {
-        UnitKind::Service | UnitKind::Task => graph.services.get(&unit.name),
-        UnitKind::Migration | UnitKind::Seed => graph.services.get(graph.databases.get(&unit.name)?.owner.as_ref()?),
-        _ => None,
-    };
-    Secrets::read(&session.located.root(), units.keys().filter_map(program_of)).map_err(Failure::unusable)
-}
-
-/// Which data the wanted servers have. Where nothing outlives a server, it has none but while it runs.
-pub(super) async fn stored(
-    session: &Session,
-    graph: &Graph,
-    units: &Units,
-    runtimes: &Runtimes,
-    running: &BTreeSet<Unit>,
-    records: &Records,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let mut asked: BTreeMap<RuntimeName, BTreeSet<String>> = BTreeMap::new();
-    let mut found = BTreeMap::new();
-    for unit in units.keys().filter(|unit| unit.kind == UnitKind::Server) {
-        let kind = graph.servers.get(&unit.name).and_then(|server| graph.catalogue.databases.get(&server.kind));
-        if kind.is_some_and(|kind| kind.image.data.is_some()) {
-            asked.entry(runtimes.server(&unit.name)).or_default().insert(unit.name.clone());
-        } else if let Some(stored) = records.servers.get(&unit.name).filter(|_| running.contains(unit)) {
-            found.insert(unit.name.clone(), stored.incarnation.clone());
-        }
-    }
-    for (runtime, servers) in asked {
-        let stored = runtime::of(runtime, session).stored(&servers).await;
-        found.extend(stored.map_err(|cause| Failure::unusable(cause.to_string()))?);
-    }
-    Ok(found)
-}
-
 /// Which of the images that are wanted the engine has.
 async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bool>, Failure> {
     let images = desired.work.iter().filter_map(|(unit, work)| match &**work {
@@ -157,17 +81,6 @@ async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bo
     }
     let there = Docker::new(session).built().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
     Ok(images.into_iter().map(|(unit, image)| (unit, there.contains(&image))).collect())
-}
-
-/// Where containers find programs of this machine, if there are both.
-pub(super) async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
-    if runtimes.used().len() < 2 {
-        return Ok(None);
-    }
-    match Docker::new(session).gateway().await {
-        Ok(None) if up.dry_run => Ok(Some(Gateway::of_virtual_machine())),
-        found => found.map_err(|cause| Failure::unusable(cause.to_string())),
-    }
 }
 
 /// What recorded units are made of, as an `up` of what is wanted would make them now. The shell is this process's own:

@@ -45,7 +45,7 @@ macro_rules! entries {
 }
 
 type Entry = (&'static str, &'static str, &'static str);
-const STACKS: &[Entry] = entries!["stacks", "command", "node", "python"];
+const STACKS: &[Entry] = entries!["stacks", "command", "docker", "go", "java", "node", "python", "rust", "static"];
 const DATABASES: &[Entry] = entries!["databases", "kafka", "mariadb", "mysql", "postgres", "redis"];
 const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 

@@ -21,8 +21,9 @@ pub struct Native {
     pub version: Command,
     /// The packages that hold it, by package manager, with `{version}`. With a home, what its programs need.
     pub package: BTreeMap<String, String>,
-    /// The account that it runs as when the caller is root, if the machine has it.
-    pub account: String,
+    /// The account that it runs as when the caller is root, or `nobody` where the machine has none of the name; the caller's
+    /// own for servers that do not mind.
+    pub account: Option<String>,
     /// A file that exists in a data folder that was made.
     pub marker: String,
     /// Makes a data folder.
@@ -89,7 +90,7 @@ impl Native {
             home: fields.take("home").and_then(|yaml| home(yaml, problems)),
             version: read::command(&mut fields, "version", problems),
             package: read::map(&mut fields, "package", problems),
-            account: read::text(&mut fields, "account", problems),
+            account: read::optional_text(&mut fields, "account", problems),
             marker: read::text(&mut fields, "marker", problems),
             init: read::command(&mut fields, "init", problems),
             run: read::command(&mut fields, "run", problems),

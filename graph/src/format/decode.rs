@@ -47,8 +47,15 @@ impl<'y> Fields<'y> {
         (value.value != Value::Null).then_some((key, value))
     }
 
+    /// The names of fields that nobody took so far.
+    pub(crate) fn left(&self) -> impl Iterator<Item = &'y str> {
+        self.entries.iter().map(|(key, _)| key.name.as_str())
+    }
+
     /// Notes each field that nobody took.
     pub(crate) fn close(self, what: &str, problems: &mut Problems) {
+        #[cfg(test)]
+        record::note(what, &self.known);
         for (key, _) in &self.entries {
             let problem =
                 Problem::new("unknown-field", key.place.clone(), format!("{what} has no field `{}`", key.name));
@@ -262,5 +269,25 @@ pub(crate) fn entries<'y>(yaml: &'y Yaml, what: &str, problems: &mut Problems) -
             problems.add(wrong_kind(&yaml.place, what, "a map", other));
             &[]
         }
+    }
+}
+
+/// What the decoder asked for, so that a test can hold the schemas against it.
+#[cfg(test)]
+pub(crate) mod record {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    thread_local! {
+        static KNOWN: RefCell<BTreeMap<String, BTreeSet<&'static str>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    pub(crate) fn note(what: &str, known: &[&'static str]) {
+        KNOWN.with_borrow_mut(|all| all.entry(what.to_owned()).or_default().extend(known));
+    }
+
+    /// The fields of each kind of map that was read on this thread.
+    pub(crate) fn take() -> BTreeMap<String, BTreeSet<&'static str>> {
+        KNOWN.take()
     }
 }

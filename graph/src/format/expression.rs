@@ -106,22 +106,40 @@ impl EndpointField {
 }
 
 impl DatabaseField {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Url, Self::Host, Self::Port, Self::Addr, Self::Username, Self::Password, Self::Database, Self::Brokers];
+
+    /// The word in an expression; in upper case the end of a variable.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Url => "url",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Addr => "addr",
+            Self::Username => "username",
+            Self::Password => "password",
+            Self::Database => "database",
+            Self::Brokers => "brokers",
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "url" => Self::Url,
-            "host" => Self::Host,
-            "port" => Self::Port,
-            "addr" => Self::Addr,
-            "username" => Self::Username,
-            "password" => Self::Password,
-            "database" => Self::Database,
-            "brokers" => Self::Brokers,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
     }
 }
 
 impl Template {
+    /// The holes with their places.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = (&Expression, &Place)> {
+        let holes = self.parts.iter().filter_map(|part| match part {
+            Part::Hole(expression) => Some(expression),
+            Part::Text(_) => None,
+        });
+        holes.zip(self.hole_places.iter())
+    }
+
     /// Reads a text. `$${` is a literal `${`; a `$` before anything else is itself.
     pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Self {
         let mut parts = Vec::new();

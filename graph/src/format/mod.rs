@@ -8,6 +8,7 @@ pub mod expression;
 pub(crate) mod quantity;
 pub mod repository;
 pub(crate) mod schedule;
+pub mod schema;
 pub mod service;
 pub(crate) mod yaml;
 

@@ -2,17 +2,17 @@
 
 mod cluster;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use cluster::{Cluster, Egress, ExternalDatabase, Ingress, Quota, Strategy};
 
 use crate::catalogue::Catalogue;
-use crate::diagnostic::{Place, Problem, Problems};
+use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::decode::{self, Fields};
 use crate::format::dns_label;
 use crate::format::service::{Store, declared};
-use crate::format::yaml::Yaml;
+use crate::format::yaml::{Key, Yaml};
 
 /// The repository's own settings; all optional.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,8 @@ pub struct RepositoryFile {
     pub clusters: BTreeMap<String, Cluster>,
     /// Where each of its fields was written.
     pub places: BTreeMap<&'static str, Place>,
+    /// Fields with problems: who is unknown may be declared there.
+    pub(crate) broken: BTreeSet<&'static str>,
 }
 
 /// Registries.
@@ -54,62 +56,92 @@ impl RepositoryFile {
     /// Reads the document, noting every problem. What it declares of stacks and kinds goes to `catalogue`.
     pub(crate) fn decode(document: &Yaml, catalogue: &mut Arc<Catalogue>, problems: &mut Problems) -> Self {
         let mut file = Self::default();
-        let Some(mut fields) = Fields::open(document, "clustergraph.yaml", problems) else { return file };
+        let before = problems.noted();
+        let Some(mut fields) = Fields::open(document, "clustergraph.yaml", problems) else {
+            file.broken.extend(DECLARING);
+            return file;
+        };
+        file.services = fields.take("services").map(|yaml| patterns(yaml, problems));
+        file.note(&["services"], before, problems);
+        let before = problems.noted();
         let (stacks, kinds) = (fields.take("stacks"), fields.take("kinds"));
         *catalogue = Catalogue::with(stacks, kinds, problems);
+        file.note(&["stacks", "kinds"], before, problems);
+        let before = problems.noted();
         if let Some((key, yaml)) = fields.take_with_key("databases") {
             file.places.insert("databases", key.place.clone());
-            for (key, yaml) in decode::entries(yaml, "`databases`", problems) {
-                let name = dns_label(&key.name, &key.place, "the store's name", problems);
-                if let (Some(name), Some(store)) = (name, store(yaml, problems)) {
-                    file.databases.insert(name, store);
-                }
-            }
+            file.databases =
+                named(yaml, "`databases`", "the store's name", problems, |_, yaml, problems| store(yaml, problems));
         }
+        file.note(&["databases"], before, problems);
         if let Some(yaml) = fields.take("suites") {
-            for (key, yaml) in decode::entries(yaml, "`suites`", problems) {
-                let name = dns_label(&key.name, &key.place, "the suite's name", problems);
-                let services = suite(yaml, problems);
-                if let Some(name) = name {
-                    file.suites.insert(name, Suite { services, place: key.place.clone() });
-                }
-            }
-        }
-        if let Some(yaml) = fields.take("services") {
-            let patterns = decode::list(yaml, "`services`", problems).unwrap_or_default();
-            let patterns = patterns.iter().filter_map(|yaml| {
-                let pattern = decode::string(yaml, "each pattern of `services`", problems)?;
-                let fine = pattern == "."
-                    || !pattern.is_empty() && pattern.split('/').all(|part| !matches!(part, "" | "." | ".." | "**"));
-                if !fine {
-                    problems.add(
-                        Problem::new(
-                            "path",
-                            yaml.place.clone(),
-                            format!("`{}` is no pattern of folders", pattern.escape_debug()),
-                        )
-                        .mend("write it relative to the repository's root, such as services/*"),
-                    );
-                }
-                fine.then(|| (pattern.to_owned(), yaml.place.clone()))
-            });
-            file.services = Some(patterns.collect());
+            file.suites = named(yaml, "`suites`", "the suite's name", problems, suite);
         }
         if let Some(yaml) = fields.take("images") {
             file.images = images(yaml, problems);
         }
         if let Some(yaml) = fields.take("clusters") {
-            for (key, yaml) in decode::entries(yaml, "`clusters`", problems) {
-                let name = dns_label(&key.name, &key.place, "the cluster's name", problems);
-                let cluster = cluster::cluster(yaml, problems);
-                if let Some(name) = name {
-                    file.clusters.insert(name, cluster);
-                }
-            }
+            let cluster = |_: &Key, yaml: &Yaml, problems: &mut Problems| Some(cluster::cluster(yaml, problems));
+            file.clusters = named(yaml, "`clusters`", "the cluster's name", problems, cluster);
         }
+        // A field that nobody knows may be one of them, misspelt.
+        file.broken.extend(fields.left().filter_map(|name| suggestion(name, DECLARING.iter().copied())));
         fields.close("clustergraph.yaml", problems);
         file
     }
+
+    fn note(&mut self, fields: &[&'static str], before: usize, problems: &Problems) {
+        if problems.noted() > before {
+            self.broken.extend(fields);
+        }
+    }
+
+    /// Whether a field was written but not wholly understood: what it lacks is no further problem.
+    pub(crate) fn is_broken(&self, field: &str) -> bool {
+        self.broken.contains(field)
+    }
+}
+
+/// Fields that declare what others name.
+const DECLARING: &[&str] = &["services", "stacks", "kinds", "databases"];
+
+/// Entries by DNS labels.
+fn named<T>(
+    yaml: &Yaml,
+    what: &str,
+    name: &str,
+    problems: &mut Problems,
+    read: impl Fn(&Key, &Yaml, &mut Problems) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut all = BTreeMap::new();
+    for (key, yaml) in decode::entries(yaml, what, problems) {
+        let name = dns_label(&key.name, &key.place, name, problems);
+        let value = read(key, yaml, problems);
+        all.extend(name.zip(value));
+    }
+    all
+}
+
+/// Patterns of folders.
+fn patterns(yaml: &Yaml, problems: &mut Problems) -> Vec<(String, Place)> {
+    let patterns = decode::list(yaml, "`services`", problems).unwrap_or_default();
+    let pattern = |yaml: &Yaml, problems: &mut Problems| {
+        let pattern = decode::string(yaml, "each pattern of `services`", problems)?;
+        let fine = pattern == "."
+            || !pattern.is_empty() && pattern.split('/').all(|part| !matches!(part, "" | "." | ".." | "**"));
+        if !fine {
+            problems.add(
+                Problem::new(
+                    "path",
+                    yaml.place.clone(),
+                    format!("`{}` is no pattern of folders", pattern.escape_debug()),
+                )
+                .mend("write it relative to the repository's root, such as services/*"),
+            );
+        }
+        fine.then(|| (pattern.to_owned(), yaml.place.clone()))
+    };
+    patterns.iter().filter_map(|yaml| pattern(yaml, problems)).collect()
 }
 
 fn images(yaml: &Yaml, problems: &mut Problems) -> Images {
@@ -130,10 +162,11 @@ fn store(yaml: &Yaml, problems: &mut Problems) -> Option<Store> {
     store
 }
 
-fn suite(yaml: &Yaml, problems: &mut Problems) -> Vec<(String, Place)> {
+fn suite(key: &Key, yaml: &Yaml, problems: &mut Problems) -> Option<Suite> {
     let items = decode::list(yaml, "a suite", problems).unwrap_or_default();
     let item = |yaml: &Yaml, problems: &mut Problems| {
         decode::string(yaml, "each item of a suite", problems).map(|name| (name.to_owned(), yaml.place.clone()))
     };
-    items.iter().filter_map(|yaml| item(yaml, problems)).collect()
+    let services = items.iter().filter_map(|yaml| item(yaml, problems)).collect();
+    Some(Suite { services, place: key.place.clone() })
 }

@@ -100,8 +100,8 @@ fn not_yaml(error: &serde_saphyr::Error, file: &Arc<str>, text: &str) -> Problem
             let first = message.lines().next().unwrap_or_default();
             // The place is shown anyway, and the parser's own words of it come last.
             let words = first.split_once(" at line ").map_or(first, |(words, _)| words);
-            // The limits of aliases come wrapped, and only their words tell them apart.
-            if words.contains("alias") && words.contains("exceeded") {
+            // The limits of aliases and depth come wrapped, and only their words tell them apart.
+            if words.contains("exceeded") && (words.contains("alias") || words.contains("recursion")) {
                 return too_much(file, place);
             }
             let mend = if words.contains("tab") {
@@ -236,7 +236,8 @@ impl<'de> Deserialize<'de> for Raw {
 
 /// Lays `over` upon `base` as the grammar says: maps merge, lists and scalars replace, null removes.
 pub(crate) fn merge(base: Yaml, over: &Yaml) -> Yaml {
-    match (base.value, &over.value) {
+    let base_value = if base.value == Value::Null { Value::Map(Vec::new()) } else { base.value };
+    match (base_value, &over.value) {
         (Value::Map(mut entries), Value::Map(overrides)) => {
             for (key, value) in overrides {
                 let at = entries.iter().position(|(existing, _)| existing.name == key.name);
@@ -249,7 +250,11 @@ pub(crate) fn merge(base: Yaml, over: &Yaml) -> Yaml {
                         let (_, old) = entries.remove(at);
                         entries.insert(at, (key.clone(), merge(old, value)));
                     }
-                    (None, _) => entries.push((key.clone(), value.clone())),
+                    // A null that removes from nothing leaves nothing, not a null.
+                    (None, _) => {
+                        let nothing = Yaml { place: value.place.clone(), value: Value::Null };
+                        entries.push((key.clone(), merge(nothing, value)));
+                    }
                 }
             }
             Yaml { place: base.place, value: Value::Map(entries) }
@@ -315,5 +320,9 @@ mod tests {
         assert_eq!(env, [("B", Value::Text("z".into())), ("C", Value::Text("w".into()))]);
         let Value::List(run) = &entries[1].1.value else { panic!() };
         assert_eq!(run.len(), 1);
+        let merged = merge(read("name: a\n").unwrap(), &read("env: { A: null, B: x }\n").unwrap());
+        let Value::Map(entries) = &merged.value else { panic!() };
+        let Value::Map(env) = &entries[1].1.value else { panic!() };
+        assert_eq!(env.iter().map(|(key, _)| key.name.as_str()).collect::<Vec<_>>(), ["B"]);
     }
 }

@@ -73,13 +73,15 @@ pub(super) struct Builder<'t> {
     /// Whether what the repository declares of stacks and kinds could not be read: then one that nobody knows may be
     /// that one.
     pub(super) catalogue_broken: bool,
+    /// Whether the repository's own stores could not all be read.
+    pub(super) stores_broken: bool,
 }
 
 impl<'t> Builder<'t> {
     fn new(tree: &'t Tree) -> Self {
         let mut problems = Problems::default();
         let catalogue = Catalogue::with(None, None, &mut problems);
-        Self { tree, catalogue, problems, nameless: false, catalogue_broken: false }
+        Self { tree, catalogue, problems, nameless: false, catalogue_broken: false, stores_broken: false }
     }
 }
 

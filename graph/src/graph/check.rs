@@ -104,19 +104,32 @@ impl Builder<'_> {
 
     /// Who could be meant is not known when its file, or its field, could not be read.
     fn unknown_database(&mut self, address: &str, place: &Place, scene: &Scene<'_>) {
-        let owner = address.split_once('/').and_then(|(owner, _)| scene.files.get(owner));
-        if owner.is_some_and(|owner| owner.is_broken("databases")) || owner.is_none() && self.nameless {
+        let may_be_there = match address.split_once('/') {
+            None => self.stores_broken,
+            Some((owner, _)) => match scene.files.get(owner) {
+                Some(owner) => owner.is_broken("databases"),
+                None => self.nameless,
+            },
+        };
+        if may_be_there {
             return;
         }
-        let own = scene.files.values().flat_map(|file| {
-            file.databases.iter().filter(|used| used.own().is_some()).map(|used| used.address(&file.name))
-        });
-        let known: Vec<String> = own.chain(scene.stores.keys().cloned()).collect();
         let problem = Problem::new(
             "unknown-database",
             place.clone(),
             format!("there is no database `{}`", address.escape_debug()),
         );
+        let others = address
+            .split_once('/')
+            .and_then(|(owner, alias)| scene.files.get(owner)?.databases.iter().find(|used| used.alias == alias));
+        if let Some(others) = others {
+            let (own, further) = (address.split('/').next().unwrap_or_default(), others.address(""));
+            return self.problems.add(problem.mend(format!("`{own}` takes it from `{further}`: do the same")));
+        }
+        let own = scene.files.values().flat_map(|file| {
+            file.databases.iter().filter(|used| used.own().is_some()).map(|used| used.address(&file.name))
+        });
+        let known: Vec<String> = own.chain(scene.stores.keys().cloned()).collect();
         self.problems.add(match suggestion(address, known.iter().map(String::as_str)) {
             Some(close) => problem.mend(format!("did you mean `{close}`?")),
             None => problem
@@ -257,6 +270,9 @@ impl Builder<'_> {
                 Ok(_) => {}
             }
         }
+        if self.stores_broken || files.values().any(|file| file.is_broken("databases")) {
+            return;
+        }
         for cluster in repository.clusters.values() {
             let Some(place) = cluster.places.get("databases") else { continue };
             for address in cluster.databases.keys().filter(|address| !databases.contains_key(*address)) {
@@ -292,16 +308,28 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn check_something_runs(&mut self, file: &ServiceFile, stack: &Stack) {
+    /// Whether it runs by itself. Else it must have processes or jobs, and nobody can call it.
+    pub(super) fn check_something_runs(&mut self, file: &ServiceFile, stack: &Stack) -> bool {
         let broken = ["run", "image", "build"].into_iter().any(|field| file.is_broken(field));
         let of_stack = stack.run.is_some() || stack.dockerfile.is_some();
         let runs = file.run.is_some() || file.image.is_some() || file.build.is_some() || of_stack;
-        if !runs && !broken {
-            self.problems.add(
-                Problem::new("missing-field", file.name_place.clone(), format!("`{}` has nothing to run", file.name))
-                    .mend("add `run: [program, argument]`, or `image:`"),
-            );
+        if runs || broken {
+            return true;
         }
+        let missing = |place: &Place| {
+            Problem::new("missing-field", place.clone(), format!("`{}` has nothing to run", file.name))
+                .mend("add `run: [program, argument]`, or `image:`")
+        };
+        let parts = ["processes", "jobs"].into_iter().any(|field| file.is_broken(field));
+        if !parts && file.processes.is_empty() && file.jobs.is_empty() {
+            self.problems.add(missing(&file.name_place));
+            return true;
+        }
+        // What only a running service can have.
+        for place in ["ports", "public", "health", "task"].into_iter().filter_map(|field| file.places.get(field)) {
+            self.problems.add(missing(place));
+        }
+        false
     }
 }
 

@@ -65,11 +65,11 @@ impl Builder<'_> {
             Read::Absent => Some(RepositoryFile::default()),
             Read::Bad => None,
             Read::Yaml(yaml) => {
-                let before = self.problems.noted();
                 let file = RepositoryFile::decode(&yaml, &mut self.catalogue, &mut self.problems);
                 // A folder that is meant may be missing from `services`: its service is not unknown.
-                self.nameless |= self.problems.noted() > before;
-                self.catalogue_broken = self.problems.noted() > before;
+                self.nameless |= file.is_broken("services");
+                self.catalogue_broken = file.is_broken("stacks");
+                self.stores_broken = file.is_broken("databases");
                 Some(file)
             }
         })

@@ -114,6 +114,7 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
     let secrets: BTreeMap<_, _> = service.secrets.iter().map(|secret| (&secret.name, secret.optional)).collect();
     let role = match &service.role {
         Role::Service => json!("service"),
+        Role::Base => json!("base"),
         Role::Task => json!("task"),
         Role::Job { schedule } => json!({ "schedule": schedule }),
     };

@@ -135,6 +135,8 @@ pub struct Service {
 pub enum Role {
     /// It runs.
     Service,
+    /// Its further processes and jobs run; nothing of it runs by itself.
+    Base,
     /// It runs once and must end with 0.
     Task,
     /// It runs now and then, and is never part of what is started.

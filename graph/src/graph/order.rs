@@ -98,8 +98,9 @@ impl Graph {
         for part in self.services.values().filter(|service| service.is_part() && service.role == Role::Service) {
             processes.entry(&part.owner).or_default().push(&part.name);
         }
-        let starts =
-            |service: &&Service| service.start == Start::Automatic && !matches!(service.role, Role::Job { .. });
+        let starts = |service: &&Service| {
+            service.start == Start::Automatic && matches!(service.role, Role::Service | Role::Task)
+        };
         let mut open: Vec<&str> = match roots.is_empty() {
             true => self.services.values().filter(starts).map(|service| service.name.as_str()).collect(),
             false => roots.iter().map(String::as_str).collect(),
@@ -148,7 +149,7 @@ impl Graph {
         for service in services.iter().filter_map(|name| self.services.get(name)) {
             let mut waits = self.own_programs(service, images, &mut units);
             for edge in &service.dependencies {
-                if edge.wait != Wait::None && services.contains(&edge.service) {
+                if edge.wait != Wait::None && services.contains(&edge.service) && self.runs(&edge.service) {
                     let wait = waits.entry(self.unit_of(&edge.service)).or_insert(edge.wait);
                     // Two edges to one service: the stricter counts, and it is the lesser.
                     *wait = edge.wait.min(*wait);
@@ -157,9 +158,15 @@ impl Graph {
             for database in service.databases.iter().filter_map(|address| self.databases.get(address)) {
                 waits.insert(self.stored(database, images, &mut units), Wait::Ready);
             }
-            units.insert(self.unit_of(&service.name), waits);
+            if self.runs(&service.name) {
+                units.insert(self.unit_of(&service.name), waits);
+            }
         }
         units
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.services.get(name).is_some_and(|service| service.role != Role::Base)
     }
 
     /// What a node is when it is made real.

@@ -11,8 +11,8 @@ use super::source::{above, joined, sources};
 use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
-use crate::format::expression::Template;
-use crate::format::service::Build;
+use crate::format::expression::{Expression, Template};
+use crate::format::service::{Build, ServiceFile};
 use crate::format::yaml::MAX_BYTES;
 use crate::tree::{Directory, Mode};
 use crate::wiring::{self, Scene};
@@ -75,7 +75,7 @@ impl Builder<'_> {
         let env = wiring::environment(file, None, scene, &mut self.problems);
         let files = self.files(located, scene);
         let stack = self.stack(located)?;
-        self.check_something_runs(file, &stack);
+        let runs = self.check_something_runs(file, &stack);
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
@@ -83,7 +83,11 @@ impl Builder<'_> {
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
-            role: if file.task { Role::Task } else { Role::Service },
+            role: match (file.task, runs) {
+                (true, _) => Role::Task,
+                (false, true) => Role::Service,
+                (false, false) => Role::Base,
+            },
             folder: located.folder.clone(),
             place: file.name_place.clone(),
             stack,
@@ -165,9 +169,28 @@ impl Builder<'_> {
             let Some(text) = self.text(&path, &used.place) else { continue };
             let template = Template::parse(&text, &Place::start_of(&path), &mut self.problems);
             let content = wiring::filled(&template, &located.file, scene, &mut self.problems);
+            self.refuse_optional(&template, &located.file);
             files.insert(at.clone(), super::File { path, content, place: used.place.clone() });
         }
         files
+    }
+
+    /// A variable that is made of what does not run is left out. A file is there whole, or not at all.
+    fn refuse_optional(&mut self, template: &Template, file: &ServiceFile) {
+        for (expression, place) in template.expressions() {
+            let (Expression::Service { alias, .. } | Expression::PublicUrl { alias: Some(alias) }) = expression else {
+                continue;
+            };
+            let edge = file.dependencies.iter().find(|edge| edge.alias == *alias);
+            if let Some(edge) = edge.filter(|edge| edge.optional) {
+                let message = format!("`{alias}` may not run, and then this has no value");
+                self.problems.add(
+                    Problem::new("expression", place.clone(), message)
+                        .related(edge.place.clone(), "it is optional here")
+                        .mend("pass it as a variable, which is left out then, or remove `optional`"),
+                );
+            }
+        }
     }
 
     /// A file of the repository as text, kept for excerpts.

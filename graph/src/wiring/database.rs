@@ -9,20 +9,10 @@ use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::expression::DatabaseField;
 use crate::format::service::{DatabaseUse, ServiceFile};
 
-/// The parts that a kind's databases give, by the names that variables and families know them by.
-pub(super) fn database_fields(kind: &DatabaseKind) -> impl Iterator<Item = (&'static str, DatabaseField)> {
-    let all = [
-        ("url", DatabaseField::Url),
-        ("host", DatabaseField::Host),
-        ("port", DatabaseField::Port),
-        ("addr", DatabaseField::Addr),
-        ("username", DatabaseField::Username),
-        ("password", DatabaseField::Password),
-        ("database", DatabaseField::Database),
-        ("brokers", DatabaseField::Brokers),
-    ];
-    all.into_iter().filter(|(name, field)| match field {
-        DatabaseField::Username | DatabaseField::Password | DatabaseField::Database => kind.gives(name),
+/// The parts that a kind's databases give.
+pub(super) fn database_fields(kind: &DatabaseKind) -> impl Iterator<Item = DatabaseField> {
+    DatabaseField::ALL.into_iter().filter(|field| match field {
+        DatabaseField::Username | DatabaseField::Password | DatabaseField::Database => kind.gives(field.as_str()),
         DatabaseField::Brokers => kind.brokers.is_some(),
         _ => true,
     })
@@ -105,8 +95,8 @@ pub(super) fn families(file: &ServiceFile, scene: &Scene<'_>, wired: &mut Wired,
             }
         };
         let address = chosen.address(&file.name);
-        for (part, field) in database_fields(kind) {
-            if let Some(variable) = family.get(part) {
+        for field in database_fields(kind) {
+            if let Some(variable) = family.get(field.as_str()) {
                 wired.set(variable.clone(), store(&address, &chosen.params, field, kind), &chosen.place);
             }
         }

@@ -62,9 +62,9 @@ pub(crate) fn environment(
     for used in file.databases.iter().filter(|used| aliases.insert(&used.alias)) {
         if let Some(kind) = scene.kind(used) {
             let (prefix, address) = (variable_prefix(&used.alias), used.address(&file.name));
-            for (part, field) in database_fields(kind) {
+            for field in database_fields(kind) {
                 let value = store(&address, &used.params, field, kind);
-                wired.set(format!("{prefix}_{}", upper(part)), value, &used.place);
+                wired.set(format!("{prefix}_{}", upper(field.as_str())), value, &used.place);
             }
         }
     }

@@ -126,10 +126,10 @@ fn expand(expression: &Expression, file: &ServiceFile, scene: &Scene<'_>) -> Res
             // An unknown database or kind is a problem of its own.
             let Some(kind) = scene.kind(used) else { return Ok(Value::default()) };
             let known: Vec<_> = database_fields(kind).collect();
-            if !known.iter().any(|(_, known)| known == field) {
-                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            if !known.contains(field) {
+                let names: Vec<&str> = known.iter().map(|field| field.as_str()).collect();
                 return Err(Lack {
-                    message: format!("a database of the kind {} does not have this", kind.kind),
+                    message: format!("{} has no `{}`", kind.kind, field.as_str()),
                     mend: Some(format!("it has {}", names.join(", "))),
                     is_excused: false,
                 });

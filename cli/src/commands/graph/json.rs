@@ -16,6 +16,7 @@ pub(super) fn json(graph: &Graph) -> serde_json::Value {
                 .collect();
             let (role, schedule) = match &service.role {
                 Role::Service => ("service", None),
+                Role::Base => ("base", None),
                 Role::Task => ("task", None),
                 Role::Job { schedule } => ("job", Some(schedule)),
             };

@@ -106,7 +106,7 @@ fn service(service: &Service) -> Node {
         Role::Job { schedule } => (Shape::Part, format!("job {schedule}")),
         Role::Task => (Shape::Task, "task".to_owned()),
         Role::Service if service.is_part() => (Shape::Part, "process".to_owned()),
-        Role::Service => (Shape::Service, service.stack.name.clone()),
+        Role::Service | Role::Base => (Shape::Service, service.stack.name.clone()),
     };
     let own = service.name.strip_prefix(&service.owner).and_then(|rest| rest.strip_prefix('.'));
     Node {

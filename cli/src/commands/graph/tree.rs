@@ -90,7 +90,7 @@ fn about(service: &Service) -> Vec<String> {
         Role::Job { schedule } => format!("job {schedule}"),
         Role::Task => format!("{} task", service.stack.name),
         Role::Service if service.is_part() => "process".to_owned(),
-        Role::Service => service.stack.name.clone(),
+        Role::Service | Role::Base => service.stack.name.clone(),
     };
     let mut words = vec![kind, service.id.short()];
     if let Some(public) = service.public.as_ref().filter(|_| !service.is_part()) {

@@ -98,15 +98,12 @@ impl Docker {
 /// The tar of what the build reads, in a file without a name, and the Dockerfile's path in it.
 fn context(root: &std::path::Path, building: &Building) -> Result<(std::fs::File, String), Cause> {
     let service = &building.service;
-    let dockerfile = match (&building.recipe, service.dockerfile()) {
-        (Some(recipe), _) => Dockerfile::Text(recipe.clone()),
-        (None, Some(path)) => Dockerfile::Path(path),
-        (None, None) => return Err(Cause::new(format!("nothing says how the image of {} is built", service.name))),
-    };
+    let path = service.dockerfile();
+    let path = path.ok_or_else(|| Cause::new(format!("nothing says how the image of {} is built", service.name)))?;
     let said = |error: clustergraph::tree::TreeError| Cause::new(error.to_string());
     let tree = Tree::of_worktree(root).map_err(said)?;
     let mut file = tempfile::tempfile()?;
-    let path = tree.archive(&service.build_root(), &dockerfile, &mut file).map_err(said)?;
+    let path = tree.archive(&service.build_root(), &Dockerfile::Path(path), &mut file).map_err(said)?;
     file.seek(SeekFrom::Start(0))?;
     Ok((file, path))
 }

@@ -62,7 +62,7 @@ impl Native {
                 .map(|_| server.home.clone().unwrap_or_else(|| session.home_of(&server.kind.kind, &server.version))),
             data: data_of(name, session),
             sockets: session.runtime_dir.join(name),
-            account: rustix::process::geteuid().is_root().then(|| account(&native.account)).flatten(),
+            account: native.account.as_deref().filter(|_| rustix::process::geteuid().is_root()).and_then(account),
         };
         if let Some(home) = found.home.as_ref().filter(|home| !home.is_dir()) {
             return Err(missing(server, &format!("{} is not there", home.display())));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clustergraph::catalogue::fill;
 use clustergraph::format::service::Wait;
 use clustergraph::graph::{Database, Image, Key, Service, Unit, UnitKind};
 use hmac::{Hmac, KeyInit, Mac};
@@ -170,10 +169,6 @@ impl Maker<'_> {
     }
 
     fn building(&self, service: &Service) -> Building {
-        let recipe = match &service.image {
-            Image::Recipe(recipe) => Some(fill(recipe, &[("image", &self.wish.image(&service.stack.image))])),
-            _ => None,
-        };
         let secrets = match &service.image {
             Image::Dockerfile(build) => build.secrets.as_slice(),
             _ => &[],
@@ -181,7 +176,6 @@ impl Maker<'_> {
         let value = |name: &String| Some((name.clone(), self.wish.secrets.get(&service.owner, name)?.to_owned()));
         Building {
             image: built_image(service),
-            recipe,
             secrets: secrets.iter().filter_map(value).collect(),
             log: self.wish.session.log(self.unit),
             service: Arc::new(service.clone()),

@@ -50,7 +50,7 @@ pub(super) fn scale(yaml: &Yaml, problems: &mut Problems) -> Option<Scale> {
             && less > more
         {
             problems.add(
-                Problem::new("out-of-range", place.place.clone(), message)
+                Problem::new("conflict", place.place.clone(), message)
                     .related(other.place.clone(), format!("{more} is less than {less}"))
                     .mend("`min`, `replicas` and `max` grow in this order"),
             );
