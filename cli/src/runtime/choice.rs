@@ -32,6 +32,9 @@ pub(crate) enum Undecided {
     Impossible(String),
 }
 
+/// The row of what was said of everything; no node has such a name.
+const EVERYTHING: &str = "*";
+
 /// A node of services: a service with its further processes, which are made of the same.
 fn service_node(owner: &str) -> String {
     format!("service {owner}")
@@ -125,9 +128,10 @@ impl Runtimes {
         self.nodes.values().copied().collect()
     }
 
-    /// The choices, as they are remembered.
-    pub(crate) fn into_nodes(self) -> BTreeMap<String, RuntimeName> {
-        self.nodes
+    /// The choices, as they are remembered. What is said of everything is said of later nodes too.
+    pub(crate) fn into_nodes(self, asked: &Asked<'_>) -> BTreeMap<String, RuntimeName> {
+        let everything = asked.runtime.filter(|_| asked.named.is_empty());
+        self.nodes.into_iter().chain(everything.map(|runtime| (EVERYTHING.to_owned(), runtime))).collect()
     }
 }
 
@@ -139,13 +143,16 @@ struct Choosing<'a> {
 }
 
 impl Choosing<'_> {
-    /// For whoever nothing was ever chosen for.
+    /// For whoever nothing was ever chosen for: what was said of everything, else containers where an engine answers.
     fn default(&self) -> Result<RuntimeName, Undecided> {
-        match self.asked.engine {
-            Some(true) => Ok(RuntimeName::Docker),
-            Some(false) => Ok(RuntimeName::Process),
-            None => Err(Undecided::AskEngine),
+        match self.records.chosen.get(EVERYTHING) {
+            Some(said) => Ok(*said),
+            None => self.has_engine().map(|has| if has { RuntimeName::Docker } else { RuntimeName::Process }),
         }
+    }
+
+    fn has_engine(&self) -> Result<bool, Undecided> {
+        self.asked.engine.ok_or(Undecided::AskEngine)
     }
 
     fn service(&self, owner: &str) -> Result<RuntimeName, Undecided> {
@@ -168,7 +175,7 @@ impl Choosing<'_> {
                 part.place
             )));
         }
-        if self.default()? == RuntimeName::Process {
+        if !self.has_engine()? {
             return Err(Undecided::Impossible(format!(
                 "{owner} can only be a container ({why}, {}), and no Docker engine answers: start one or set DOCKER_HOST",
                 part.place
@@ -286,6 +293,22 @@ mod tests {
         assert_eq!(choose(None, &["job"], false, &new).unwrap().0[2], Process);
         assert_eq!(choose(Some(Process), &[], true, &new).unwrap().0, [Docker, Process, Process, Process]);
         assert_eq!(choose(Some(Docker), &[], true, &new).unwrap().0, [Docker; 4]);
+    }
+
+    #[test]
+    fn what_was_said_of_everything_is_said_of_later_nodes_too() {
+        let graph = graph();
+        let services = graph.closure(&BTreeSet::from(["job".to_owned()]));
+        let asked = |named| Asked { runtime: Some(Process), named, engine: Some(true) };
+        let chosen = |asked: &Asked<'_>| {
+            let units = graph.units(&services, true);
+            let (runtimes, _) = Runtimes::choose(&graph, &units, asked, &Records::default()).unwrap();
+            Records { chosen: runtimes.into_nodes(asked), ..Records::default() }
+        };
+        let of_everything = choose(None, &[], true, &chosen(&asked(&[]))).unwrap().0;
+        assert_eq!(of_everything, [Docker, Process, Process, Process]);
+        let of_one = choose(None, &[], true, &chosen(&asked(&["job".to_owned()]))).unwrap().0;
+        assert_eq!(of_one, [Docker, Docker, Process, Docker]);
     }
 
     #[test]
