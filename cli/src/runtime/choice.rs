@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::graph::{Graph, Image, Service, Unit, UnitKind, Units};
+use clustergraph::graph::{Graph, Image, Role, Service, Unit, UnitKind, Units};
 
 use crate::protocol::RuntimeName;
 use crate::session::Records;
@@ -70,6 +70,8 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
     match (&service.image, service.run_here()) {
+        // Nothing of it runs by itself: its parts say what they run.
+        _ if service.role == Role::Base => None,
         (Image::Ready(_), None) => Some("its `image` brings its own command"),
         (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
         (Image::Recipe(_), None) => Some("its image says what to run"),
@@ -242,6 +244,7 @@ mod tests {
                 "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\nprocesses: { worker: { run: [y] } }\n",
             ),
             ("job", "name: job\nrun: [x]\n"),
+            ("etl", "name: etl\nstart: manual\njobs: [{ name: load, schedule: '0 3 * * *', run: [x] }]\n"),
         ])
     }
 
@@ -309,6 +312,15 @@ mod tests {
         assert_eq!(of_everything, [Docker, Process, Process, Process]);
         let of_one = choose(None, &[], true, &chosen(&asked(&["job".to_owned()]))).unwrap().0;
         assert_eq!(of_one, [Docker, Docker, Process, Docker]);
+    }
+
+    #[test]
+    fn what_holds_only_jobs_needs_no_container() {
+        let graph = graph();
+        let units = graph.units(&graph.closure(&BTreeSet::from(["etl.load".to_owned()])), true);
+        let asked = Asked { runtime: Some(Process), named: &["etl.load".to_owned()], engine: Some(true) };
+        let (runtimes, _) = Runtimes::choose(&graph, &units, &asked, &Records::default()).unwrap();
+        assert_eq!(runtimes.service("etl.load"), Process);
     }
 
     #[test]
