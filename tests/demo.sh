@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# demo.sh up|down - the example of the README, on whatever this machine is: with Docker where an engine answers, else as
-# processes, for which missing programs are installed where that is possible. Ends with the page's address.
+# demo.sh up|down - the shop, on whatever this machine is: with Docker where an engine answers, else as processes, for which
+# missing programs are installed where that is possible. Ends with the page's address.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$HERE/..
-EXAMPLE=${DEMO_FOLDER:-$ROOT/examples/hello}
+SHOP=${DEMO_FOLDER:-$ROOT}
 
 command -v cargo >/dev/null || {
   echo "demo: cargo is not on PATH: install Rust with rustup (rustup.rs) and run this again" >&2
@@ -27,20 +27,21 @@ up)
     case $("$HERE/machine/engine.sh" status 2>/dev/null) in *"of ours"*) eval "$("$HERE/machine/env.sh")" ;; esac
   elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     "$HERE/machine/packages.sh" demo
+    "$HERE/machine/kafka.sh" >/dev/null
     eval "$("$HERE/machine/env.sh" | grep '^export PATH=')"
   fi
   build
-  "$SSI" -C "$EXAMPLE" up -d
-  "$SSI" -C "$EXAMPLE" ps
-  address=$("$SSI" -C "$EXAMPLE" ps | awk '$1 == "www" { print $NF }')
+  "$SSI" -C "$SHOP" up -d
+  "$SSI" -C "$SHOP" ps
+  address=$("$SSI" -C "$SHOP" ps | awk '$1 == "www" { print $NF }')
   echo
-  echo "It runs. Edit a file below $(realpath --relative-to="$PWD" "$EXAMPLE")/services and run 'make demo' again;"
-  echo "'make demo-down' ends it. The page:"
+  echo "The shop is open: fill a cart and buy something; a card that pays is on the page, and nobody is charged."
+  echo "Edit a file below $(realpath --relative-to="$PWD" "$SHOP")/services and run 'make demo' again; 'make demo-down' ends it. The page:"
   echo "$address"
   ;;
 down)
   build
-  "$SSI" -C "$EXAMPLE" down --delete-data
+  "$SSI" -C "$SHOP" down --delete-data
   ;;
 *) echo "usage: demo.sh up|down" >&2; exit 2 ;;
 esac

@@ -75,6 +75,7 @@ dependencies() {
 
 unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
 local_tests() { cargo test --quiet --package clustergraph-tests --test architecture --test local --test docs; }
+shop_tests() { cargo test --quiet --package clustergraph-tests --test shop; }
 cluster_tests() { cargo test --quiet --package clustergraph-tests --test cluster; }
 
 example_tests() {
@@ -86,30 +87,9 @@ example_tests() {
   return $status
 }
 
-# Each service's own tests, as its service.yaml names them, with the dependencies that its stack installs.
-service_tests() {
-  local folder deps status=0 shared=$OUTPUT/python
-  export GOFLAGS=-buildvcs=false CARGO_TARGET_DIR=$OUTPUT/cargo
-  python3 -m venv "$shared" && "$shared/bin/pip" install --quiet --disable-pip-version-check $(printf -- "-r %s " services/*/requirements.txt) || return 1
-  (cd services/libs/python && "$shared/bin/python" -m unittest discover -s tests -t .) || status=1
-  (cd services/libs/node && node --test) || status=1
-  for folder in services/*/; do
-    echo "--- $folder"
-    deps=$OUTPUT/copy/$folder
-    case $(sed -n 's/^stack: //p' "$folder/service.yaml" 2>/dev/null) in
-      python) (cd "$folder" && PYTHONPATH=../libs/python "$shared/bin/python" -m unittest) || status=1 ;;
-      # In a copy: npm installs among the sources.
-      node) { mkdir -p "$deps" && cp -r services/libs "$OUTPUT/copy/services/" && cp -r "$folder." "$deps" && cd "$deps" && npm ci --silent --no-audit --no-fund && node --test; cd "$HERE/.."; } || status=1 ;;
-      go) (cd "$folder" && go test -v ./...) || status=1 ;;
-      rust) (cd "$folder" && cargo test --quiet --locked) || status=1 ;;
-    esac
-  done
-  return $status
-}
-
 # Twice in a row, as a newcomer would; the second time there is nothing to do. A copy: the checkout stays as it is.
 demo() {
-  git ls-files -z examples/hello | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" --strip-components 2 &&
+  git ls-files -z services clustergraph.yaml | tar --null --files-from - --create | tar --extract --directory "$DEMO_FOLDER" &&
     git -C "$DEMO_FOLDER" init --quiet &&
     "$HERE/demo.sh" up &&
     "$HERE/demo.sh" up | tee "$OUTPUT/second" &&
@@ -133,9 +113,10 @@ stage lint lint
 stage deny dependencies
 stage unit unit_tests
 stage local local_tests
+stage shop shop_tests
+stage services "$HERE/services.sh"
 stage cluster cluster_tests
 stage examples example_tests
-stage services service_tests
 stage dist "$HERE/dist.sh"
 
 echo "=== stages"

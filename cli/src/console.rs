@@ -1,6 +1,7 @@
 //! The one place that prints: data to standard output, everything else to standard error.
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 
@@ -37,12 +38,18 @@ pub(crate) fn has_colour() -> bool {
 
 /// The terminal's width in columns; 100 where there is none.
 pub(crate) fn width() -> usize {
-    let size =
-        rustix::termios::tcgetwinsize(std::io::stdout()).or_else(|_| rustix::termios::tcgetwinsize(std::io::stderr()));
-    match size {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-        _ => 100,
-    }
+    size().map_or(100, |(columns, _)| columns)
+}
+
+/// The terminal's height in lines; 40 where there is none.
+pub(crate) fn height() -> usize {
+    size().map_or(40, |(_, lines)| lines)
+}
+
+fn size() -> Option<(usize, usize)> {
+    let size = |stream: std::os::fd::BorrowedFd<'_>| rustix::termios::tcgetwinsize(stream).ok();
+    let found = size(std::io::stdout().as_fd()).or_else(|| size(std::io::stderr().as_fd()))?;
+    (found.ws_col > 0 && found.ws_row > 0).then(|| (found.ws_col.into(), found.ws_row.into()))
 }
 
 pub(crate) const RED: Style = AnsiColor::Red.on_default();

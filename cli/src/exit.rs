@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Unusable,
     /// Stopped by Ctrl-C.
     Interrupted,
+    /// As the program ended that the command ran at the caller's terminal.
+    Program(u8),
 }
 
 impl Exit {
@@ -27,6 +29,7 @@ impl Exit {
             Self::InvalidGraph => 3,
             Self::Unusable => 4,
             Self::Interrupted => 130,
+            Self::Program(code) => code,
         })
     }
 }

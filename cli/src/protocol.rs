@@ -45,6 +45,9 @@ pub(crate) struct Up {
     pub(crate) services: Vec<String>,
     /// The runtime, when the person chose one.
     pub(crate) runtime: Option<RuntimeName>,
+    /// What is to become of these services.
+    #[serde(default)]
+    pub(crate) purpose: Purpose,
     /// Only tell the plan.
     pub(crate) dry_run: bool,
     /// The client's variables: programs get a few of them, and those that their service names.
@@ -55,6 +58,22 @@ pub(crate) struct Up {
     pub(crate) colour: bool,
     /// Columns of the client's terminal.
     pub(crate) width: usize,
+}
+
+/// What an [`Up`] is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Purpose {
+    /// The services are wanted from now on.
+    #[default]
+    Start,
+    /// What runs of them is started anew, whether or not anything of it changed; all that runs when none is named.
+    Restart,
+    /// What they need is started, but not they themselves, and stays at least as long as the client does.
+    Needs {
+        /// Whether services that they call are needed, too, or their databases alone.
+        services: bool,
+    },
 }
 
 /// How nodes are made real.

@@ -1,8 +1,11 @@
-// Order prices carts and places orders: `order` serves, `order migrate` brings the schema up to date.
+// Order prices carts and places orders: alone it serves; `migrate` brings the schema up to date, `show ID` prints an order.
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -26,8 +29,13 @@ func run(name, version string, args []string) error {
 		return err
 	}
 	defer pool.Close()
-	if len(args) == 1 && args[0] == "migrate" {
+	switch {
+	case len(args) == 1 && args[0] == "migrate":
 		return Migrate(ctx, pool)
+	case len(args) == 2 && args[0] == "show":
+		return show(ctx, Postgres{pool}, args[1])
+	case len(args) > 0:
+		return fmt.Errorf("%q: there is migrate and show ID", args)
 	}
 
 	store, events := Postgres{pool}, Events{os.Getenv("EVENTS_URL")}
@@ -52,4 +60,16 @@ func run(name, version string, args []string) error {
 	cancel()
 	<-relayed
 	return err
+}
+
+// show prints an order as it is in the database.
+func show(ctx context.Context, store Store, id string) error {
+	if !idForm.MatchString(id) {
+		return errNoOrder
+	}
+	order, found, err := store.Find(ctx, id)
+	if err != nil || !found {
+		return cmp.Or(err, errNoOrder)
+	}
+	return json.NewEncoder(os.Stdout).Encode(order)
 }

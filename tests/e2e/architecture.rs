@@ -36,7 +36,7 @@ fn is_mapped(path: &str) -> bool {
     let source = [".rs", ".sh", ".py"].iter().any(|end| path.ends_with(end))
         || path.starts_with("graph/catalogue/")
         || path == ".ci/run";
-    let elsewhere = ["examples/", "tests/machine/images/", "tests/cluster/build/"];
+    let elsewhere = ["examples/", "services/", "tests/machine/images/", "tests/cluster/build/"];
     source && !elsewhere.iter().any(|folder| path.starts_with(folder))
 }
 

@@ -51,6 +51,14 @@ impl Program {
         self
     }
 
+    /// Adds one word to the command line, whatever is in it.
+    #[must_use]
+    pub fn word(mut self, word: &str) -> Self {
+        self.command.arg(word);
+        self.words = format!("{} {word}", self.words);
+        self
+    }
+
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {

@@ -15,9 +15,10 @@ DEBIAN=(
   openjdk-17-jdk-headless maven busybox                           # Kafka, and the stacks of Java and of static files
   chromium                                                        # pages are looked at in a real browser
 )
-# The demonstration runs as processes: only what the example's services are written in, and their database.
+# The demonstration runs as processes: only what the shop's services are written in, and their databases.
 if [ "${1:-}" = demo ]; then
-  DEBIAN=(git curl ca-certificates gcc libc6-dev python3 python3-venv postgresql-15)
+  DEBIAN=(git curl ca-certificates gcc libc6-dev python3 python3-venv
+    postgresql-15 mariadb-server-core mariadb-client redis-server default-jre-headless)
 fi
 
 missing_packages() {
@@ -87,7 +88,7 @@ fi
 # Side by side: each of these starts an interpreter.
 node_will_do & node=$!
 python_will_do & python=$!
-{ [ "${1:-}" = demo ] || go_will_do; } & go=$!
+go_will_do & go=$!
 if ! wait $node; then
   if ! { node_from_pypi && node_will_do; }; then die "no Node 20 or newer with npm on PATH, and none could be had from PyPI"; fi
   stage "Node $(node --version) from PyPI"

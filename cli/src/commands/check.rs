@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, Printed};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
@@ -14,11 +14,13 @@ pub(crate) struct CheckArgs {
     /// Check a commit instead of the work tree
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
-    let graph = global.graph(args.at.as_deref())?;
-    match global.output {
+    let graph = global.graph(args.at.as_deref(), args.printed.output)?;
+    match args.printed.output {
         Output::Json => console::data(
             &serde_json::json!({
                 "schema": "ssi.check/1", "version": graph.version,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Global, up};
+use super::{Global, Printed, up};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::Request;
@@ -20,6 +20,8 @@ pub(crate) struct DownArgs {
     /// Also delete databases, volumes and logs of this session
     #[arg(long, conflicts_with = "services")]
     delete_data: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: DownArgs) -> Result<Exit, Failure> {
@@ -30,7 +32,7 @@ pub(super) async fn run(global: &Global, args: DownArgs) -> Result<Exit, Failure
     }
     let request = Request::Down { services: args.services, delete_data: args.delete_data };
     let mut client = Client::ask(&session, &request).await?;
-    let exit = up::follow(&mut client, &mut Reporter::new(global.output, false)).await?;
+    let exit = up::follow(&mut client, &mut Reporter::new(args.printed.output, false)).await?;
     if args.delete_data && exit == Exit::Success {
         console::note("all data of this session is deleted");
     }

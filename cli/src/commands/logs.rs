@@ -1,7 +1,7 @@
 //! `ssi logs`: what services write.
 
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
-use std::path::PathBuf;
+mod file;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::UnitKind;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::{Global, ps};
+use super::{Global, Printed, ps};
 use crate::console::{self, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Listed, RuntimeName};
@@ -19,15 +19,12 @@ use crate::report::Output;
 use crate::runtime;
 use crate::session::Session;
 
-/// How often a file is looked at for more.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// How often a container that took another one's place is looked for.
 const NEXT: Duration = Duration::from_millis(500);
 
 /// Arguments of `ssi logs`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssi logs\n  ssi logs -f api\n  ssi logs --tail 20 api www")]
+#[command(after_help = "Examples:\n  ssi logs\n  ssi logs -f api\n  ssi logs --tail 20 api www\n  ssi logs --since 5m")]
 pub(crate) struct LogsArgs {
     /// Services and servers; all when none is named
     names: Vec<String>,
@@ -37,6 +34,36 @@ pub(crate) struct LogsArgs {
     /// Begin with the last lines of each only
     #[arg(short = 'n', long, value_name = "LINES")]
     tail: Option<usize>,
+    /// Begin with what was written since then: a time, or a span such as 5m or 1h30m before now
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    printed: Printed,
+}
+
+/// How much of what was written is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    follow: bool,
+    tail: Option<usize>,
+    since: Option<jiff::Timestamp>,
+}
+
+/// `5m`, `2026-05-01T12:00:00Z` or, by this machine's clock, `2026-05-01 12:00`.
+fn since(text: &str) -> Result<jiff::Timestamp, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
+        return time
+            .to_zoned(jiff::tz::TimeZone::system())
+            .map(|time| time.timestamp())
+            .map_err(|error| error.to_string());
+    }
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "write a span such as 90s, 5m or 1h30m, or a time such as 2026-05-01T12:00".to_owned())?;
+    jiff::Timestamp::now().checked_sub(span.abs()).map_err(|error| error.to_string())
 }
 
 pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
@@ -46,17 +73,18 @@ pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failur
         console::note("nothing runs here");
         return Ok(Exit::Success);
     }
+    let extent = Extent { follow: args.follow, tail: args.tail, since: args.since };
     tokio::select! {
-        result = show(global.output, &session, &units, args.follow, args.tail) => result.map(|()| Exit::Success),
+        result = show(args.printed.output, &session, &units, extent) => result.map(|()| Exit::Success),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     }
 }
 
 /// Follows all services of an `up` until something else ends it.
-pub(super) async fn follow_all(global: &Global, session: &Session, names: &[String]) -> Result<(), Failure> {
+pub(super) async fn follow_all(output: Output, session: &Session, names: &[String]) -> Result<(), Failure> {
     let units = chosen(session, names).await?;
     let services: Vec<Listed> = units.into_iter().filter(|listed| listed.unit.kind == UnitKind::Service).collect();
-    show(global.output, session, &services, true, Some(0)).await
+    show(output, session, &services, Extent { follow: true, tail: Some(0), since: None }).await
 }
 
 async fn chosen(session: &Session, names: &[String]) -> Result<Vec<Listed>, Failure> {
@@ -78,22 +106,16 @@ async fn chosen(session: &Session, names: &[String]) -> Result<Vec<Listed>, Fail
 
 type Lines = Pin<Box<dyn Stream<Item = String> + Send>>;
 
-async fn show(
-    output: Output,
-    session: &Session,
-    units: &[Listed],
-    follow: bool,
-    tail: Option<usize>,
-) -> Result<(), Failure> {
+async fn show(output: Output, session: &Session, units: &[Listed], extent: Extent) -> Result<(), Failure> {
     let width = units.iter().map(|listed| listed.unit.to_string().len()).max().unwrap_or(0);
     let mut streams = Vec::new();
     for (at, listed) in units.iter().enumerate() {
         let name = listed.unit.to_string();
         let prefix = paint(&format!("{name:width$} |"), colour(at));
         let lines: Lines = match (listed.runtime, &listed.container) {
-            (RuntimeName::Docker, Some(id)) => container(session, listed, id, follow, tail).await?,
+            (RuntimeName::Docker, Some(id)) => container(session, listed, id, extent).await?,
             (RuntimeName::Docker, None) => Box::pin(stream::empty()),
-            (RuntimeName::Process, _) => Box::pin(file(session.log(&listed.unit), follow, tail)),
+            (RuntimeName::Process, _) => Box::pin(file::lines(session.log(&listed.unit), extent)),
         };
         streams.push(lines.map(move |line| (name.clone(), prefix.clone(), line)));
     }
@@ -110,20 +132,15 @@ async fn show(
 }
 
 /// The lines of a unit's container; when it is followed, also of those that take its place.
-async fn container(
-    session: &Session,
-    listed: &Listed,
-    id: &str,
-    follow: bool,
-    tail: Option<usize>,
-) -> Result<Lines, Failure> {
-    let tail = tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string());
+async fn container(session: &Session, listed: &Listed, id: &str, extent: Extent) -> Result<Lines, Failure> {
+    let tail = extent.tail.map_or_else(|| "all".to_owned(), |tail| tail.to_string());
+    let since = extent.since.map_or(0, jiff::Timestamp::as_second);
     let first: Lines = Box::pin(
-        runtime::container_lines(session, id, follow, &tail)
+        runtime::container_lines(session, id, extent.follow, &tail, since)
             .await
             .map_err(|cause| Failure::failed(cause.to_string()))?,
     );
-    if !follow {
+    if !extent.follow {
         return Ok(first);
     }
     let start = (session.clone(), listed.unit.clone(), id.to_owned(), first);
@@ -136,7 +153,7 @@ async fn container(
             let listing = ps::listing(&session).await.unwrap_or_default();
             let now = listing.into_iter().find(|listed| listed.unit == unit).and_then(|listed| listed.container);
             if let Some(next) = now.filter(|next| *next != id)
-                && let Ok(begun) = runtime::container_lines(&session, &next, true, "all").await
+                && let Ok(begun) = runtime::container_lines(&session, &next, true, "all", 0).await
             {
                 (id, lines) = (next, Box::pin(begun));
             }
@@ -167,48 +184,6 @@ fn printable(line: &str) -> String {
     clean
 }
 
-/// The lines of a file, from the last `tail` on, and more as they are written.
-fn file(path: PathBuf, follow: bool, tail: Option<usize>) -> impl Stream<Item = String> + Send {
-    struct Reading {
-        path: PathBuf,
-        position: u64,
-        first: Option<usize>,
-    }
-    let start = Reading { path, position: 0, first: Some(tail.unwrap_or(usize::MAX)) };
-    stream::unfold(start, move |mut state| async move {
-        loop {
-            let (lines, position) = read_from(&state.path, state.position).unwrap_or((Vec::new(), state.position));
-            state.position = position;
-            let skip = state.first.take().map_or(0, |keep| lines.len().saturating_sub(keep));
-            let text = lines[skip..].join("\n");
-            if !text.is_empty() {
-                return Some((text, state));
-            }
-            if !follow {
-                return None;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    })
-}
-
-/// The whole lines from a position on, and the position behind them.
-fn read_from(path: &std::path::Path, position: u64) -> std::io::Result<(Vec<String>, u64)> {
-    let mut file = BufReader::new(std::fs::File::open(path)?);
-    // A log that was deleted and begun anew is shorter: it is read from its start.
-    let length = file.get_ref().metadata()?.len();
-    let mut position = if length < position { 0 } else { position };
-    file.seek(SeekFrom::Start(position))?;
-    let mut lines = Vec::new();
-    let mut bytes = Vec::new();
-    while file.read_until(b'\n', &mut bytes)? > 0 && bytes.ends_with(b"\n") {
-        position += bytes.len() as u64;
-        lines.push(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned());
-        bytes.clear();
-    }
-    Ok((lines, position))
-}
-
 fn colour(at: usize) -> Style {
     const COLOURS: [AnsiColor; 6] = [
         AnsiColor::Cyan,
@@ -226,18 +201,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_pass_and_cursors_do_not() {
-        assert_eq!(printable("a\u{1b}[31mred\u{1b}[0m\u{1b}[2Jb\u{7}\u{1b}]0;x"), "a\u{1b}[31mred\u{1b}[0mb]0;x");
+    fn times_and_spans() {
+        let now = jiff::Timestamp::now().as_second();
+        assert!((now - since("5m").unwrap().as_second() - 300).abs() < 5);
+        assert!((now - since("1h30m").unwrap().as_second() - 5400).abs() < 5);
+        assert_eq!(since("2026-05-01T12:00:00Z").unwrap().as_second(), 1_777_636_800);
+        assert!(since("2026-05-01T12:00").is_ok() && since("2026-05-01 12:00").is_ok());
+        assert!(since("yesterday").unwrap_err().contains("5m"));
     }
 
     #[test]
-    fn half_a_line_waits_for_its_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        std::fs::write(&path, "one\ntwo\nthr").unwrap();
-        let (lines, position) = read_from(&path, 0).unwrap();
-        assert_eq!((lines, position), (vec!["one".to_owned(), "two".to_owned()], 8));
-        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        assert_eq!(read_from(&path, position).unwrap(), (vec!["three".to_owned()], 14));
+    fn colours_pass_and_cursors_do_not() {
+        assert_eq!(printable("a\u{1b}[31mred\u{1b}[0m\u{1b}[2Jb\u{7}\u{1b}]0;x"), "a\u{1b}[31mred\u{1b}[0mb]0;x");
     }
 }

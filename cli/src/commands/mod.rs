@@ -1,11 +1,17 @@
 //! The commands, one file each: its arguments, what it does.
 
 mod check;
+mod completions;
 mod down;
+mod env;
+mod exec;
 mod forward;
 mod graph;
+mod import;
 mod logs;
 mod ps;
+mod restart;
+mod run;
 mod supervise;
 mod up;
 
@@ -13,12 +19,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::{BuildError, Graph};
 use clustergraph::tree::Tree;
 
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
+use crate::runtime::Ended;
 use crate::session::Session;
 
 /// Runs the cluster of a repository on this machine, databases included.
@@ -37,8 +45,13 @@ pub(crate) struct Global {
     /// Work as if started in this folder
     #[arg(short = 'C', long, global = true, value_name = "FOLDER", default_value = ".", hide_default_value = true)]
     pub(crate) directory: PathBuf,
+}
+
+/// The option of every command that reports.
+#[derive(Args)]
+pub(crate) struct Printed {
     /// How results are printed
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 }
 
@@ -56,6 +69,18 @@ enum Command {
     Ps(ps::PsArgs),
     /// Show what services write
     Logs(logs::LogsArgs),
+    /// Show what a service finds in its environment
+    Env(env::EnvArgs),
+    /// Start what runs anew
+    Restart(restart::RestartArgs),
+    /// Run a program where a service runs
+    Exec(exec::ExecArgs),
+    /// Run a program of a service once, with all that it needs
+    Run(run::RunArgs),
+    /// Turn the files of another tool into services
+    Import(import::ImportArgs),
+    /// Print what a shell needs to complete command lines
+    Completions(completions::CompletionsArgs),
     /// Own a session (started by other commands)
     #[command(hide = true)]
     Supervise,
@@ -82,6 +107,12 @@ pub(crate) fn run() -> ExitCode {
                 Command::Down(args) => down::run(global, args).await,
                 Command::Ps(args) => ps::run(global, &args).await,
                 Command::Logs(args) => logs::run(global, &args).await,
+                Command::Env(args) => env::run(global, args).await,
+                Command::Restart(args) => restart::run(global, args).await,
+                Command::Exec(args) => exec::run(global, args).await,
+                Command::Run(args) => run::run(global, args).await,
+                Command::Import(args) => import::run(global, args),
+                Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise => supervise::run(global).await,
                 Command::Forward(args) => forward::run(&args).await,
             }
@@ -102,13 +133,32 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// That a name is one of the graph's.
+fn known_service(graph: &Graph, name: &str) -> Result<(), Failure> {
+    if graph.services.contains_key(name) {
+        return Ok(());
+    }
+    let close = suggestion(name, graph.services.keys().map(String::as_str));
+    let mend = close.map(|close| format!(": did you mean `{close}`?")).unwrap_or_default();
+    Err(Failure::unusable(format!("there is no service `{name}`{mend}")))
+}
+
+/// A program's end as our own, as shells have it.
+fn ended(how: Ended) -> Exit {
+    Exit::Program(match how {
+        Ended::Code(code) => u8::try_from(code).unwrap_or(1),
+        Ended::Signal(signal) => u8::try_from(128 + signal).unwrap_or(1),
+        Ended::Unknown => 1,
+    })
+}
+
 impl Global {
     fn session(&self) -> Result<Session, Failure> {
         Session::of(&self.directory)
     }
 
     /// The graph of a work tree or of a revision.
-    fn graph(&self, revision: Option<&str>) -> Result<Graph, Failure> {
+    fn graph(&self, revision: Option<&str>, output: Output) -> Result<Graph, Failure> {
         let tree = match revision {
             Some(revision) => Tree::of_commit(&self.directory, revision)?,
             None => Tree::of_worktree(&self.directory)?,
@@ -116,7 +166,7 @@ impl Global {
         Graph::build(&tree, "local").map_err(|error| match error {
             BuildError::Tree(error) => error.into(),
             BuildError::Problems(problems) => {
-                if self.output == Output::Json {
+                if output == Output::Json {
                     let problems = problems.sorted();
                     console::data(&serde_json::json!({ "schema": "ssi.problems/1", "problems": problems }).to_string());
                     return Failure { exit: Exit::InvalidGraph, message: String::new() };
@@ -137,5 +187,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    /// A command's help shows how it is used: its own name, with arguments, in `Examples:`.
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let cli = super::Cli::command();
+        let mut open: Vec<(String, &clap::Command)> = vec![("ssi".to_owned(), &cli)];
+        let mut seen = 0;
+        while let Some((path, command)) = open.pop() {
+            let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+            open.extend(shown.map(|sub| (format!("{path} {}", sub.get_name()), sub)));
+            if command.has_subcommands() {
+                continue;
+            }
+            seen += 1;
+            assert!(command.get_about().is_some(), "`{path}` does not say what it does");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n"), "`{path} --help` has no example");
+            assert!(help.lines().skip(1).all(|line| line.starts_with(&format!("  {path}"))), "{help}");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "`{path}`: {} has no help", argument.get_id());
+            }
+        }
+        assert!(seen >= 7);
     }
 }

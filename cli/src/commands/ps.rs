@@ -3,7 +3,7 @@
 use clap::Args;
 use clustergraph::graph::UnitKind;
 
-use super::Global;
+use super::{Global, Printed};
 use crate::console::{self, DIM, GREEN, RED, YELLOW, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Listed, Request, State};
@@ -18,13 +18,15 @@ pub(crate) struct PsArgs {
     /// Also what was done once: setups, databases, migrations, seeds
     #[arg(short, long)]
     all: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: &PsArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
     let mut units = listing(&session).await?;
     units.retain(|listed| args.all || matches!(listed.unit.kind, UnitKind::Service | UnitKind::Server));
-    match global.output {
+    match args.printed.output {
         Output::Json => {
             console::data(
                 &serde_json::json!({ "schema": "ssi.ps/1", "session": session.id, "units": units }).to_string(),

@@ -3,10 +3,10 @@
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, logs};
+use super::{Global, Printed, logs};
 use crate::console;
 use crate::exit::{Exit, Failure};
-use crate::protocol::{Event, Request, RuntimeName, Up};
+use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
 use crate::runtime;
 use crate::session::{Client, Session};
@@ -31,30 +31,45 @@ pub(crate) struct UpArgs {
     /// A registry that holds public images
     #[arg(long, value_name = "HOST", env = "CLUSTERGRAPH_MIRROR")]
     mirror: Option<String>,
+    #[command(flatten)]
+    printed: Printed,
+}
+
+/// What an `up` of these services says of its caller, for people to read.
+pub(super) fn wish(services: &[String], purpose: Purpose) -> Up {
+    Up {
+        services: services.to_vec(),
+        purpose,
+        runtime: None,
+        dry_run: false,
+        shell: runtime::shell(),
+        mirror: std::env::var("CLUSTERGRAPH_MIRROR").ok(),
+        colour: console::has_colour(),
+        width: console::width(),
+    }
 }
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
+    let wish = wish(&args.services, Purpose::Start);
     let request = Request::Up(Up {
-        services: args.services.clone(),
         runtime: args.runtime,
         dry_run: args.dry_run,
-        shell: runtime::shell(),
         mirror: args.mirror,
-        colour: console::has_colour() && global.output == Output::Text,
-        width: console::width(),
+        colour: wish.colour && args.printed.output == Output::Text,
+        ..wish
     });
-    let mut reporter = Reporter::new(global.output, args.dry_run);
+    let mut reporter = Reporter::new(args.printed.output, args.dry_run);
     if args.detach || args.dry_run {
         let mut client = Client::ask(&session, &request).await?;
         return follow(&mut client, &mut reporter).await;
     }
-    attached(global, &session, &args.services, &request, &mut reporter).await
+    attached(args.printed.output, &session, &args.services, &request, &mut reporter).await
 }
 
 /// Starts, follows the logs, and stops what it started at Ctrl-C.
 async fn attached(
-    global: &Global,
+    output: Output,
     session: &Session,
     services: &[String],
     request: &Request,
@@ -82,7 +97,7 @@ async fn attached(
         Some(Ok(Exit::Success)) => {
             console::note("following the logs; Ctrl-C stops what this command started, in order");
             tokio::select! {
-                result = logs::follow_all(global, session, services) => result?,
+                result = logs::follow_all(output, session, services) => result?,
                 _ = interrupts.recv() => {}
             }
         }
@@ -95,7 +110,7 @@ async fn attached(
     if client.send(&request).await.is_err() {
         client = Client::ask(session, &request).await?;
     }
-    let mut reporter = Reporter::new(global.output, false);
+    let mut reporter = Reporter::new(output, false);
     let mut kills = 0;
     loop {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! What a person or a program sees of what the supervisor tells.
 
+mod frame;
 mod live;
 mod plain;
 mod table;

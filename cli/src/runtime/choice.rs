@@ -177,8 +177,27 @@ impl Choosing<'_> {
         Ok(RuntimeName::Docker)
     }
 
+    /// Why a server cannot be a process, when it cannot.
+    fn server_only_container(&self, server: &str) -> Option<&'static str> {
+        let wanted = self.graph.servers.get(server)?;
+        let kind = self.graph.catalogue.databases.get(&wanted.kind)?;
+        match (&kind.native, &wanted.image) {
+            (None, _) => Some("its kind runs in a container only"),
+            (_, Some(_)) => Some("it has an `image` of its own"),
+            _ => None,
+        }
+    }
+
     /// A server with data stays where its data is; services around it may move.
     fn server(&mut self, server: &str) -> Result<RuntimeName, Undecided> {
+        if let Some(why) = self.server_only_container(server) {
+            return match self.default()? {
+                RuntimeName::Docker => Ok(RuntimeName::Docker),
+                RuntimeName::Process => Err(Undecided::Impossible(format!(
+                    "{server} can only be a container ({why}), and no Docker engine answers: start one or set DOCKER_HOST"
+                ))),
+            };
+        }
         let stored = self.records.servers.get(server).map(|stored| stored.runtime);
         match (self.asked.runtime, stored) {
             (Some(asked), Some(stored)) => {
@@ -209,15 +228,19 @@ mod tests {
 
     /// `web` is a ready image, `api` has a `run` and a database, `job` has a `run`.
     fn graph() -> Graph {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [
+        of(&[
             ("web", "name: web\nimage: nginx:1\ndependencies: [api]\n"),
             (
                 "api",
                 "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\nprocesses: { worker: { run: [y] } }\n",
             ),
             ("job", "name: job\nrun: [x]\n"),
-        ] {
+        ])
+    }
+
+    fn of(services: &[(&str, &str)]) -> Graph {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in services {
             std::fs::create_dir(folder.path().join(name)).unwrap();
             std::fs::write(folder.path().join(name).join("service.yaml"), text).unwrap();
         }
@@ -290,6 +313,20 @@ mod tests {
         assert!(none.contains("no Docker engine answers"), "{none}");
         let named = choose(Some(Process), &["web"], true, &new).unwrap_err();
         assert!(named.contains("web cannot be a process") && named.contains("`run`"), "{named}");
+    }
+
+    #[test]
+    fn a_kind_that_runs_in_containers_only_is_one_beside_processes() {
+        let graph = of(&[("api", "name: api\nrun: [x]\ndatabases: [{ kind: mysql, as: items }]\n")]);
+        let units = graph.units(&graph.closure(&BTreeSet::new()), true);
+        let choose = |engine| {
+            let asked = Asked { runtime: Some(Process), named: &[], engine: Some(engine) };
+            Runtimes::choose(&graph, &units, &asked, &Records::default())
+        };
+        let (runtimes, _) = choose(true).unwrap();
+        assert_eq!((runtimes.service("api"), runtimes.server("mysql-9.7")), (Process, Docker));
+        let Err(Undecided::Impossible(why)) = choose(false) else { unreachable!() };
+        assert!(why.starts_with("mysql-9.7 can only be a container (its kind runs in a container only)"), "{why}");
     }
 
     #[test]

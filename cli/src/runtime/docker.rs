@@ -1,5 +1,6 @@
 //! Containers of a Docker engine: one network a session, sources mounted in repository layout.
 
+mod attached;
 mod build;
 mod container;
 mod image;
@@ -19,7 +20,7 @@ use clustergraph::catalogue::fill;
 use futures_util::StreamExt;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::{Building, Cause, Ended, Forward, Program, Runtime, Server};
+use super::{Building, Cause, Ended, Forward, Program, Runtime, Server, Terminal};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use container::{Container, Mounted};
@@ -182,6 +183,7 @@ impl Runtime for Docker {
             aliases: vec![server.unit.name.clone()],
             hosts: BTreeMap::new(),
             labels: self.labels(&unit),
+            terminal: None,
         };
         self.launch(container, tell).await
     }
@@ -230,6 +232,16 @@ impl Runtime for Docker {
     async fn check_way_out(&self, program: &Program, instance: &Instance) -> Result<(), Cause> {
         let (Instance::Container(id), Some((name, port))) = (instance, &program.reaches) else { return Ok(()) };
         self.way_out.check(self.engine().await?, id, name, *port).await
+    }
+
+    async fn run_attached(&self, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        self.run_container_attached(program, terminal, &|_| {}).await
+    }
+
+    async fn exec(&self, instance: &Instance, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        let Instance::Container(id) = instance else { return Err(Cause::new("it runs in no container")) };
+        let words = program.command.as_deref().unwrap_or_default();
+        self.exec_attached(id, words, terminal).await
     }
 
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause> {
@@ -292,15 +304,17 @@ fn all_output(follow: bool, tail: &str) -> LogsOptions {
     LogsOptions { follow, stdout: true, stderr: true, tail: tail.to_owned(), ..Default::default() }
 }
 
-/// The lines that a container wrote, as they come when `follow` says so.
+/// The lines that a container wrote since some second of 1970's count, as they come when `follow` says so.
 pub(crate) async fn lines(
     session: &Session,
     id: &str,
     follow: bool,
     tail: &str,
+    since: i64,
 ) -> Result<impl futures_util::Stream<Item = String> + Send + use<>, Cause> {
     let docker = Docker::new(session);
     let engine = docker.engine().await?.clone();
-    let output = engine.logs(id, Some(all_output(follow, tail)));
+    let since = i32::try_from(since).unwrap_or_default();
+    let output = engine.logs(id, Some(LogsOptions { since, ..all_output(follow, tail) }));
     Ok(output.filter_map(async |chunk| chunk.ok().map(|chunk| chunk.to_string())))
 }

@@ -9,6 +9,7 @@ mod ports;
 mod process;
 mod secrets;
 mod shell;
+mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
 pub(crate) use secrets::Secrets;
 pub(crate) use shell::{base, shell};
+pub(crate) use terminal::Terminal;
 
 /// Why something could not be done: the cause in one line, and the program's last words.
 #[derive(Debug, Clone, Default)]
@@ -224,6 +226,12 @@ pub(crate) trait Runtime: Send + Sync {
 
     /// Starts a program. Replaces one of this unit that is left over.
     async fn start(&self, program: &Program, tell: &(dyn Fn(String) + Send + Sync)) -> Result<Instance, Cause>;
+
+    /// Runs a program at the caller's terminal, beside what else runs of its unit, and gives its end.
+    async fn run_attached(&self, program: &Program, terminal: Terminal) -> Result<Ended, Cause>;
+
+    /// Runs a program at the caller's terminal where an instance of its service runs, and gives its end.
+    async fn exec(&self, instance: &Instance, program: &Program, terminal: Terminal) -> Result<Ended, Cause>;
 
     /// Asks it to end by the signal, kills it after the grace, and removes it. Fine when it is gone.
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause>;

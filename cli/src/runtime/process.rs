@@ -17,7 +17,7 @@ use clustergraph::graph::Key;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::{Building, Cause, Ended, Forward, LAST_LINES, Program, Runtime, Server, tail};
+use super::{Building, Cause, Ended, Forward, LAST_LINES, Program, Runtime, Server, Terminal, tail};
 use crate::protocol::RuntimeName;
 use crate::session::{Instance, Session};
 use group::Children;
@@ -124,23 +124,22 @@ impl Process {
         Ok(locked.await.map_err(|_| Cause::new("interrupted"))??)
     }
 
-    fn command(&self, program: &Program, words: &[String]) -> Result<Command, Cause> {
+    /// A command of a service's program, with its folder and environment and nothing else of this process.
+    fn bare_command(&self, program: &Program, words: &[String]) -> Result<Command, Cause> {
         let env = self.environment(program);
         let path = env.get("PATH").map(String::as_str).unwrap_or_default();
         let folder = self.folder(program);
         let (name, arguments) = words.split_first().ok_or_else(|| Cause::new("there is nothing to run"))?;
         let found = tools::find(name, &folder, path).ok_or_else(|| tools::missing(name, &program.service.stack))?;
-        let log = open_log(&program.log)?;
         let mut command = Command::new(found);
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env_clear()
-            .envs(&env)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0);
+        command.args(arguments).current_dir(folder).env_clear().envs(&env);
+        Ok(command)
+    }
+
+    fn command(&self, program: &Program, words: &[String]) -> Result<Command, Cause> {
+        let log = open_log(&program.log)?;
+        let mut command = self.bare_command(program, words)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         Ok(command)
     }
 }
@@ -207,7 +206,12 @@ impl Runtime for Process {
         let mut command = native.command(server)?;
         let log = open_log(&server.log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        self.children.spawn(command, &server.kind.kind)
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let who = native
+            .account()
+            .map(|user| format!(" as user {user}, since servers do not run as root"))
+            .unwrap_or_default();
+        self.children.spawn(command, &format!("{program}{who}"))
     }
 
     async fn run_client(
@@ -286,6 +290,30 @@ impl Runtime for Process {
 
     async fn check_way_out(&self, _program: &Program, _instance: &Instance) -> Result<(), Cause> {
         Ok(())
+    }
+
+    async fn run_attached(&self, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        let mut command = self.bare_command(program, program.command.as_deref().unwrap_or_default())?;
+        if let Ok(term) = std::env::var("TERM")
+            && terminal.is_interactive
+        {
+            command.env("TERM", term);
+        }
+        // It has this very terminal, whose keys reach it without our help: from here on they end nothing here.
+        let mut interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let mut quits = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::quit())?;
+        let mut child = command.spawn()?;
+        loop {
+            tokio::select! {
+                status = child.wait() => return Ok(group::ended(status?)),
+                _ = interrupts.recv() => {}
+                _ = quits.recv() => {}
+            }
+        }
+    }
+
+    async fn exec(&self, _instance: &Instance, program: &Program, terminal: Terminal) -> Result<Ended, Cause> {
+        self.run_attached(program, terminal).await
     }
 
     async fn stop(&self, instance: &Instance, signal: &str, grace: Duration) -> Result<(), Cause> {

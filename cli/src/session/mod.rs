@@ -2,8 +2,9 @@
 
 mod client;
 mod folders;
+pub(crate) mod marks;
 mod records;
 
 pub(crate) use client::{Client, is_running};
 pub(crate) use folders::Session;
-pub(crate) use records::{Instance, Kept, Record, Records, Stored, random};
+pub(crate) use records::{Instance, Kept, Lease, Record, Records, Stored, random};

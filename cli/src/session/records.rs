@@ -18,6 +18,9 @@ pub(crate) struct Records {
     pub(crate) roots: std::collections::BTreeSet<String>,
     /// Whether everything was asked for.
     pub(crate) all: bool,
+    /// What connected clients need beside that, by client: forgotten with the supervisor, and never written.
+    #[serde(skip)]
+    pub(crate) leases: BTreeMap<u64, Lease>,
     /// The runtimes that were used: each may hold something that belongs to no unit.
     pub(crate) runtimes: std::collections::BTreeSet<RuntimeName>,
     /// How each node runs, by `service NAME` and `server NAME`: chosen at its first `up`.
@@ -64,6 +67,15 @@ pub(crate) struct Kept {
     pub(crate) incarnation: String,
     /// Its number, where a server's databases have numbers.
     pub(crate) number: Option<u32>,
+}
+
+/// What a client needs while it is connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// The services whose needs they are.
+    pub(crate) of: std::collections::BTreeSet<String>,
+    /// The units.
+    pub(crate) units: std::collections::BTreeSet<Unit>,
 }
 
 /// One unit.

@@ -39,6 +39,20 @@ pub(super) struct Desired {
     pub(super) secrets: BTreeSet<String>,
 }
 
+impl Desired {
+    /// Leaves out all but these units.
+    pub(super) fn retain(&mut self, units: &BTreeSet<Unit>) {
+        self.wanted.retain(|unit, _| units.contains(unit));
+        self.needs.retain(|unit, _| units.contains(unit));
+        self.work.retain(|unit, _| units.contains(unit));
+        self.runtimes.retain(|unit, _| units.contains(unit));
+        self.waits.retain(|unit, _| units.contains(unit));
+        for waits in self.waits.values_mut() {
+            waits.retain(|unit, _| units.contains(unit));
+        }
+    }
+}
+
 /// What a unit is made from.
 pub(super) enum Work {
     /// Build an image.
@@ -137,13 +151,7 @@ pub(super) struct Wish<'a> {
 impl Wish<'_> {
     /// Works out what is wanted. Ports and passwords that are new are noted in `records`.
     pub(super) fn desired(&self, records: &mut Records) -> Result<Desired, String> {
-        let waits = self.units();
-        self.give_ports(&waits, records).map_err(|error| format!("no free port: {error}"))?;
-        records.ensure_salt();
-        for database in self.graph.databases.values() {
-            records.password(&database.address);
-            records.password(&server_row(&database.server));
-        }
+        let waits = self.provide(records)?;
         let mut desired = Desired {
             wanted: BTreeMap::new(),
             needs: BTreeMap::new(),
@@ -169,6 +177,26 @@ impl Wish<'_> {
             desired.runtimes.insert(unit.clone(), runtime);
         }
         Ok(desired)
+    }
+
+    /// What one unit is made from, with its environment as a side sees it.
+    pub(super) fn work(&self, records: &mut Records, unit: &Unit, side: RuntimeName) -> Result<Work, String> {
+        let waits = self.provide(records)?;
+        let none = BTreeMap::new();
+        let maker = Maker { wish: self, records, unit, waits: waits.get(unit).unwrap_or(&none), runtime: side };
+        maker.make().map(|(work, _)| work)
+    }
+
+    /// All units, with what has to be known before any of them can be made out: ports and passwords.
+    fn provide(&self, records: &mut Records) -> Result<Units, String> {
+        let waits = self.units();
+        self.give_ports(&waits, records).map_err(|error| format!("no free port: {error}"))?;
+        records.ensure_salt();
+        for database in self.graph.databases.values() {
+            records.password(&database.address);
+            records.password(&server_row(&database.server));
+        }
+        Ok(waits)
     }
 
     /// Every unit with what its start waits for: an image is built, and dependencies are installed, where whoever

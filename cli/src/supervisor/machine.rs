@@ -71,6 +71,8 @@ pub(super) struct Machine {
     gone: BTreeSet<Unit>,
     current: Option<Operation>,
     preparing: Option<ClientId>,
+    /// Whether that client is gone meanwhile: what it needs, nobody needs.
+    has_left: bool,
     queue: VecDeque<(ClientId, Request)>,
     /// Clients that want their stop to be over at once.
     hurried: BTreeSet<ClientId>,
@@ -95,6 +97,7 @@ impl Machine {
             gone: BTreeSet::new(),
             current: None,
             preparing: None,
+            has_left: false,
             queue: VecDeque::new(),
             hurried: BTreeSet::new(),
             leaving: false,
@@ -193,7 +196,11 @@ impl Machine {
             Event::Found { unit, instance, runs } => self.found(&unit, &instance, runs, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),
             Event::Terminate => effects.push(Effect::Quit),
-            Event::Left { .. } => {} // what it asked for goes on
+            // What it asked for goes on; what it only needed meanwhile nobody holds any more.
+            Event::Left { client } => {
+                self.records.leases.remove(&client);
+                self.has_left |= self.preparing == Some(client);
+            }
         }
         effects
     }
@@ -290,6 +297,7 @@ impl Machine {
 
     fn prepared(&mut self, result: Result<Box<Prepared>, Failure>, now: Instant, effects: &mut Vec<Effect>) {
         let Some(client) = self.preparing.take() else { return };
+        let has_left = std::mem::take(&mut self.has_left);
         let prepared = match result {
             Ok(prepared) => *prepared,
             Err(failure) => {
@@ -321,6 +329,7 @@ impl Machine {
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;
         self.stand(&prepared.desired, effects);
+        self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
         let Desired { wanted, waits, needs, work, runtimes, secrets } = prepared.desired;
         self.secrets = secrets;
         effects.push(self.save());

@@ -7,10 +7,13 @@
 mod clients;
 mod data;
 mod desired;
+mod gather;
+mod inspect;
 mod machine;
 mod place;
 mod prepare;
 mod probe;
+mod purpose;
 mod ready;
 mod steps;
 
@@ -28,12 +31,15 @@ use crate::console;
 use crate::exit::Failure;
 use crate::protocol::{Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Ended, Runtime};
-use crate::session::{Instance, Record, Records, Session};
+use crate::session::{Instance, Lease, Record, Records, Session, marks};
 use clients::Clients;
 use desired::{Desired, Work};
 use machine::{Effect, Machine};
 use place::Place;
+
+pub(crate) use inspect::inspect;
 use prepare::Life;
+pub(crate) use purpose::unit_of;
 
 /// How long a supervisor with nothing to own stays for the next command.
 const IDLE: Duration = Duration::from_secs(2);
@@ -88,6 +94,8 @@ struct Prepared {
     records: Records,
     /// What a person should know beside the plan.
     notes: Vec<String>,
+    /// What the client needs for as long as it is connected.
+    lease: Option<Lease>,
     dry_run: bool,
 }
 
@@ -117,6 +125,7 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
     let records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let lives = prepare::lives(&session, &records).await;
     let (events, inbox) = unbounded_channel();
+    tokio::spawn(marks::keep(session.state_dir.join("logs")));
     let supervisor = Supervisor {
         session,
         place,

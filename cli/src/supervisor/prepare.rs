@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit, UnitKind, Units};
+use clustergraph::graph::{BuildError, Graph, Unit};
 use clustergraph::plan::{Observed, plan};
 use clustergraph::tree::Tree;
 
-use super::desired::{Desired, Wish, Work};
-use super::{Prepared, data};
+use super::Prepared;
+use super::desired::{Desired, Work};
+use super::gather::Gathered;
+use super::purpose::{self, Scope};
 use crate::exit::{Exit, Failure};
-use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{self, Asked, Claims, Docker, Gateway, Runtimes, Secrets, Undecided};
-use crate::session::{Instance, Records, Session};
+use crate::protocol::{Purpose, RuntimeName, Up};
+use crate::runtime::{self, Claims, Docker};
+use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
 const LOCAL: &str = "local";
@@ -20,53 +22,28 @@ const LOCAL: &str = "local";
 /// Makes the plan of an `up`.
 pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> Result<Prepared, Failure> {
     let graph = read_graph(session, &up).await?;
-    for name in &up.services {
+    let restarted = purpose::restarted(&up, &records).map_err(Failure::unusable)?;
+    for name in up.services.iter().filter(|_| up.purpose != Purpose::Restart) {
         if !graph.services.contains_key(name) {
             let close = suggestion(name, graph.services.keys().map(String::as_str));
             let mend = close.map(|close| format!(": did you mean `{close}`?")).unwrap_or_default();
             return Err(Failure::unusable(format!("there is no service `{name}`{mend}")));
         }
     }
-    if up.services.is_empty() {
-        records.all = true;
-    }
-    records.roots.extend(up.services.iter().cloned());
-    records.roots.retain(|root| graph.services.contains_key(root));
-    let roots = if records.all { BTreeSet::new() } else { records.roots.clone() };
-    let services = graph.closure(&roots);
-    let units = graph.units(&services, true);
-    let (runtimes, notes) = choose(session, &graph, &units, &up, &records).await?;
-    if !up.dry_run {
-        for name in runtimes.used() {
-            runtime::of(name, session).prepare().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
-        }
-    }
-    let secrets = read_secrets(session, &graph, &units)?;
-    let gateway = gateway(session, &up, &runtimes).await?;
+    let scope = Scope::of(&graph, &up, &mut records);
     let lives = lives(session, &records).await;
     // What cannot be asked is taken to run: it is not to be begun a second time.
     let running: BTreeSet<Unit> =
         lives.iter().filter(|(_, life)| **life != Life::Gone).map(|(unit, _)| unit.clone()).collect();
     let known = records.ports.clone();
-    let found = stored(session, &graph, &units, &runtimes, &running, &records).await?;
-    let incarnations = data::settle(&graph, &units, &found, &runtimes, &mut records).map_err(Failure::unusable)?;
-    let wish = Wish {
-        graph: &graph,
-        services: &services,
-        units: &units,
-        runtimes: &runtimes,
-        secrets: &secrets,
-        incarnations: &incarnations,
-        base_env: &runtime::base(&up.shell),
-        gateway: gateway.as_ref(),
-        up: &up,
-        session,
-        running: &running,
-    };
-    let desired = wish.desired(&mut records).map_err(Failure::unusable)?;
+    let gathered = Gathered::of(session, &graph, &scope.services, &up, &running, &mut records).await?;
+    let mut desired = gathered.wish().desired(&mut records).map_err(Failure::unusable)?;
+    let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
+    desired.retain(&kept);
+    let (runtimes, notes) = (gathered.runtimes, gathered.notes);
     records.chosen.extend(runtimes.into_nodes());
     let built = built(session, &desired).await?;
-    let observed: BTreeMap<Unit, Observed> = records
+    let mut observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
         .map(|record| {
@@ -84,62 +61,12 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
             claims.release(new);
         }
     }
+    purpose::disturb(&mut observed, &restarted);
     let steps = plan(&desired.wanted, &desired.waits, &observed, &records.waits());
-    Ok(Prepared { steps, desired, records, notes, dry_run: up.dry_run })
-}
-
-/// Chooses the runtimes; asks for an engine where that matters.
-async fn choose(
-    session: &Session,
-    graph: &Graph,
-    units: &Units,
-    up: &Up,
-    records: &Records,
-) -> Result<(Runtimes, Vec<String>), Failure> {
-    let mut asked = Asked { runtime: up.runtime, named: &up.services, engine: None };
-    loop {
-        match Runtimes::choose(graph, units, &asked, records) {
-            Ok(chosen) => return Ok(chosen),
-            Err(Undecided::AskEngine) => asked.engine = Some(Docker::answers(session).await),
-            Err(Undecided::Impossible(why)) => return Err(Failure::unusable(why)),
-        }
-    }
-}
-
-/// The secrets of all services whose programs are run.
-fn read_secrets(session: &Session, graph: &Graph, units: &Units) -> Result<Secrets, Failure> {
-    let program_of = |unit: &Unit| match unit.kind {
-        UnitKind::Service | UnitKind::Task => graph.services.get(&unit.name),
-        UnitKind::Migration | UnitKind::Seed => graph.services.get(graph.databases.get(&unit.name)?.owner.as_ref()?),
-        _ => None,
-    };
-    Secrets::read(&session.located.root(), units.keys().filter_map(program_of)).map_err(Failure::unusable)
-}
-
-/// Which data the wanted servers have. Where nothing outlives a server, it has none but while it runs.
-async fn stored(
-    session: &Session,
-    graph: &Graph,
-    units: &Units,
-    runtimes: &Runtimes,
-    running: &BTreeSet<Unit>,
-    records: &Records,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let mut asked: BTreeMap<RuntimeName, BTreeSet<String>> = BTreeMap::new();
-    let mut found = BTreeMap::new();
-    for unit in units.keys().filter(|unit| unit.kind == UnitKind::Server) {
-        let kind = graph.servers.get(&unit.name).and_then(|server| graph.catalogue.databases.get(&server.kind));
-        if kind.is_some_and(|kind| kind.image.data.is_some()) {
-            asked.entry(runtimes.server(&unit.name)).or_default().insert(unit.name.clone());
-        } else if let Some(stored) = records.servers.get(&unit.name).filter(|_| running.contains(unit)) {
-            found.insert(unit.name.clone(), stored.incarnation.clone());
-        }
-    }
-    for (runtime, servers) in asked {
-        let stored = runtime::of(runtime, session).stored(&servers).await;
-        found.extend(stored.map_err(|cause| Failure::unusable(cause.to_string()))?);
-    }
-    Ok(found)
+    let steps = purpose::steps(up.purpose, steps, &restarted, &needed, &desired.waits);
+    let lease = matches!(up.purpose, Purpose::Needs { .. })
+        .then(|| Lease { of: up.services.iter().cloned().collect(), units: needed });
+    Ok(Prepared { steps, desired, records, notes, lease, dry_run: up.dry_run })
 }
 
 /// Which of the images that are wanted the engine has.
@@ -156,22 +83,12 @@ async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bo
     Ok(images.into_iter().map(|(unit, image)| (unit, there.contains(&image))).collect())
 }
 
-/// Where containers find programs of this machine, if there are both.
-async fn gateway(session: &Session, up: &Up, runtimes: &Runtimes) -> Result<Option<Gateway>, Failure> {
-    if runtimes.used().len() < 2 {
-        return Ok(None);
-    }
-    match Docker::new(session).gateway().await {
-        Ok(None) if up.dry_run => Ok(Some(Gateway::of_virtual_machine())),
-        found => found.map_err(|cause| Failure::unusable(cause.to_string())),
-    }
-}
-
 /// What recorded units are made of, as an `up` of what is wanted would make them now. The shell is this process's own:
 /// that of the command that started it.
 pub(super) async fn remember(session: &Session, records: Records) -> Option<Desired> {
     let up = Up {
         services: if records.all { Vec::new() } else { records.roots.iter().cloned().collect() },
+        purpose: Purpose::Start,
         runtime: None,
         dry_run: true,
         shell: runtime::shell(),

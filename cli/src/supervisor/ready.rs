@@ -8,7 +8,7 @@ use clustergraph::catalogue::fill_database;
 use clustergraph::format::service::{Health, Probe};
 
 use super::desired::Running;
-use super::probe::{ALIVE, ANSWER, Question, pauses};
+use super::probe::{ALIVE, ANSWER, Question, pause};
 use crate::runtime::{Cause, Forward, Runtime, Server};
 use crate::session::Instance;
 
@@ -37,12 +37,14 @@ impl LastNo {
 
 /// Asks until the answer is yes.
 async fn until_yes<A: Future<Output = Result<(), String>>>(last: &LastNo, ask: impl Fn() -> A) {
-    for pause in pauses() {
+    let first = Instant::now();
+    loop {
+        let began = Instant::now();
         match ask().await {
             Ok(()) => return,
             Err(why) => last.set(why),
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause(first.elapsed(), began.elapsed())).await;
     }
 }
 

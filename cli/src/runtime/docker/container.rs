@@ -42,6 +42,8 @@ pub(super) struct Container {
     /// Names that no container has, each with its address.
     pub(super) hosts: BTreeMap<String, String>,
     pub(super) labels: HashMap<String, String>,
+    /// Whether somebody talks to it, and whether that is a person at a terminal.
+    pub(super) terminal: Option<bool>,
 }
 
 /// Something of this machine, or a volume, inside a container.
@@ -70,7 +72,7 @@ impl Mounted {
 
 impl Container {
     /// Makes it; what is left over under its name goes first.
-    async fn create(self, engine: &bollard::Docker) -> Result<String, Error> {
+    pub(super) async fn create(self, engine: &bollard::Docker) -> Result<String, Error> {
         let bindings = self
             .ports
             .iter()
@@ -88,6 +90,9 @@ impl Container {
             user: self.user,
             working_dir: self.folder,
             labels: Some(self.labels),
+            tty: self.terminal,
+            open_stdin: Some(self.terminal.is_some()),
+            stdin_once: Some(self.terminal.is_some()),
             exposed_ports: Some(self.ports.iter().map(|(inside, _)| format!("{inside}/tcp")).collect()),
             host_config: Some(HostConfig {
                 mounts: Some(self.mounts.into_iter().map(|mounted| mounted.0).collect()),

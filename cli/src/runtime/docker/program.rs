@@ -76,6 +76,7 @@ impl Docker {
             aliases: vec![unit.clone()],
             hosts: program.hosts.clone(),
             labels: self.labels(&unit),
+            terminal: None,
         };
         if matches!(service.image, Image::Recipe(_)) {
             let facts = self.images.ensure(self.engine().await?, &program.image, tell).await?;

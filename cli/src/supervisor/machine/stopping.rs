@@ -34,6 +34,7 @@ impl Machine {
         }
         if services.is_empty() {
             self.records.roots.clear();
+            self.records.leases.clear();
         } else {
             if self.records.all {
                 self.records.roots.extend(recorded);
@@ -57,6 +58,7 @@ impl Machine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
+        self.records.leases.remove(&client);
         self.records.all &= !all;
         self.records.roots.retain(|root| !services.contains(root));
         self.stop(client, false, now, effects);
@@ -68,7 +70,9 @@ impl Machine {
             return self.records.units.values().map(|record| record.unit.clone()).collect();
         }
         let mut kept = BTreeSet::new();
-        let mut open: Vec<Unit> = self.records.roots.iter().map(|root| Unit::new(UnitKind::Service, root)).collect();
+        let leased = self.records.leases.values().flat_map(|lease| lease.units.iter().cloned());
+        let roots = self.records.roots.iter().map(|root| Unit::new(UnitKind::Service, root));
+        let mut open: Vec<Unit> = roots.chain(leased).collect();
         while let Some(unit) = open.pop() {
             if let Some(record) = self.records.get(&unit).filter(|_| !kept.contains(&unit)) {
                 open.extend(record.waits.iter().map(|(unit, _)| unit.clone()));

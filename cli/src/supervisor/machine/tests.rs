@@ -1,6 +1,7 @@
 //! The supervisor's decisions as sentences: what goes in, what comes out, and no clock, process or file between.
 
 mod adopting;
+mod leasing;
 mod properties;
 mod reviving;
 mod starting;
@@ -20,9 +21,9 @@ use super::super::prepare::Life;
 use super::super::{ClientId, Event, Prepared};
 use super::{Effect, Machine};
 use crate::exit::{Exit, Failure};
-use crate::protocol::{self, Request, RuntimeName, State, Up};
+use crate::protocol::{self, Purpose, Request, RuntimeName, State, Up};
 use crate::runtime::{Cause, Ended, Forward, Gateway, Server};
-use crate::session::{Instance, Record, Records};
+use crate::session::{Instance, Lease, Record, Records};
 
 /// A machine with everything that it has asked for so far.
 pub(super) struct Bench {
@@ -79,6 +80,7 @@ fn work(unit: &Unit) -> Arc<Work> {
 pub(super) fn up(services: &[&str]) -> Request {
     Request::Up(Up {
         services: services.iter().map(|name| (*name).to_owned()).collect(),
+        purpose: Purpose::Start,
         runtime: None,
         dry_run: false,
         shell: BTreeMap::new(),
@@ -86,6 +88,12 @@ pub(super) fn up(services: &[&str]) -> Request {
         colour: false,
         width: 80,
     })
+}
+
+/// What `ssi run` asks for first.
+pub(super) fn needs(service: &str) -> Request {
+    let Request::Up(up) = up(&[service]) else { unreachable!() };
+    Request::Up(Up { purpose: Purpose::Needs { services: true }, ..up })
 }
 
 pub(super) fn down(services: &[&str]) -> Request {
@@ -178,6 +186,17 @@ impl Bench {
         let mut records = self.preparing.pop().expect("an up that waits for its plan");
         records.all = roots.is_empty() || records.all;
         records.roots.extend(roots.iter().map(|name| (*name).to_owned()));
+        self.answer(records, waits, key, dry_run, None);
+    }
+
+    /// Answers the last `Prepare` of what only needs these units for a while.
+    pub(super) fn prepared_needs(&mut self, waits: &Units, of: &str) {
+        let records = self.preparing.pop().expect("an up that waits for its plan");
+        let lease = Lease { of: BTreeSet::from([of.to_owned()]), units: waits.keys().cloned().collect() };
+        self.answer(records, waits, "1", false, Some(lease));
+    }
+
+    fn answer(&mut self, mut records: Records, waits: &Units, key: &str, dry_run: bool, lease: Option<Lease>) {
         records.passwords.insert("server".into(), "hunter2hunter2".into());
         let want = |unit: &Unit| (unit.clone(), Wanted { key: Key::of("test", &key.into()), parts: BTreeMap::new() });
         let wanted: BTreeMap<Unit, Wanted> = waits.keys().map(want).collect();
@@ -194,7 +213,7 @@ impl Bench {
             secrets: BTreeSet::from(["opensesame".to_owned()]),
             wanted,
         };
-        let prepared = Prepared { steps, desired, records, notes: Vec::new(), dry_run };
+        let prepared = Prepared { steps, desired, records, notes: Vec::new(), lease, dry_run };
         self.event(Event::Prepared { result: Ok(Box::new(prepared)) });
     }
 

@@ -1,0 +1,32 @@
+//! The graph as a program reads it.
+
+use clustergraph::graph::Graph;
+
+/// The graph as a program reads it.
+pub(super) fn json(graph: &Graph) -> serde_json::Value {
+    let services: Vec<_> = graph
+        .services
+        .values()
+        .map(|service| {
+            let edges: Vec<_> = service
+                .dependencies
+                .iter()
+                .map(|edge| serde_json::json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "place": edge.place }))
+                .collect();
+            serde_json::json!({
+                "name": service.name, "folder": service.folder, "stack": service.stack.name, "id": service.id,
+                "source": service.source, "dependencies": edges, "databases": service.databases,
+                "public": service.public.as_ref().map(|public| &public.path),
+            })
+        })
+        .collect();
+    let databases: Vec<_> = graph
+        .databases
+        .values()
+        .map(|database| serde_json::json!({ "address": database.address, "kind": database.kind, "version": database.version }))
+        .collect();
+    serde_json::json!({
+        "schema": "ssi.graph/1", "version": graph.version, "commit": graph.commit.as_ref().map(|commit| &commit.id),
+        "services": services, "databases": databases,
+    })
+}
