@@ -9,6 +9,7 @@ mod exec;
 mod forward;
 mod graph;
 mod import;
+mod init;
 mod list;
 mod logs;
 mod ps;
@@ -89,6 +90,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of service.yaml or clustergraph.yaml
     Schema(schema::SchemaArgs),
+    /// Propose a service.yaml for each folder that looks like a service
+    Init(init::InitArgs),
     /// Turn the files of another tool into services
     Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
@@ -127,6 +130,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::Setup(args) => setup::run(global, &args).await,
                 Command::Doctor(args) => doctor::run(global, &args).await,
                 Command::Schema(args) => schema::run(&args),
+                Command::Init(args) => init::run(global, &args),
                 Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise(args) => supervise::run(global, &args).await,
