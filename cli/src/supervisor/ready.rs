@@ -86,7 +86,11 @@ pub(super) async fn forward(forward: &Forward, last: &LastNo) {
     for route in &forward.routes {
         let address = (forward.gateway.listen, route.from);
         let connect = || async move {
-            tokio::net::TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+            let connecting = tokio::net::TcpStream::connect(address);
+            match tokio::time::timeout(ANSWER, connecting).await {
+                Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
+                Err(_) => Err(format!("{}:{} takes no connection", address.0, address.1)),
+            }
         };
         until_yes(last, connect).await;
     }
