@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::graph::{Graph, Image, Service, Unit, UnitKind, Units};
+use clustergraph::graph::{Graph, Image, Role, Service, Unit, UnitKind, Units};
 
 use crate::protocol::RuntimeName;
 use crate::session::Records;
@@ -66,10 +66,12 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
-    match (&service.image, service.run_here()) {
-        (Image::Ready(_), None) => Some("its `image` brings its own command"),
-        (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
-        (Image::Recipe(_), None) => Some("its image says what to run"),
+    // Of a service that is only there for its jobs nothing runs but these, and they say what.
+    let says = service.run_here().is_some() || service.role == Role::Base;
+    match (&service.image, says) {
+        (Image::Ready(_), false) => Some("its `image` brings its own command"),
+        (Image::Dockerfile(_), false) => Some("its Dockerfile says what to run"),
+        (Image::Recipe(_), false) => Some("its image says what to run"),
         _ if !service.files.is_empty() => Some("its `files` lie at absolute paths"),
         _ => None,
     }
@@ -290,6 +292,18 @@ mod tests {
         assert!(none.contains("no Docker engine answers"), "{none}");
         let named = choose(Some(Process), &["web"], true, &new).unwrap_err();
         assert!(named.contains("web cannot be a process") && named.contains("`run`"), "{named}");
+    }
+
+    #[test]
+    fn what_only_has_jobs_can_be_a_process() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("etl")).unwrap();
+        let text = "name: etl\njobs: [{ name: nightly, schedule: '0 3 * * *', run: [./load] }]\n";
+        std::fs::write(folder.path().join("etl/service.yaml"), text).unwrap();
+        std::process::Command::new("git").args(["init", "-q"]).current_dir(folder.path()).status().unwrap();
+        let tree = clustergraph::tree::Tree::of_worktree(folder.path()).unwrap();
+        let graph = Graph::build(&tree, "local").unwrap();
+        assert!(graph.services.values().all(|service| only_container(service).is_none()));
     }
 
     #[test]
