@@ -200,9 +200,9 @@ impl Choosing<'_> {
     /// A server with data stays where its data is; services around it may move.
     fn server(&mut self, server: &str) -> Result<RuntimeName, Undecided> {
         if let Some(why) = self.server_only_container(server) {
-            return match self.default()? {
-                RuntimeName::Docker => Ok(RuntimeName::Docker),
-                RuntimeName::Process => Err(Undecided::Impossible(format!(
+            return match self.has_engine()? {
+                true => Ok(RuntimeName::Docker),
+                false => Err(Undecided::Impossible(format!(
                     "{server} can only be a container ({why}), and no Docker engine answers: start one or set DOCKER_HOST"
                 ))),
             };
