@@ -52,7 +52,7 @@ pub(super) async fn run(global: &Global, args: EnvArgs) -> Result<Exit, Failure>
         Side::Host => RuntimeName::Process,
         Side::Container => RuntimeName::Docker,
     });
-    let wish = up::wish(&[args.service.clone()], Purpose::Start);
+    let wish = up::wish(std::slice::from_ref(&args.service), Purpose::Start);
     let inspected = supervisor::inspect(&session, &graph, &wish, &args.service, side).await.map_err(|failure| {
         let other = if side == Some(RuntimeName::Docker) { "container" } else { "program of this machine" };
         match side {

@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, args: ExecArgs) -> Result<Exit, Failure
     if alive.first() != Some(&true) {
         return Err(not_running());
     }
-    let wish = up::wish(&[args.service.clone()], Purpose::Start);
+    let wish = up::wish(std::slice::from_ref(&args.service), Purpose::Start);
     let mut program = supervisor::inspect(&session, &graph, &wish, &args.service, None).await?.program;
     program.command = Some(args.command);
     let how = runtime.exec(&instance, &program, Terminal::here()).await;

@@ -8,6 +8,7 @@ mod exec;
 mod forward;
 mod graph;
 mod import;
+mod list;
 mod logs;
 mod ps;
 mod restart;
@@ -77,13 +78,15 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Run a program of a service once, with all that it needs
     Run(run::RunArgs),
+    /// Show all sessions of this machine
+    List(list::ListArgs),
     /// Turn the files of another tool into services
     Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
     Completions(completions::CompletionsArgs),
     /// Own a session (started by other commands)
     #[command(hide = true)]
-    Supervise,
+    Supervise(supervise::SuperviseArgs),
     /// Pass connections on (started by a session's owner)
     #[command(hide = true)]
     Forward(forward::ForwardArgs),
@@ -94,7 +97,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     // Most commands are over in milliseconds: they pay for no threads that they do not use.
     let runtime = match &cli.command {
-        Command::Supervise => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
+        Command::Supervise(_) => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
@@ -111,9 +114,10 @@ pub(crate) fn run() -> ExitCode {
                 Command::Restart(args) => restart::run(global, args).await,
                 Command::Exec(args) => exec::run(global, args).await,
                 Command::Run(args) => run::run(global, args).await,
+                Command::List(args) => list::run(&args).await,
                 Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
-                Command::Supervise => supervise::run(global).await,
+                Command::Supervise(args) => supervise::run(global, &args).await,
                 Command::Forward(args) => forward::run(&args).await,
             }
         })

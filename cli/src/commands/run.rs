@@ -31,14 +31,20 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
     let session = global.session()?;
     let graph = global.graph(None, Output::Text)?;
     known_service(&graph, &args.service)?;
-    let is_service = graph.services.get(&args.service).is_some_and(|service| service.role == Role::Service);
-    if args.command.is_empty() && is_service {
+    let role = graph.services.get(&args.service).map(|service| service.role.clone());
+    if args.command.is_empty() && matches!(role, Some(Role::Service | Role::Base)) {
         let name = &args.service;
         return Err(Failure::unusable(format!(
             "say what to run: `ssi run {name} -- ...`; the service itself runs by `ssi up {name}`"
         )));
     }
-    let wish = up::wish(&[args.service.clone()], Purpose::Needs { services: !args.no_deps });
+    // Nothing of such a service runs by itself: what its parts find, its programs find.
+    let part = graph.services.values().find(|part| part.is_part() && part.owner == args.service);
+    let name = match part.filter(|_| role == Some(Role::Base)) {
+        Some(part) => part.name.clone(),
+        None => args.service.clone(),
+    };
+    let wish = up::wish(std::slice::from_ref(&name), Purpose::Needs { services: !args.no_deps });
     let mut client = Client::ask(&session, &Request::Up(wish.clone())).await?;
     let mut reporter = Reporter::new(Output::Text, false);
     let mut started = false;
@@ -60,7 +66,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
             }
         }
     }
-    let inspected = supervisor::inspect(&session, &graph, &wish, &args.service, None).await?;
+    let inspected = supervisor::inspect(&session, &graph, &wish, &name, None).await?;
     let mut program = inspected.program;
     if !args.command.is_empty() {
         program.command = Some(args.command);

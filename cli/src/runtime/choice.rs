@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clustergraph::graph::{Graph, Image, Service, Unit, UnitKind, Units};
+use clustergraph::graph::{Graph, Image, Role, Service, Unit, UnitKind, Units};
 
 use crate::protocol::RuntimeName;
 use crate::session::Records;
@@ -31,6 +31,9 @@ pub(crate) enum Undecided {
     /// It cannot be as it was asked for.
     Impossible(String),
 }
+
+/// The row of what was said of everything; no node has such a name.
+const EVERYTHING: &str = "*";
 
 /// A node of services: a service with its further processes, which are made of the same.
 fn service_node(owner: &str) -> String {
@@ -67,6 +70,8 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
     match (&service.image, service.run_here()) {
+        // Nothing of it runs by itself: its parts say what they run.
+        _ if service.role == Role::Base => None,
         (Image::Ready(_), None) => Some("its `image` brings its own command"),
         (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
         (Image::Recipe(_), None) => Some("its image says what to run"),
@@ -125,9 +130,10 @@ impl Runtimes {
         self.nodes.values().copied().collect()
     }
 
-    /// The choices, as they are remembered.
-    pub(crate) fn into_nodes(self) -> BTreeMap<String, RuntimeName> {
-        self.nodes
+    /// The choices, as they are remembered. What is said of everything is said of later nodes too.
+    pub(crate) fn into_nodes(self, asked: &Asked<'_>) -> BTreeMap<String, RuntimeName> {
+        let everything = asked.runtime.filter(|_| asked.named.is_empty());
+        self.nodes.into_iter().chain(everything.map(|runtime| (EVERYTHING.to_owned(), runtime))).collect()
     }
 }
 
@@ -139,13 +145,16 @@ struct Choosing<'a> {
 }
 
 impl Choosing<'_> {
-    /// For whoever nothing was ever chosen for.
+    /// For whoever nothing was ever chosen for: what was said of everything, else containers where an engine answers.
     fn default(&self) -> Result<RuntimeName, Undecided> {
-        match self.asked.engine {
-            Some(true) => Ok(RuntimeName::Docker),
-            Some(false) => Ok(RuntimeName::Process),
-            None => Err(Undecided::AskEngine),
+        match self.records.chosen.get(EVERYTHING) {
+            Some(said) => Ok(*said),
+            None => self.has_engine().map(|has| if has { RuntimeName::Docker } else { RuntimeName::Process }),
         }
+    }
+
+    fn has_engine(&self) -> Result<bool, Undecided> {
+        self.asked.engine.ok_or(Undecided::AskEngine)
     }
 
     fn service(&self, owner: &str) -> Result<RuntimeName, Undecided> {
@@ -168,7 +177,7 @@ impl Choosing<'_> {
                 part.place
             )));
         }
-        if self.default()? == RuntimeName::Process {
+        if !self.has_engine()? {
             return Err(Undecided::Impossible(format!(
                 "{owner} can only be a container ({why}, {}), and no Docker engine answers: start one or set DOCKER_HOST",
                 part.place
@@ -191,9 +200,9 @@ impl Choosing<'_> {
     /// A server with data stays where its data is; services around it may move.
     fn server(&mut self, server: &str) -> Result<RuntimeName, Undecided> {
         if let Some(why) = self.server_only_container(server) {
-            return match self.default()? {
-                RuntimeName::Docker => Ok(RuntimeName::Docker),
-                RuntimeName::Process => Err(Undecided::Impossible(format!(
+            return match self.has_engine()? {
+                true => Ok(RuntimeName::Docker),
+                false => Err(Undecided::Impossible(format!(
                     "{server} can only be a container ({why}), and no Docker engine answers: start one or set DOCKER_HOST"
                 ))),
             };
@@ -235,6 +244,7 @@ mod tests {
                 "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\nprocesses: { worker: { run: [y] } }\n",
             ),
             ("job", "name: job\nrun: [x]\n"),
+            ("etl", "name: etl\nstart: manual\njobs: [{ name: load, schedule: '0 3 * * *', run: [x] }]\n"),
         ])
     }
 
@@ -286,6 +296,31 @@ mod tests {
         assert_eq!(choose(None, &["job"], false, &new).unwrap().0[2], Process);
         assert_eq!(choose(Some(Process), &[], true, &new).unwrap().0, [Docker, Process, Process, Process]);
         assert_eq!(choose(Some(Docker), &[], true, &new).unwrap().0, [Docker; 4]);
+    }
+
+    #[test]
+    fn what_was_said_of_everything_is_said_of_later_nodes_too() {
+        let graph = graph();
+        let services = graph.closure(&BTreeSet::from(["job".to_owned()]));
+        let asked = |named| Asked { runtime: Some(Process), named, engine: Some(true) };
+        let chosen = |asked: &Asked<'_>| {
+            let units = graph.units(&services, true);
+            let (runtimes, _) = Runtimes::choose(&graph, &units, asked, &Records::default()).unwrap();
+            Records { chosen: runtimes.into_nodes(asked), ..Records::default() }
+        };
+        let of_everything = choose(None, &[], true, &chosen(&asked(&[]))).unwrap().0;
+        assert_eq!(of_everything, [Docker, Process, Process, Process]);
+        let of_one = choose(None, &[], true, &chosen(&asked(&["job".to_owned()]))).unwrap().0;
+        assert_eq!(of_one, [Docker, Docker, Process, Docker]);
+    }
+
+    #[test]
+    fn what_holds_only_jobs_needs_no_container() {
+        let graph = graph();
+        let units = graph.units(&graph.closure(&BTreeSet::from(["etl.load".to_owned()])), true);
+        let asked = Asked { runtime: Some(Process), named: &["etl.load".to_owned()], engine: Some(true) };
+        let (runtimes, _) = Runtimes::choose(&graph, &units, &asked, &Records::default()).unwrap();
+        assert_eq!(runtimes.service("etl.load"), Process);
     }
 
     #[test]

@@ -144,6 +144,11 @@ impl Process {
     }
 }
 
+/// This very program, also when its file was replaced by a newer one meanwhile.
+fn this_program() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}
+
 #[async_trait]
 impl Runtime for Process {
     fn name(&self) -> RuntimeName {
@@ -274,8 +279,9 @@ impl Runtime for Process {
 
     async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause> {
         let log = open_log(&forward.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(this_program()?);
         command
+            .arg0("ssi")
             .args(["forward", "--listen", &forward.gateway.listen.to_string()])
             .args(["--allow", &forward.gateway.from.to_string()])
             .args(forward.routes.iter().map(ToString::to_string))

@@ -155,6 +155,10 @@ fn make_folders(session: &Session) -> Result<(), Failure> {
             let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711));
         }
     }
+    // A session that was found by its id says it already.
+    if !session.located.worktree.as_os_str().is_empty() {
+        session.note()?;
+    }
     refuse_strangers(&session.runtime_dir)
 }
 
@@ -176,9 +180,16 @@ fn refuse_strangers(folder: &Path) -> Result<(), Failure> {
 
 fn start(session: &Session, log: &std::fs::File) -> Result<Child, Failure> {
     let program = std::env::current_exe()?;
-    Command::new(&program)
-        .arg("supervise")
-        .current_dir(session.located.root())
+    let root = session.located.root();
+    let mut command = Command::new(&program);
+    command.arg("supervise");
+    // What is left of a work tree that is gone needs somebody to end it, too.
+    if root.is_dir() && !root.as_os_str().is_empty() {
+        command.current_dir(root);
+    } else {
+        command.args(["--session", &session.id]).current_dir(&session.state_dir);
+    }
+    command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?)

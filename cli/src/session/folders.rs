@@ -34,32 +34,19 @@ impl Session {
     /// The session of a folder's repository. It is named at its first use.
     pub(crate) fn of(folder: &Path) -> Result<Self, Failure> {
         let located = locate(folder)?;
-        let name = if located.prefix.is_empty() { "root".to_owned() } else { located.prefix.replace('/', "%2F") };
-        let kept = located.git_dir.join("clustergraph").join(name).join("session.json");
+        let kept = Self::name_file(&located);
         let path = located.root();
         let id = match known(&kept, &path) {
             Some(id) => id,
             None => name_it(&kept, &path).map_err(|error| Failure::unusable(format!("{}: {error}", kept.display())))?,
         };
-        let root = rustix::process::geteuid().is_root();
-        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        let state = folder_of("CLUSTERGRAPH_STATE_DIR", "XDG_STATE_HOME")
-            // A server that runs as another user must be able to reach its data below root's folders.
-            .unwrap_or_else(
-                || if root { "/var/lib/clustergraph".into() } else { home.join(".local/state/clustergraph") },
-            );
-        let cache =
-            folder_of("CLUSTERGRAPH_CACHE_DIR", "XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache/clustergraph"));
-        let runtime = folder_of("CLUSTERGRAPH_RUNTIME_DIR", "XDG_RUNTIME_DIR").unwrap_or_else(|| {
-            std::env::temp_dir().join(format!("clustergraph-{}", rustix::process::geteuid().as_raw()))
-        });
-        Ok(Self {
-            located,
-            runtime_dir: runtime.join(&id),
-            state_dir: state.join("sessions").join(&id),
-            cache_dir: cache,
-            id,
-        })
+        Ok(Base::of_user().session(id, located))
+    }
+
+    /// Where a work tree keeps its session's name.
+    pub(super) fn name_file(located: &Located) -> PathBuf {
+        let name = if located.prefix.is_empty() { "root".to_owned() } else { located.prefix.replace('/', "%2F") };
+        located.git_dir.join("clustergraph").join(name).join("session.json")
     }
 
     /// The supervisor's socket.
@@ -104,13 +91,49 @@ impl Session {
     }
 }
 
+/// Where this user's sessions keep things.
+pub(super) struct Base {
+    pub(super) state: PathBuf,
+    cache: PathBuf,
+    runtime: PathBuf,
+}
+
+impl Base {
+    pub(super) fn of_user() -> Self {
+        let root = rustix::process::geteuid().is_root();
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        let state = folder_of("CLUSTERGRAPH_STATE_DIR", "XDG_STATE_HOME")
+            // A server that runs as another user must be able to reach its data below root's folders.
+            .unwrap_or_else(
+                || if root { "/var/lib/clustergraph".into() } else { home.join(".local/state/clustergraph") },
+            );
+        let cache =
+            folder_of("CLUSTERGRAPH_CACHE_DIR", "XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache/clustergraph"));
+        let runtime = folder_of("CLUSTERGRAPH_RUNTIME_DIR", "XDG_RUNTIME_DIR").unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("clustergraph-{}", rustix::process::geteuid().as_raw()))
+        });
+        Self { state, cache, runtime }
+    }
+
+    /// A session of an id.
+    pub(super) fn session(&self, id: String, located: Located) -> Session {
+        Session {
+            located,
+            runtime_dir: self.runtime.join(&id),
+            state_dir: self.state.join("sessions").join(&id),
+            cache_dir: self.cache.clone(),
+            id,
+        }
+    }
+}
+
 fn folder_of(own: &str, general: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(own).or_else(|| absolute(general).map(|path| path.join("clustergraph")))
 }
 
 /// The name that a work tree has.
-fn known(kept: &Path, path: &Path) -> Option<String> {
+pub(super) fn known(kept: &Path, path: &Path) -> Option<String> {
     let identity: Identity = serde_json::from_slice(&std::fs::read(kept).ok()?).ok()?;
     (identity.path == path && is_id(&identity.id)).then_some(identity.id)
 }
@@ -131,7 +154,7 @@ fn name_it(kept: &Path, path: &Path) -> std::io::Result<String> {
     Ok(id)
 }
 
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

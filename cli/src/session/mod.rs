@@ -2,9 +2,11 @@
 
 mod client;
 mod folders;
+mod index;
 pub(crate) mod marks;
 mod records;
 
 pub(crate) use client::{Client, is_running};
 pub(crate) use folders::Session;
+pub(crate) use index::Found;
 pub(crate) use records::{Instance, Kept, Lease, Record, Records, Stored, random};

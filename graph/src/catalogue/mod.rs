@@ -31,7 +31,7 @@ pub use version::says_version;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// Stacks, by name.
-    pub stacks: BTreeMap<String, Stack>,
+    pub stacks: BTreeMap<String, Arc<Stack>>,
     /// Kinds of databases, by name.
     pub databases: BTreeMap<String, DatabaseKind>,
     /// Tools that stacks need, by the program's name.
@@ -80,7 +80,7 @@ impl Catalogue {
         for (key, yaml) in stacks.map(|yaml| decode::entries(yaml, "`stacks`", problems)).unwrap_or_default() {
             let name = dns_label(&key.name, &key.place, "the stack's name", problems);
             if let (Some(name), Some(stack)) = (name, Stack::decode(&key.name, yaml, problems)) {
-                catalogue.stacks.insert(name, stack);
+                catalogue.stacks.insert(name, Arc::new(stack));
             }
         }
         for (key, yaml) in kinds.map(|yaml| decode::entries(yaml, "`kinds`", problems)).unwrap_or_default() {
@@ -100,7 +100,7 @@ impl Catalogue {
         };
         for (name, path, text) in STACKS {
             if let Some(stack) = parse(path, text, problems).and_then(|yaml| Stack::decode(name, &yaml, problems)) {
-                catalogue.stacks.insert((*name).to_owned(), stack);
+                catalogue.stacks.insert((*name).to_owned(), Arc::new(stack));
             }
         }
         for (name, path, text) in DATABASES {

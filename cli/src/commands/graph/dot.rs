@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::picture::{Picture, Shape};
+use super::picture::{ArrowKind, Picture, Shape};
 
-/// Names are DNS labels: nothing needs escaping.
+/// Names are DNS labels and schedules those of cron: nothing needs escaping.
 pub(super) fn dot(picture: &Picture) -> String {
     let mut text =
         String::from("digraph cluster {\n  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n");
@@ -14,7 +14,11 @@ pub(super) fn dot(picture: &Picture) -> String {
         let _ = writeln!(text, "  \"{}\" [{shape}label=\"{}\\n{}\"{bold}];", node.id, node.title, node.about);
     }
     for arrow in &picture.arrows {
-        let style = if arrow.is_waited_for() { "" } else { " [style=dashed]" };
+        let style = match arrow.kind {
+            ArrowKind::Part => " [style=dotted, arrowhead=none]",
+            _ if arrow.is_waited_for() => "",
+            _ => " [style=dashed]",
+        };
         let _ = writeln!(text, "  \"{}\" -> \"{}\"{style};", arrow.from, arrow.to);
     }
     text.push_str("}\n");

@@ -1,6 +1,7 @@
 //! The graph as a program reads it.
 
-use clustergraph::graph::Graph;
+use clustergraph::format::service::Start;
+use clustergraph::graph::{Graph, Role};
 
 /// The graph as a program reads it.
 pub(super) fn json(graph: &Graph) -> serde_json::Value {
@@ -11,9 +12,16 @@ pub(super) fn json(graph: &Graph) -> serde_json::Value {
             let edges: Vec<_> = service
                 .dependencies
                 .iter()
-                .map(|edge| serde_json::json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "place": edge.place }))
+                .map(|edge| serde_json::json!({ "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(), "optional": edge.optional, "place": edge.place }))
                 .collect();
+            let (role, schedule) = match &service.role {
+                Role::Service => ("service", None),
+                Role::Base => ("base", None),
+                Role::Task => ("task", None),
+                Role::Job { schedule } => ("job", Some(schedule)),
+            };
             serde_json::json!({
+                "role": role, "schedule": schedule, "owner": service.owner, "manual": service.start == Start::Manual,
                 "name": service.name, "folder": service.folder, "stack": service.stack.name, "id": service.id,
                 "source": service.source, "dependencies": edges, "databases": service.databases,
                 "public": service.public.as_ref().map(|public| &public.path),
@@ -23,7 +31,7 @@ pub(super) fn json(graph: &Graph) -> serde_json::Value {
     let databases: Vec<_> = graph
         .databases
         .values()
-        .map(|database| serde_json::json!({ "address": database.address, "kind": database.kind, "version": database.version }))
+        .map(|database| serde_json::json!({ "address": database.address, "owner": database.owner, "kind": database.kind, "version": database.version, "server": database.server }))
         .collect();
     serde_json::json!({
         "schema": "ssi.graph/1", "version": graph.version, "commit": graph.commit.as_ref().map(|commit| &commit.id),

@@ -1,7 +1,7 @@
 //! What a picture of a graph shows, whatever draws it: nodes and arrows.
 
-use clustergraph::format::service::Wait;
-use clustergraph::graph::{Graph, Service};
+use clustergraph::format::service::{Start, Wait};
+use clustergraph::graph::{Graph, Role, Service};
 
 /// All of it.
 pub(super) struct Picture {
@@ -18,12 +18,18 @@ pub(super) struct Node {
     pub(super) shape: Shape,
     /// Whether visitors come in here.
     pub(super) is_entry: bool,
+    /// Whether it starts only when it is named.
+    pub(super) is_quiet: bool,
 }
 
 /// What a node is drawn as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Service,
+    /// A further process or a job of a service.
+    Part,
+    /// What runs once and ends.
+    Task,
     Database,
 }
 
@@ -31,53 +37,84 @@ pub(super) enum Shape {
 pub(super) struct Arrow {
     pub(super) from: String,
     pub(super) to: String,
-    /// What the start waits for, where that is not readiness.
-    pub(super) wait: Option<Wait>,
+    pub(super) kind: ArrowKind,
+}
+
+/// How one needs the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ArrowKind {
+    /// Its start waits for the other to be so far.
+    Waits(Wait),
+    /// It runs without the other, too.
+    Optional,
+    /// It stores there.
+    Stores,
+    /// The other is made of the same.
+    Part,
 }
 
 impl Arrow {
     /// Whether the start of one waits for the other at all.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.wait != Some(Wait::None)
+        matches!(self.kind, ArrowKind::Stores | ArrowKind::Waits(Wait::Ready | Wait::Started | Wait::Completed))
     }
 
     /// The words beside the arrow.
     pub(super) fn label(&self) -> &'static str {
-        self.wait.filter(|wait| *wait != Wait::None).map_or("", |wait| wait.as_str())
+        match self.kind {
+            ArrowKind::Waits(wait @ (Wait::Started | Wait::Completed)) => wait.as_str(),
+            ArrowKind::Optional => "optional",
+            _ => "",
+        }
     }
 }
 
 impl Picture {
-    /// The picture of a graph. Names are DNS labels, addresses two of them and a `/`.
+    /// The picture of a graph. Names are DNS labels, with a `.` or a `/` between two of them.
     pub(super) fn of(graph: &Graph) -> Self {
         let services = graph.services.values().map(service);
+        // A store that no service owns may be called as a service is.
+        let id = |address: &String| format!("database {address}");
         let databases = graph.databases.values().map(|database| Node {
-            id: database.address.clone(),
+            id: id(&database.address),
             title: database.alias.clone(),
             about: format!("{} {}", database.kind, database.version),
             shape: Shape::Database,
             is_entry: false,
+            is_quiet: false,
         });
         let arrows = graph.services.values().flat_map(|service| {
-            let calls = service.dependencies.iter().map(|edge| Arrow {
-                from: service.name.clone(),
-                to: edge.service.clone(),
-                wait: Some(edge.wait).filter(|wait| *wait != Wait::Ready),
+            let arrow = |to: String, kind| Arrow { from: service.name.clone(), to, kind };
+            if service.is_part() {
+                // What its service needs, it needs: one line says both.
+                let (from, to) = (service.owner.clone(), service.name.clone());
+                return vec![Arrow { from, to, kind: ArrowKind::Part }];
+            }
+            let calls = service.dependencies.iter().map(|edge| {
+                let kind = if edge.optional { ArrowKind::Optional } else { ArrowKind::Waits(edge.wait) };
+                arrow(edge.service.clone(), kind)
             });
-            let stores =
-                service.databases.iter().map(|to| Arrow { from: service.name.clone(), to: to.clone(), wait: None });
-            calls.chain(stores)
+            let stores = service.databases.iter().map(|address| arrow(id(address), ArrowKind::Stores));
+            calls.chain(stores).collect()
         });
         Self { nodes: services.chain(databases).collect(), arrows: arrows.collect() }
     }
 }
 
 fn service(service: &Service) -> Node {
+    let (shape, about) = match &service.role {
+        Role::Job { schedule } => (Shape::Part, format!("job {schedule}")),
+        Role::Task => (Shape::Task, "task".to_owned()),
+        Role::Service if service.is_part() => (Shape::Part, "process".to_owned()),
+        Role::Service | Role::Base => (Shape::Service, service.stack.name.clone()),
+    };
+    let own = service.name.strip_prefix(&service.owner).and_then(|rest| rest.strip_prefix('.'));
     Node {
         id: service.name.clone(),
-        title: service.name.clone(),
-        about: service.stack.name.clone(),
-        shape: Shape::Service,
-        is_entry: service.public.is_some(),
+        title: own.unwrap_or(&service.name).to_owned(),
+        about,
+        shape,
+        is_entry: service.public.is_some() && !service.is_part(),
+        is_quiet: service.start == Start::Manual || matches!(service.role, Role::Job { .. }),
     }
 }

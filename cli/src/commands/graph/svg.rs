@@ -7,7 +7,7 @@ use dugong::graphlib::{Graph, GraphOptions};
 use dugong::{EdgeLabel, GraphLabel, LabelPos, NodeLabel};
 use unicode_width::UnicodeWidthStr;
 
-use super::picture::{Arrow, Node, Picture, Shape};
+use super::picture::{Arrow, ArrowKind, Node, Picture, Shape};
 
 /// Colours by the reader's own choice, so that one file suits a light and a dark page.
 const STYLE: &str = "
@@ -26,6 +26,7 @@ const STYLE: &str = "
   .quiet .box { stroke-dasharray: 5 4; }
   .arrow { fill: none; stroke: var(--line); stroke-width: 1.4; }
   .unwaited { stroke-dasharray: 5 4; }
+  .part { stroke-dasharray: 1.5 3.5; stroke-linecap: round; }
   .head { fill: var(--line); }
   .wait { font-size: 10.5px; fill: var(--dim); paint-order: stroke; stroke: var(--page); stroke-width: 5px; }
   .page { fill: var(--page); }
@@ -56,6 +57,14 @@ pub(super) fn svg(picture: &Picture) -> Result<String, String> {
     let _ = writeln!(text, "<rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"12\"/>");
     for (arrow, way) in picture.arrows.iter().zip(&placed.ways) {
         line(arrow, way, &mut text);
+    }
+    // Words last: no line goes through them.
+    for (arrow, way) in picture.arrows.iter().zip(&placed.ways) {
+        if let Some((x, y)) = way.label {
+            let (y, words) = (y + 3.5, arrow.label());
+            let _ =
+                writeln!(text, "<text class=\"wait\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
+        }
     }
     for node in &picture.nodes {
         if let Some(at) = placed.boxes.get(node.id.as_str()) {
@@ -201,16 +210,12 @@ fn line(arrow: &Arrow, way: &Way, text: &mut String) {
         };
         last = Some((*x, *y));
     }
-    let class = if arrow.is_waited_for() { "arrow" } else { "arrow unwaited" };
-    let _ = writeln!(text, "<path class=\"{class}\" marker-end=\"url(#head)\" d=\"{path}\"/>");
-    if let Some((x, y)) = way.label {
-        let y = y + 3.5;
-        let _ = writeln!(
-            text,
-            "<text class=\"wait\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-            arrow.label()
-        );
-    }
+    let (class, head) = match arrow.kind {
+        ArrowKind::Part => ("arrow part", ""),
+        _ if arrow.is_waited_for() => ("arrow", " marker-end=\"url(#head)\""),
+        _ => ("arrow unwaited", " marker-end=\"url(#head)\""),
+    };
+    let _ = writeln!(text, "<path class=\"{class}\"{head} d=\"{path}\"/>");
 }
 
 fn shape(node: &Node, at: &At, text: &mut String) {
@@ -219,6 +224,9 @@ fn shape(node: &Node, at: &At, text: &mut String) {
     let mut class = String::from(if node.shape == Shape::Database { "data" } else { "service" });
     if node.is_entry {
         class.push_str(" entry");
+    }
+    if node.is_quiet {
+        class.push_str(" quiet");
     }
     let _ = writeln!(text, "<g class=\"{class}\">");
     let mut middle = at.y;
@@ -233,8 +241,11 @@ fn shape(node: &Node, at: &At, text: &mut String) {
     } else {
         let _ = writeln!(
             text,
-            "<rect class=\"box\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"9\"/>",
-            at.width, at.height
+            "<rect class=\"box\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"{}\"/>",
+            at.width,
+            at.height,
+            // What ends is round.
+            if node.shape == Shape::Task { at.height / 2.0 } else { 9.0 }
         );
     }
     for (class, words, y) in [("title", &node.title, middle - 2.5), ("about", &node.about, middle + 13.5)] {
@@ -251,7 +262,7 @@ fn shape(node: &Node, at: &At, text: &mut String) {
 fn size(node: &Node) -> (f64, f64) {
     let words = (columns(&node.title) * 8.8).max(columns(&node.about) * 6.4);
     let lid = if node.shape == Shape::Database { LID + 4.0 } else { 0.0 };
-    ((words + 28.0).max(84.0), 46.0 + lid)
+    ((words + 28.0).max(84.0), if node.shape == Shape::Part { 40.0 } else { 46.0 + lid })
 }
 
 /// Columns that a text takes.
@@ -267,11 +278,11 @@ mod tests {
     use super::*;
 
     fn node(id: &str, shape: Shape) -> Node {
-        Node { id: id.into(), title: id.into(), about: "stack".into(), shape, is_entry: false }
+        Node { id: id.into(), title: id.into(), about: "stack".into(), shape, is_entry: false, is_quiet: false }
     }
 
-    fn arrow(from: &str, to: &str, wait: Option<Wait>) -> Arrow {
-        Arrow { from: from.into(), to: to.into(), wait }
+    fn arrow(from: &str, to: &str, wait: Wait) -> Arrow {
+        Arrow { from: from.into(), to: to.into(), kind: ArrowKind::Waits(wait) }
     }
 
     fn picture() -> Picture {
@@ -279,12 +290,12 @@ mod tests {
         Picture {
             nodes: services.into_iter().chain([node("order/orders", Shape::Database)]).collect(),
             arrows: vec![
-                arrow("www", "order", None),
-                arrow("www", "flags", Some(Wait::Started)),
-                arrow("order", "payment", None),
-                arrow("order", "order/orders", None),
-                arrow("payment", "flags", None),
-                arrow("flags", "www", Some(Wait::None)),
+                arrow("www", "order", Wait::Ready),
+                arrow("www", "flags", Wait::Started),
+                arrow("order", "payment", Wait::Ready),
+                arrow("order", "order/orders", Wait::Ready),
+                arrow("payment", "flags", Wait::Ready),
+                arrow("flags", "www", Wait::None),
             ],
         }
     }

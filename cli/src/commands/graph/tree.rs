@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use clustergraph::format::service::Wait;
-use clustergraph::graph::Graph;
+use clustergraph::format::service::{Start, Wait};
+use clustergraph::graph::{Graph, Role, Service};
 
 use crate::console::{BOLD, CYAN, DIM, paint};
 
 /// A tree from the entries down. What was shown before is only named again.
 pub(super) fn tree(graph: &Graph) -> String {
+    let own = graph.services.values().filter(|service| !service.is_part());
     let depended: BTreeSet<&str> =
         graph.services.values().flat_map(|service| &service.dependencies).map(|edge| edge.service.as_str()).collect();
     let mut roots: Vec<&str> =
-        graph.services.keys().map(String::as_str).filter(|name| !depended.contains(name)).collect();
+        own.clone().map(|service| service.name.as_str()).filter(|name| !depended.contains(name)).collect();
     let mut shown = BTreeSet::new();
     let mut text = String::new();
     // Services that only call each other have no root: the first by name stands for them.
@@ -21,8 +22,8 @@ pub(super) fn tree(graph: &Graph) -> String {
         for root in &roots {
             branch(graph, root, "", &Joint::default(), &mut shown, &mut text);
         }
-        match graph.services.keys().find(|name| !shown.contains(name.as_str())) {
-            Some(name) => roots = vec![name],
+        match own.clone().find(|service| !shown.contains(service.name.as_str())) {
+            Some(service) => roots = vec![&service.name],
             None => break,
         }
     }
@@ -48,11 +49,7 @@ fn branch<'g>(
 ) {
     let Some(service) = graph.services.get(name) else { return };
     let again = !shown.insert(name);
-    let mut about =
-        if again { vec!["see above".to_owned()] } else { vec![service.stack.name.clone(), service.id.short()] };
-    if let Some(public) = service.public.as_ref().filter(|_| !again) {
-        about.push(format!("public {}", public.path));
-    }
+    let mut about = if again { vec!["see above".to_owned()] } else { about(service) };
     if !joint.edge.is_empty() {
         about.push(joint.edge.clone());
     }
@@ -62,11 +59,16 @@ fn branch<'g>(
     }
     let indent = format!("{indent}{}", joint.below);
     let databases: Vec<_> = service.databases.iter().filter_map(|address| graph.databases.get(address)).collect();
-    let count = service.dependencies.len() + databases.len();
+    let parts: Vec<_> = graph.services.values().filter(|part| part.is_part() && part.owner == *name).collect();
+    let count = service.dependencies.len() + databases.len() + parts.len();
     let joints = |at: usize| if at + 1 == count { ("└─ ", "   ") } else { ("├─ ", "│  ") };
     for (at, edge) in service.dependencies.iter().enumerate() {
         let (line, below) = joints(at);
-        let words = if edge.wait == Wait::Ready { String::new() } else { format!("wait: {}", edge.wait.as_str()) };
+        let words = match edge.wait {
+            _ if edge.optional => "optional".to_owned(),
+            Wait::Ready => String::new(),
+            wait => format!("wait: {}", wait.as_str()),
+        };
         branch(graph, &edge.service, &indent, &Joint { line, below, edge: words }, shown, text);
     }
     for (at, database) in databases.iter().enumerate() {
@@ -74,4 +76,28 @@ fn branch<'g>(
         let kind = format!("{} {}", database.kind, database.version);
         let _ = writeln!(text, "{indent}{line}{} {}", paint(&database.address, CYAN), paint(&kind, DIM));
     }
+    for (at, part) in parts.iter().enumerate() {
+        shown.insert(&part.name);
+        let (line, _) = joints(service.dependencies.len() + databases.len() + at);
+        let words = self::about(part).join(" ");
+        let _ = writeln!(text, "{indent}{line}{} {}", paint(&part.name, BOLD), paint(&words, DIM));
+    }
+}
+
+/// What is said of a node beside its name.
+fn about(service: &Service) -> Vec<String> {
+    let kind = match &service.role {
+        Role::Job { schedule } => format!("job {schedule}"),
+        Role::Task => format!("{} task", service.stack.name),
+        Role::Service if service.is_part() => "process".to_owned(),
+        Role::Service | Role::Base => service.stack.name.clone(),
+    };
+    let mut words = vec![kind, service.id.short()];
+    if let Some(public) = service.public.as_ref().filter(|_| !service.is_part()) {
+        words.push(format!("public {}", public.path));
+    }
+    if service.start == Start::Manual {
+        words.push("start: manual".to_owned());
+    }
+    words
 }
