@@ -83,7 +83,7 @@ fn the_document_has_every_entry_as_it_is() {
     let kinds = format!(
         "| kind | versions | 12-factor names | a service gets | runs natively | tested |\n| --- | --- | --- | --- | --- | --- |\n{kinds}"
     );
-    let stacks: String = catalogue.stacks.values().map(stack).collect();
+    let stacks: String = catalogue.stacks.values().map(|entry| stack(entry)).collect();
     let stacks = format!(
         "| stack | detected by | rank | tools | images | lock files | runs |\n| --- | --- | --- | --- | --- | --- | --- |\n{stacks}"
     );
