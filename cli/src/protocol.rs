@@ -208,6 +208,9 @@ pub(crate) struct Listed {
     pub(crate) detail: Option<String>,
     /// Where this machine reaches it.
     pub(crate) addresses: Vec<String>,
+    /// How often it was started anew after it had ended by itself.
+    #[serde(default)]
+    pub(crate) restarts: u32,
     /// Since when it runs, in seconds since 1970.
     pub(crate) since: Option<i64>,
     /// The process or container, for people.

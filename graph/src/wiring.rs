@@ -5,6 +5,8 @@ mod database;
 mod environment;
 mod expression;
 
+use serde::ser::{Serialize, Serializer};
+
 pub(crate) use environment::{Files, Scene, environment};
 pub(crate) use expression::filled;
 
@@ -96,14 +98,8 @@ impl Value {
 
     /// The value as identities see it: holes by what they ask for, never by what fills them.
     #[must_use]
-    pub fn placeholder(&self) -> Vec<String> {
-        self.pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => format!("text:{text}"),
-                Piece::Hole(hole) => hole.placeholder(),
-            })
-            .collect()
+    pub fn placeholder(&self) -> Placeholder<'_> {
+        Placeholder(self)
     }
 
     fn then(mut self, other: Self) -> Self {
@@ -132,23 +128,44 @@ impl Hole {
             _ => None,
         }
     }
+}
 
-    /// What it asks for, in words that are part of identities: a renamed variant must not change them.
-    fn placeholder(&self) -> String {
+/// A [`Value`] whose holes are not filled, to be written down.
+#[derive(Debug, Clone, Copy)]
+pub struct Placeholder<'v>(&'v Value);
+
+impl Serialize for Placeholder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Words<'p>(&'p Piece);
+        impl Serialize for Words<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self.0)
+            }
+        }
+        serializer.collect_seq(self.0.pieces.iter().map(Words))
+    }
+}
+
+/// What it says or asks for, in words that are part of identities: a renamed variant must not change them.
+impl std::fmt::Display for Piece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::ServiceHost(service) => format!("service-host:{service}"),
-            Self::ServicePort(service, port) => format!("service-port:{service}:{port}"),
-            Self::OwnPort(port) => format!("own-port:{port}"),
-            Self::DatabaseHost(address) => format!("database-host:{address}"),
-            Self::DatabasePort(address) => format!("database-port:{address}"),
-            Self::DatabaseUsername(address) => format!("database-username:{address}"),
-            Self::DatabasePassword(address) => format!("database-password:{address}"),
-            Self::DatabaseName(address) => format!("database-name:{address}"),
-            Self::DatabaseBrokers(address) => format!("database-brokers:{address}"),
-            Self::Secret(name) => format!("secret:{name}"),
-            Self::PublicUrl(service) => format!("public-url:{service}"),
-            Self::VolumePath(name) => format!("volume-path:{name}"),
-            Self::Version => "version".to_owned(),
+            Self::Text(text) => write!(f, "text:{text}"),
+            Self::Hole(hole) => match hole {
+                Hole::ServiceHost(service) => write!(f, "service-host:{service}"),
+                Hole::ServicePort(service, port) => write!(f, "service-port:{service}:{port}"),
+                Hole::OwnPort(port) => write!(f, "own-port:{port}"),
+                Hole::DatabaseHost(address) => write!(f, "database-host:{address}"),
+                Hole::DatabasePort(address) => write!(f, "database-port:{address}"),
+                Hole::DatabaseUsername(address) => write!(f, "database-username:{address}"),
+                Hole::DatabasePassword(address) => write!(f, "database-password:{address}"),
+                Hole::DatabaseName(address) => write!(f, "database-name:{address}"),
+                Hole::DatabaseBrokers(address) => write!(f, "database-brokers:{address}"),
+                Hole::Secret(name) => write!(f, "secret:{name}"),
+                Hole::PublicUrl(service) => write!(f, "public-url:{service}"),
+                Hole::VolumePath(name) => write!(f, "volume-path:{name}"),
+                Hole::Version => f.write_str("version"),
+            },
         }
     }
 }

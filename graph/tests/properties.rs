@@ -252,6 +252,19 @@ proptest! {
         report(lines.join("\n").as_bytes(), b"services: [\"*\"]\n");
     }
 
+    #[test]
+    fn a_full_file_with_some_words_changed_gives_a_graph_or_problems(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
+    ) {
+        // Words of the file in each other's places: what is written is nearly right, and means something else.
+        let mut words: Vec<&str> = WORDS.split_inclusive([' ', '\n', ',', '{', '}', '[', ']', ':', '"', '/']).collect();
+        for (from, to) in changes {
+            let word = words[from.index(words.len())];
+            *to.get_mut(&mut words) = word;
+        }
+        report(words.concat().as_bytes(), b"databases: { shared: { kind: kafka, topics: [a] } }\n");
+    }
+
     // --- Folders.
 
     #[test]
@@ -279,6 +292,30 @@ proptest! {
         prop_assert_eq!(read, Tree::of_worktree(&repo.root()).unwrap().root().oid());
     }
 }
+
+/// A service with most of the grammar.
+const WORDS: &str = r#"name: web
+stack: command
+dependencies: [{ service: web, as: me, wait: none, optional: true }]
+databases: [{ kind: postgres, version: "16", as: main, params: { a: b }, settings: { c: d }, extensions: [e], migrate: { run: [m], compatible: "7" } }, { from: web/main, as: other }, { from: shared }]
+ports: { http: 80, grpc: { port: 81, protocol: grpc, primary: true } }
+health: { grpc: true, port: grpc, timeout: 1s, liveness: { http: /livez }, headers: { A: b } }
+env: { A: "${self.url}", B: "${databases.main.url}${secrets.KEY}", C: "${services.me.ports.http.addr}", D: "${self.public_url}" }
+passthrough: [HOME_PAGE]
+secrets: [KEY, { name: OTHER, dev: x, optional: true }]
+run: [./web]
+setup: [[a], [b]]
+volumes: { data: /data }
+files: { /etc/x: service.yaml }
+processes: { worker: { run: [w], env: { A: "${version}" }, scale: { replicas: 2 }, health: { log: ready } } }
+jobs: [{ name: nightly, schedule: "0 3 * * *", run: [j] }]
+start: manual
+restart: on-failure
+public: { path: / }
+scale: { replicas: 2, min: 1, max: 3, cpu: 70 }
+resources: { cpu: 250m, memory: 256Mi }
+clusters: { local: { env: { A: null, E: f }, processes: { worker: { run: [x] } } }, other: { run: null } }
+"#;
 
 fn report(service: &[u8], repository: &[u8]) {
     let repo = Repo::new();

@@ -145,11 +145,29 @@ fn kafka_keeps_data_as_a_process() {
 }
 
 #[test]
-fn a_kind_without_native_server_says_so() {
+fn a_kind_without_native_server_is_a_container_beside_processes() {
     let repository = keeper(&MYSQL);
     let session = Session::of(repository.path());
-    let report = session.ssi("up -d --runtime process").run().ends_with(1).stderr();
-    assert!(report.contains("mysql runs in a container only") && report.contains("--runtime docker"), "{report}");
+    let _ = session.ssi("up -d --runtime process").run().succeeds();
+    let listing = session.ssi("ps --output json").run().succeeds().json();
+    let of = |kind: &str| {
+        let units = listing["units"].as_array().expect("units");
+        units.iter().find(|listed| listed["unit"]["kind"] == kind).expect("one of the kind")["runtime"].clone()
+    };
+    assert_eq!([of("service"), of("server")], ["process", "docker"]);
+    assert_eq!(entries(&session), ["migrated", "seeded"]);
+}
+
+#[test]
+fn a_server_that_tells_clients_where_to_go_tells_processes_and_containers() {
+    let repository = keeper(&KAFKA);
+    let session = Session::of(repository.path());
+    let _ = session.ssi("up -d --runtime process").run().succeeds();
+    assert_eq!(post(&session.address("keeper"), "of a process"), 200);
+    let _ = session.ssi("up -d --runtime docker keeper").run().succeeds();
+    assert_eq!(session.ps("keeper")["runtime"], "docker");
+    assert_eq!(post(&session.address("keeper"), "of a container"), 200);
+    assert_eq!(entries(&session), ["migrated", "seeded", "of a process", "of a container"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod load;
+pub mod local;
 pub mod namespace;
 pub mod program;
 pub mod repository;

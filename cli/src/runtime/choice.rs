@@ -32,6 +32,9 @@ pub(crate) enum Undecided {
     Impossible(String),
 }
 
+/// The row of what was said of everything; no node has such a name.
+const EVERYTHING: &str = "*";
+
 /// A node of services: a service with its further processes, which are made of the same.
 fn service_node(owner: &str) -> String {
     format!("service {owner}")
@@ -66,12 +69,12 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
-    // Of a service that is only there for its jobs nothing runs but these, and they say what.
-    let says = service.run_here().is_some() || service.role == Role::Base;
-    match (&service.image, says) {
-        (Image::Ready(_), false) => Some("its `image` brings its own command"),
-        (Image::Dockerfile(_), false) => Some("its Dockerfile says what to run"),
-        (Image::Recipe(_), false) => Some("its image says what to run"),
+    match (&service.image, service.run_here()) {
+        // Nothing of it runs by itself: its parts say what they run.
+        _ if service.role == Role::Base => None,
+        (Image::Ready(_), None) => Some("its `image` brings its own command"),
+        (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
+        (Image::Recipe(_), None) => Some("its image says what to run"),
         _ if !service.files.is_empty() => Some("its `files` lie at absolute paths"),
         _ => None,
     }
@@ -127,9 +130,10 @@ impl Runtimes {
         self.nodes.values().copied().collect()
     }
 
-    /// The choices, as they are remembered.
-    pub(crate) fn into_nodes(self) -> BTreeMap<String, RuntimeName> {
-        self.nodes
+    /// The choices, as they are remembered. What is said of everything is said of later nodes too.
+    pub(crate) fn into_nodes(self, asked: &Asked<'_>) -> BTreeMap<String, RuntimeName> {
+        let everything = asked.runtime.filter(|_| asked.named.is_empty());
+        self.nodes.into_iter().chain(everything.map(|runtime| (EVERYTHING.to_owned(), runtime))).collect()
     }
 }
 
@@ -141,13 +145,16 @@ struct Choosing<'a> {
 }
 
 impl Choosing<'_> {
-    /// For whoever nothing was ever chosen for.
+    /// For whoever nothing was ever chosen for: what was said of everything, else containers where an engine answers.
     fn default(&self) -> Result<RuntimeName, Undecided> {
-        match self.asked.engine {
-            Some(true) => Ok(RuntimeName::Docker),
-            Some(false) => Ok(RuntimeName::Process),
-            None => Err(Undecided::AskEngine),
+        match self.records.chosen.get(EVERYTHING) {
+            Some(said) => Ok(*said),
+            None => self.has_engine().map(|has| if has { RuntimeName::Docker } else { RuntimeName::Process }),
         }
+    }
+
+    fn has_engine(&self) -> Result<bool, Undecided> {
+        self.asked.engine.ok_or(Undecided::AskEngine)
     }
 
     fn service(&self, owner: &str) -> Result<RuntimeName, Undecided> {
@@ -170,7 +177,7 @@ impl Choosing<'_> {
                 part.place
             )));
         }
-        if self.default()? == RuntimeName::Process {
+        if !self.has_engine()? {
             return Err(Undecided::Impossible(format!(
                 "{owner} can only be a container ({why}, {}), and no Docker engine answers: start one or set DOCKER_HOST",
                 part.place
@@ -179,8 +186,27 @@ impl Choosing<'_> {
         Ok(RuntimeName::Docker)
     }
 
+    /// Why a server cannot be a process, when it cannot.
+    fn server_only_container(&self, server: &str) -> Option<&'static str> {
+        let wanted = self.graph.servers.get(server)?;
+        let kind = self.graph.catalogue.databases.get(&wanted.kind)?;
+        match (&kind.native, &wanted.image) {
+            (None, _) => Some("its kind runs in a container only"),
+            (_, Some(_)) => Some("it has an `image` of its own"),
+            _ => None,
+        }
+    }
+
     /// A server with data stays where its data is; services around it may move.
     fn server(&mut self, server: &str) -> Result<RuntimeName, Undecided> {
+        if let Some(why) = self.server_only_container(server) {
+            return match self.default()? {
+                RuntimeName::Docker => Ok(RuntimeName::Docker),
+                RuntimeName::Process => Err(Undecided::Impossible(format!(
+                    "{server} can only be a container ({why}), and no Docker engine answers: start one or set DOCKER_HOST"
+                ))),
+            };
+        }
         let stored = self.records.servers.get(server).map(|stored| stored.runtime);
         match (self.asked.runtime, stored) {
             (Some(asked), Some(stored)) => {
@@ -211,15 +237,20 @@ mod tests {
 
     /// `web` is a ready image, `api` has a `run` and a database, `job` has a `run`.
     fn graph() -> Graph {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [
+        of(&[
             ("web", "name: web\nimage: nginx:1\ndependencies: [api]\n"),
             (
                 "api",
                 "name: api\nrun: [x]\ndatabases: [{ kind: postgres, version: '15', as: items }]\nprocesses: { worker: { run: [y] } }\n",
             ),
             ("job", "name: job\nrun: [x]\n"),
-        ] {
+            ("etl", "name: etl\nstart: manual\njobs: [{ name: load, schedule: '0 3 * * *', run: [x] }]\n"),
+        ])
+    }
+
+    fn of(services: &[(&str, &str)]) -> Graph {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in services {
             std::fs::create_dir(folder.path().join(name)).unwrap();
             std::fs::write(folder.path().join(name).join("service.yaml"), text).unwrap();
         }
@@ -268,6 +299,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_of_everything_is_said_of_later_nodes_too() {
+        let graph = graph();
+        let services = graph.closure(&BTreeSet::from(["job".to_owned()]));
+        let asked = |named| Asked { runtime: Some(Process), named, engine: Some(true) };
+        let chosen = |asked: &Asked<'_>| {
+            let units = graph.units(&services, true);
+            let (runtimes, _) = Runtimes::choose(&graph, &units, asked, &Records::default()).unwrap();
+            Records { chosen: runtimes.into_nodes(asked), ..Records::default() }
+        };
+        let of_everything = choose(None, &[], true, &chosen(&asked(&[]))).unwrap().0;
+        assert_eq!(of_everything, [Docker, Process, Process, Process]);
+        let of_one = choose(None, &[], true, &chosen(&asked(&["job".to_owned()]))).unwrap().0;
+        assert_eq!(of_one, [Docker, Docker, Process, Docker]);
+    }
+
+    #[test]
+    fn what_holds_only_jobs_needs_no_container() {
+        let graph = graph();
+        let units = graph.units(&graph.closure(&BTreeSet::from(["etl.load".to_owned()])), true);
+        let asked = Asked { runtime: Some(Process), named: &["etl.load".to_owned()], engine: Some(true) };
+        let (runtimes, _) = Runtimes::choose(&graph, &units, &asked, &Records::default()).unwrap();
+        assert_eq!(runtimes.service("etl.load"), Process);
+    }
+
+    #[test]
     fn an_engine_is_asked_only_where_it_matters() {
         let graph = graph();
         let ask = |named: &str, runtime| {
@@ -295,15 +351,17 @@ mod tests {
     }
 
     #[test]
-    fn what_only_has_jobs_can_be_a_process() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("etl")).unwrap();
-        let text = "name: etl\njobs: [{ name: nightly, schedule: '0 3 * * *', run: [./load] }]\n";
-        std::fs::write(folder.path().join("etl/service.yaml"), text).unwrap();
-        std::process::Command::new("git").args(["init", "-q"]).current_dir(folder.path()).status().unwrap();
-        let tree = clustergraph::tree::Tree::of_worktree(folder.path()).unwrap();
-        let graph = Graph::build(&tree, "local").unwrap();
-        assert!(graph.services.values().all(|service| only_container(service).is_none()));
+    fn a_kind_that_runs_in_containers_only_is_one_beside_processes() {
+        let graph = of(&[("api", "name: api\nrun: [x]\ndatabases: [{ kind: mysql, as: items }]\n")]);
+        let units = graph.units(&graph.closure(&BTreeSet::new()), true);
+        let choose = |engine| {
+            let asked = Asked { runtime: Some(Process), named: &[], engine: Some(engine) };
+            Runtimes::choose(&graph, &units, &asked, &Records::default())
+        };
+        let (runtimes, _) = choose(true).unwrap();
+        assert_eq!((runtimes.service("api"), runtimes.server("mysql-9.7")), (Process, Docker));
+        let Err(Undecided::Impossible(why)) = choose(false) else { unreachable!() };
+        assert!(why.starts_with("mysql-9.7 can only be a container (its kind runs in a container only)"), "{why}");
     }
 
     #[test]

@@ -40,7 +40,11 @@ impl Claims {
         {
             return Ok(false);
         }
-        std::fs::write(&file, format!("{}\n{}", std::process::id(), self.records.display()))?;
+        let ours = format!("{}\n{}", std::process::id(), self.records.display());
+        if std::fs::read_to_string(&file).is_ok_and(|text| text == ours) {
+            return Ok(true);
+        }
+        std::fs::write(&file, ours)?;
         Ok(true)
     }
 

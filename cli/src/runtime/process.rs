@@ -144,6 +144,11 @@ impl Process {
     }
 }
 
+/// This very program, also when its file was replaced by a newer one meanwhile.
+fn this_program() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}
+
 #[async_trait]
 impl Runtime for Process {
     fn name(&self) -> RuntimeName {
@@ -206,7 +211,12 @@ impl Runtime for Process {
         let mut command = native.command(server)?;
         let log = open_log(&server.log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        self.children.spawn(command, &server.kind.kind)
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let who = native
+            .account()
+            .map(|user| format!(" as user {user}, since servers do not run as root"))
+            .unwrap_or_default();
+        self.children.spawn(command, &format!("{program}{who}"))
     }
 
     async fn run_client(
@@ -269,8 +279,9 @@ impl Runtime for Process {
 
     async fn start_forward(&self, forward: &Forward) -> Result<Instance, Cause> {
         let log = open_log(&forward.log)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(this_program()?);
         command
+            .arg0("ssi")
             .args(["forward", "--listen", &forward.gateway.listen.to_string()])
             .args(["--allow", &forward.gateway.from.to_string()])
             .args(forward.routes.iter().map(ToString::to_string))

@@ -276,6 +276,7 @@ impl Machine {
             runtime: record.runtime,
             addresses: record.addresses.clone(),
             detail: self.detail(record),
+            restarts: record.restarts,
             since: record.instance.is_some().then_some(record.since),
             instance: record.instance.as_ref().map(ToString::to_string),
             container: match &record.instance {

@@ -13,7 +13,7 @@ use super::gather::Gathered;
 use super::purpose::{self, Scope};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName, Up};
-use crate::runtime::{self, Claims, Docker};
+use crate::runtime::{self, Asked, Claims, Docker};
 use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
@@ -41,7 +41,7 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     let (kept, needed) = scope.units(&graph, &desired.waits, &up, &records);
     desired.retain(&kept);
     let (runtimes, notes) = (gathered.runtimes, gathered.notes);
-    records.chosen.extend(runtimes.into_nodes());
+    records.chosen.extend(runtimes.into_nodes(&Asked { runtime: up.runtime, named: &up.services, engine: None }));
     let built = built(session, &desired).await?;
     let mut observed: BTreeMap<Unit, Observed> = records
         .units

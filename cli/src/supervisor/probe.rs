@@ -13,9 +13,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The first pause between two questions, and the longest.
-const FIRST: Duration = Duration::from_millis(20);
+/// The shortest pause between two questions, and the longest from the beginning of one to that of the next.
+const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(250);
+/// In between it is this part of the time waited so far: nobody learns of it later than that part, and an answer.
+const PART: u32 = 20;
 /// How long an accepted connection must stay open: a proxy in front of a program accepts before it listens,
 /// and closes when it finds nobody there.
 const STAYS_OPEN: Duration = Duration::from_millis(60);
@@ -24,9 +26,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// What listens to no port is ready when it has been alive for so long.
 pub(super) const ALIVE: Duration = Duration::from_millis(500);
 
-/// The pauses between questions: 20 ms, growing by half to 250 ms.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(FIRST), |pause| Some((*pause * 3 / 2).min(LONGEST)))
+/// The pause before the next question, `waited` after the first one, when the last one took so long.
+pub(super) fn pause(waited: Duration, took: Duration) -> Duration {
+    (waited / PART).min(LONGEST).saturating_sub(took).max(PAUSE)
 }
 
 /// Something to ask at a port of this machine.
@@ -227,10 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_bound() {
-        let pauses: Vec<_> = pauses().take(10).collect();
-        assert_eq!(pauses[0], FIRST);
-        assert_eq!(pauses[9], LONGEST);
-        assert!(pauses.is_sorted());
+    fn questions_come_ever_less_often_up_to_a_bound_and_their_own_time_counts() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(ms(0), ms(0)), ms(20));
+        assert_eq!(pause(ms(2000), ms(0)), ms(100));
+        assert_eq!(pause(ms(2000), ms(70)), ms(30));
+        assert_eq!(pause(ms(2000), ms(500)), ms(20));
+        assert_eq!(pause(ms(60_000), ms(0)), ms(250));
     }
 }

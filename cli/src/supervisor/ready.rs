@@ -4,18 +4,20 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clustergraph::catalogue::fill_database;
+use clustergraph::catalogue::{Stack, fill_database};
 use clustergraph::format::service::{Health, Probe};
 
 use super::desired::Running;
-use super::probe::{ALIVE, ANSWER, Question, pauses};
+use super::probe::{ALIVE, ANSWER, Question, pause};
 use crate::runtime::{Cause, Forward, Runtime, Server};
 use crate::session::Instance;
 
-/// How long a database server may take from its start to its first answer.
-pub(super) const SERVER_START: Duration = Duration::from_secs(120);
+/// How long a database server may take from its start to its first answer: on a busy machine those in Java take minutes.
+pub(super) const SERVER_START: Duration = Duration::from_secs(5 * 60);
 /// How long a service may take when it does not say.
 pub(super) const SERVICE_START: Duration = Duration::from_secs(60);
+/// How much longer it may take where starting begins with compiling: a failed build ends by itself and is told at once.
+const COMPILING: Duration = Duration::from_secs(10 * 60);
 /// How long one client program of a database may take.
 pub(super) const CLIENT: Duration = Duration::from_secs(30);
 /// How often a running service is asked whether it still answers, and after how many answers of no it is believed.
@@ -35,14 +37,22 @@ impl LastNo {
     }
 }
 
+/// How long a service may take from its start until it is ready.
+pub(super) fn limit(health: Option<&Health>, stack: &Stack) -> Duration {
+    let limit = health.map_or(SERVICE_START, |health| health.start_timeout);
+    if stack.has_cache() { limit + COMPILING } else { limit }
+}
+
 /// Asks until the answer is yes.
 async fn until_yes<A: Future<Output = Result<(), String>>>(last: &LastNo, ask: impl Fn() -> A) {
-    for pause in pauses() {
+    let first = Instant::now();
+    loop {
+        let began = Instant::now();
         match ask().await {
             Ok(()) => return,
             Err(why) => last.set(why),
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause(first.elapsed(), began.elapsed())).await;
     }
 }
 
@@ -76,7 +86,11 @@ pub(super) async fn forward(forward: &Forward, last: &LastNo) {
     for route in &forward.routes {
         let address = (forward.gateway.listen, route.from);
         let connect = || async move {
-            tokio::net::TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+            let connecting = tokio::net::TcpStream::connect(address);
+            match tokio::time::timeout(ANSWER, connecting).await {
+                Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
+                Err(_) => Err(format!("{}:{} takes no connection", address.0, address.1)),
+            }
         };
         until_yes(last, connect).await;
     }

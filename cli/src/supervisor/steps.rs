@@ -111,7 +111,7 @@ async fn make(
                 ready::service(runtime, running, &instance, before, &last).await;
                 Ok(())
             };
-            let limit = running.health.as_ref().map_or(SERVICE_START, |health| health.start_timeout);
+            let limit = ready::limit(running.health.as_ref(), &program.service.stack);
             let ready = unless_it_ends(runtime, &instance, &program.log, limit, &last, ready);
             unless_interrupted(interrupt, ready).await
         }

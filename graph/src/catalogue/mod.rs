@@ -31,7 +31,7 @@ pub use version::says_version;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// Stacks, by name.
-    pub stacks: BTreeMap<String, Stack>,
+    pub stacks: BTreeMap<String, Arc<Stack>>,
     /// Kinds of databases, by name.
     pub databases: BTreeMap<String, DatabaseKind>,
     /// Tools that stacks need, by the program's name.
@@ -46,7 +46,20 @@ macro_rules! entries {
 
 type Entry = (&'static str, &'static str, &'static str);
 const STACKS: &[Entry] = entries!["stacks", "command", "docker", "go", "java", "node", "python", "rust", "static"];
-const DATABASES: &[Entry] = entries!["databases", "kafka", "mariadb", "mysql", "postgres", "redis"];
+const DATABASES: &[Entry] = entries![
+    "databases",
+    "elasticsearch",
+    "kafka",
+    "mariadb",
+    "memcached",
+    "minio",
+    "mongodb",
+    "mysql",
+    "nats",
+    "postgres",
+    "rabbitmq",
+    "redis",
+];
 const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 
 static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));
@@ -67,7 +80,7 @@ impl Catalogue {
         for (key, yaml) in stacks.map(|yaml| decode::entries(yaml, "`stacks`", problems)).unwrap_or_default() {
             let name = dns_label(&key.name, &key.place, "the stack's name", problems);
             if let (Some(name), Some(stack)) = (name, Stack::decode(&key.name, yaml, problems)) {
-                catalogue.stacks.insert(name, stack);
+                catalogue.stacks.insert(name, Arc::new(stack));
             }
         }
         for (key, yaml) in kinds.map(|yaml| decode::entries(yaml, "`kinds`", problems)).unwrap_or_default() {
@@ -87,7 +100,7 @@ impl Catalogue {
         };
         for (name, path, text) in STACKS {
             if let Some(stack) = parse(path, text, problems).and_then(|yaml| Stack::decode(name, &yaml, problems)) {
-                catalogue.stacks.insert((*name).to_owned(), stack);
+                catalogue.stacks.insert((*name).to_owned(), Arc::new(stack));
             }
         }
         for (name, path, text) in DATABASES {

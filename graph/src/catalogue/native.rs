@@ -10,7 +10,8 @@ use crate::format::yaml::Yaml;
 
 /// How a server runs without a container. Commands also hold `{password_file}` (while the data folder is made),
 /// `{sockets}` (a folder for as long as it runs) and `{spare}` (a further port of loopback that is given like `{port}`; see
-/// [`Native::has_spare`]).
+/// [`Native::has_spare`]). A server that tells clients where to go (see [`super::Container::loopback`]) also has
+/// `{containers}`, a port of loopback for clients in containers, who find it at `{name}:{advertised}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Native {
     /// Folders of its programs, with `{version}`: they come before `PATH` for all that the entry runs.

@@ -12,6 +12,7 @@ mod stores;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ignore::gitignore::GitignoreBuilder;
 
@@ -110,7 +111,7 @@ pub struct ServiceFile {
     /// Labels for people and tools; never seen by the service.
     pub labels: BTreeMap<String, String>,
     /// Where each of its fields was written.
-    pub places: BTreeMap<&'static str, Place>,
+    pub places: Arc<BTreeMap<&'static str, Place>>,
     /// Fields that were written but not wholly understood: what they lack is no further problem.
     broken: BTreeSet<&'static str>,
 }
@@ -223,7 +224,7 @@ impl ServiceFile {
             test,
             smoke,
             labels,
-            places,
+            places: Arc::new(places),
             broken,
         })
     }

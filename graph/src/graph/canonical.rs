@@ -3,28 +3,45 @@
 //! The text is JSON with sorted keys and no blanks. What it is made from is listed field by field where a
 //! key is computed: a field that is added to a struct changes no identity until someone decides it should.
 
-use serde_json::Value;
+use serde::ser::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// The number of the scheme below; part of every hash, so that two schemes never meet.
 pub(crate) const SCHEME: &str = "2";
 
 /// The hash of a value under a name that keeps different uses apart.
-pub(crate) fn hash(use_: &str, value: &Value) -> [u8; 32] {
+pub(crate) fn hash(use_: &str, value: &impl Serialize) -> [u8; 32] {
+    let mut text = Vec::with_capacity(1024);
+    // Writing into memory what has text keys only cannot fail; if it did, the rest would still be hashed.
+    let _ = serde_json::to_writer(&mut text, value);
+    debug_assert!(is_sorted(&text), "{}", String::from_utf8_lossy(&text));
     let mut hasher = Sha256::new();
     hasher.update(SCHEME);
     hasher.update([0]);
     hasher.update(use_);
     hasher.update([0]);
-    // serde_json's maps are sorted by key as long as its `preserve_order` feature is off: a test holds that.
-    hasher.update(value.to_string());
+    hasher.update(text);
     hasher.finalize().into()
+}
+
+/// Whether all keys are sorted, as serde_json's own maps are while its `preserve_order` feature is off: a test holds that.
+fn is_sorted(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(text).is_ok_and(|value| value.to_string().as_bytes() == text)
+}
+
+/// A map that is written from its pairs, which come sorted.
+pub(crate) struct Pairs<I>(pub(crate) I);
+
+impl<K: Serialize, V: Serialize, I: Iterator<Item = (K, V)> + Clone> Serialize for Pairs<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_order_of_keys_does_not_matter() {

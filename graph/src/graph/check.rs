@@ -10,7 +10,7 @@ use crate::catalogue::Stack;
 use crate::diagnostic::{Place, Problem, suggestion};
 use crate::format::repository::RepositoryFile;
 use crate::format::service::{DatabaseSource, Port, Probe, Restart, ServiceFile, Wait, ends};
-use crate::tree::{Directory, Mode};
+use crate::tree::Directory;
 use crate::wiring::{Files, Scene};
 
 impl Builder<'_> {
@@ -292,7 +292,7 @@ impl Builder<'_> {
     /// A link to a file of the repository that is no source: what it leads to would be neither hashed nor mounted.
     /// Links that leave the repository, or lead nowhere, mean what they mean where they are followed.
     pub(super) fn check_links(&mut self, file: &ServiceFile, sources: &Directory) {
-        for (path, link) in sources.files().into_iter().filter(|(_, found)| found.mode == Mode::Link) {
+        for (path, link) in sources.links() {
             // What cannot be read here will be said by whoever needs it.
             let Ok(target) = self.tree.read(link) else { continue };
             let Some(target) = std::str::from_utf8(&target).ok().and_then(|target| led_to(&path, target)) else {

@@ -10,8 +10,9 @@ use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::canonical::hash;
+use super::canonical::{Pairs, hash};
 use super::{Database, Image, Role, Service};
+use crate::format::service::Command;
 
 /// A SHA-256, shown in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,6 +22,11 @@ impl Key {
     /// The key of a value under a name that keeps different uses apart.
     #[must_use]
     pub fn of(use_: &str, value: &Value) -> Self {
+        Self(hash(use_, value))
+    }
+
+    /// The key of what is written with sorted names.
+    pub(crate) fn of_written(use_: &str, value: &impl Serialize) -> Self {
         Self(hash(use_, value))
     }
 
@@ -56,7 +62,10 @@ impl std::str::FromStr for Key {
 
 impl Serialize for Key {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut digits = [0; 64];
+        // The room is exactly what 32 bytes need.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        serializer.serialize_str(std::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -67,67 +76,161 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// What [`source_key`] is made from. The names are sorted, here and below.
+#[derive(Serialize)]
+struct Source<'s> {
+    build: Recipe<'s>,
+    tree: String,
+}
+
+/// How an image is built.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Recipe<'s> {
+    Ready {
+        image: &'s str,
+    },
+    /// The images by their names: which mirror they are pulled through is not part of it.
+    Stack {
+        base: Option<&'s str>,
+        image: &'s str,
+        recipe: &'s str,
+    },
+    Dockerfile {
+        args: &'s BTreeMap<String, String>,
+        context: Option<&'s str>,
+        dockerfile: &'s str,
+        folder: &'s str,
+        secrets: &'s [String],
+        target: Option<&'s str>,
+    },
+}
+
 /// Which image: the files that a build reads, and how it is built.
 pub(crate) fn source_key(service: &Service) -> Key {
-    let recipe = match &service.image {
-        Image::Ready(image) => json!({ "image": image }),
-        // The images by their names: which mirror they are pulled through is not part of it.
-        Image::Recipe(recipe) => json!({ "recipe": recipe, "image": service.stack.image, "base": service.stack.base }),
-        Image::Dockerfile(build) => {
-            let mut recipe = json!({
-                "dockerfile": build.dockerfile, "target": build.target, "args": build.args, "secrets": build.secrets,
-                "folder": service.folder,
-            });
-            if let Some(context) = &build.context {
-                recipe["context"] = json!(context);
-            }
-            recipe
+    let build = match &service.image {
+        Image::Ready(image) => Recipe::Ready { image },
+        Image::Recipe(recipe) => {
+            Recipe::Stack { base: service.stack.base.as_deref(), image: &service.stack.image, recipe }
         }
+        Image::Dockerfile(build) => Recipe::Dockerfile {
+            args: &build.args,
+            context: build.context.as_deref(),
+            dockerfile: &build.dockerfile,
+            folder: &service.folder,
+            secrets: &build.secrets,
+            target: build.target.as_deref(),
+        },
     };
-    Key::of("source", &json!({ "tree": service.sources.oid().to_string(), "build": recipe }))
+    Key::of_written("source", &Source { build, tree: service.sources.oid().to_string() })
+}
+
+/// What [`behaviour_key`] is made from, field by field.
+#[derive(Serialize)]
+struct Behaviour<'s, D, E, F, P, S, V> {
+    databases: D,
+    env: E,
+    files: F,
+    name: &'s str,
+    passthrough: &'s [String],
+    ports: P,
+    primary: Option<&'s str>,
+    role: serde_json::Value,
+    run: Option<&'s Command>,
+    secrets: S,
+    setup: &'s [Command],
+    stack: StackBehaviour<'s>,
+    volumes: V,
+}
+
+#[derive(Serialize)]
+struct StackBehaviour<'s> {
+    env: &'s BTreeMap<String, String>,
+    name: &'s str,
+}
+
+#[derive(Serialize)]
+struct PortBehaviour<'s> {
+    number: u16,
+    protocol: &'s str,
+}
+
+#[derive(Serialize)]
+struct StoreBehaviour<'s> {
+    address: &'s str,
+    extensions: &'s [String],
+    kind: &'s str,
+    migration: Option<Key>,
+    seed: Option<&'s Command>,
+    server: &'s str,
+    topics: &'s [String],
+    version: &'s str,
 }
 
 /// Behaviour: everything beside its sources that a running instance can observe, wiring as placeholders.
 pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Database>) -> Key {
-    let primary = service.primary_port().map(|port| &port.name);
-    let ports: BTreeMap<_, _> = service
-        .ports
-        .iter()
-        .map(|port| (&port.name, json!({ "number": port.number, "protocol": port.protocol })))
-        .collect();
-    let mut stores: Vec<_> = service
+    let mut stores: Vec<StoreBehaviour<'_>> = service
         .databases
         .iter()
         .filter_map(|address| databases.get(address))
-        .map(|database| {
-            json!({
-                "address": database.address, "kind": database.kind, "version": database.version,
-                "server": database.server, "topics": database.topics, "extensions": database.extensions,
-                "migration": database.migration, "seed": database.seed,
-            })
+        .map(|database| StoreBehaviour {
+            address: &database.address,
+            extensions: &database.extensions,
+            kind: &database.kind,
+            migration: database.migration,
+            seed: database.seed.as_ref(),
+            server: &database.server,
+            topics: &database.topics,
+            version: &database.version,
         })
         .collect();
-    stores.sort_by_key(ToString::to_string);
-    let env: BTreeMap<_, _> = service.env.iter().map(|(name, value)| (name, value.placeholder())).collect();
-    let files: BTreeMap<_, _> = service.files.iter().map(|(path, file)| (path, file.content.placeholder())).collect();
-    let volumes: BTreeMap<_, _> = service.volumes.iter().map(|(name, volume)| (name, &volume.path)).collect();
-    let secrets: BTreeMap<_, _> = service.secrets.iter().map(|secret| (&secret.name, secret.optional)).collect();
-    let role = match &service.role {
-        Role::Service => json!("service"),
-        Role::Base => json!("base"),
-        Role::Task => json!("task"),
-        Role::Job { schedule } => json!({ "schedule": schedule }),
+    stores.sort_by_key(|store| store.address);
+    let ports: BTreeMap<&str, PortBehaviour<'_>> = service
+        .ports
+        .iter()
+        .map(|port| (port.name.as_str(), PortBehaviour { number: port.number, protocol: &port.protocol }))
+        .collect();
+    let secrets: BTreeMap<&str, bool> =
+        service.secrets.iter().map(|secret| (secret.name.as_str(), secret.optional)).collect();
+    let behaviour = Behaviour {
+        databases: stores,
+        env: Pairs(service.env.iter().map(|(name, value)| (name, value.placeholder()))),
+        files: Pairs(service.files.iter().map(|(path, file)| (path, file.content.placeholder()))),
+        name: &service.name,
+        passthrough: &service.passthrough,
+        ports,
+        primary: service.primary_port().map(|port| port.name.as_str()),
+        role: match &service.role {
+            Role::Service => json!("service"),
+            Role::Base => json!("base"),
+            Role::Task => json!("task"),
+            Role::Job { schedule } => json!({ "schedule": schedule }),
+        },
+        run: service.run_here(),
+        secrets,
+        setup: &service.setup,
+        stack: StackBehaviour { env: &service.stack.env, name: &service.stack.name },
+        volumes: Pairs(service.volumes.iter().map(|(name, volume)| (name, &volume.path))),
     };
-    Key::of(
-        "behaviour",
-        &json!({
-            "name": service.name, "role": role,
-            "stack": { "name": service.stack.name, "env": service.stack.env },
-            "run": service.run_here(), "setup": service.setup, "ports": ports, "primary": primary,
-            "databases": stores, "env": env, "passthrough": service.passthrough, "secrets": secrets,
-            "files": files, "volumes": volumes,
-        }),
-    )
+    Key::of_written("behaviour", &behaviour)
+}
+
+/// One node of a component, as its id sees it.
+#[derive(Serialize)]
+struct Member<'s> {
+    behaviour: Key,
+    dependencies: Vec<Edge<'s>>,
+    name: &'s str,
+    source: Key,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Edge<'s> {
+    r#as: &'s str,
+    id: Option<Key>,
+    optional: bool,
+    service: &'s str,
+    wait: &'static str,
 }
 
 /// Gives every service its id: the hash of its source, its behaviour and the ids of what it depends on.
@@ -149,30 +252,38 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
     // tarjan_scc yields components in reverse topological order: what is depended on comes first.
     for component in tarjan_scc(&graph) {
         let members: BTreeSet<&str> = component.iter().map(|node| names[graph[*node]].as_str()).collect();
-        let whole: Vec<_> = members
+        let whole: Vec<Member<'_>> = members
             .iter()
             .filter_map(|name| services.get(*name))
             .map(|service| {
-                let mut edges: Vec<_> = service
+                let mut dependencies: Vec<Edge<'_>> = service
                     .dependencies
                     .iter()
-                    .map(|edge| {
-                        let inside = members.contains(edge.service.as_str());
-                        let id = services.get(&edge.service).filter(|_| !inside).map(|target| target.id);
-                        json!({
-                            "service": edge.service, "as": edge.alias, "wait": edge.wait.as_str(),
-                            "optional": edge.optional, "id": id,
-                        })
+                    .map(|dependency| Edge {
+                        r#as: &dependency.alias,
+                        id: match members.contains(dependency.service.as_str()) {
+                            true => None,
+                            false => services.get(&dependency.service).map(|target| target.id),
+                        },
+                        optional: dependency.optional,
+                        service: &dependency.service,
+                        wait: dependency.wait.as_str(),
                     })
                     .collect();
-                edges.sort_by_key(ToString::to_string);
-                json!({ "name": service.name, "source": service.source, "behaviour": service.behaviour, "dependencies": edges })
+                dependencies.sort();
+                Member { behaviour: service.behaviour, dependencies, name: &service.name, source: service.source }
             })
             .collect();
-        let whole = Key::of("component", &json!(whole));
+        let whole = Key::of_written("component", &whole);
         let ids: Vec<(String, Key)> = members
             .iter()
-            .map(|name| ((*name).to_owned(), Key::of("id", &json!({ "name": name, "component": whole }))))
+            .map(|name| {
+                let id = Key::of_written(
+                    "id",
+                    &Pairs([("component", whole.to_string().as_str()), ("name", name)].into_iter()),
+                );
+                ((*name).to_owned(), id)
+            })
             .collect();
         for (name, id) in ids {
             if let Some(service) = services.get_mut(&name) {
@@ -184,6 +295,5 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
 
 /// Which cluster: the hash over all ids.
 pub(crate) fn version(services: &BTreeMap<String, Service>) -> Key {
-    let ids: BTreeMap<_, _> = services.iter().map(|(name, service)| (name, service.id)).collect();
-    Key::of("version", &json!(ids))
+    Key::of_written("version", &Pairs(services.iter().map(|(name, service)| (name, service.id))))
 }

@@ -63,7 +63,7 @@ pub struct Service {
     /// Where it is declared.
     pub place: Place,
     /// Its stack, built in or declared.
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
     /// Services that it calls.
     pub dependencies: Vec<Dependency>,
     /// Addresses of the logical databases that it uses, its own and others', in the order written.
@@ -117,7 +117,7 @@ pub struct Service {
     /// Labels for people and tools.
     pub labels: BTreeMap<String, String>,
     /// Where each field of its service.yaml was written.
-    pub places: BTreeMap<&'static str, Place>,
+    pub places: Arc<BTreeMap<&'static str, Place>>,
     /// Its environment with holes; see [`crate::wiring`].
     pub env: BTreeMap<String, crate::wiring::Value>,
     /// The files that a build reads, in repository layout, and nothing else.

@@ -18,7 +18,7 @@ use crate::tree::{Directory, Mode};
 use crate::wiring::{self, Scene};
 
 impl Builder<'_> {
-    fn stack(&mut self, service: &Located) -> Option<Stack> {
+    fn stack(&mut self, service: &Located) -> Option<Arc<Stack>> {
         let file = &service.file;
         let stacks = &self.catalogue.stacks;
         if let Some((name, place)) = &file.stack {
@@ -41,10 +41,10 @@ impl Builder<'_> {
             return None;
         }
         let folder = self.tree.root().folder(&service.folder).unwrap_or_default();
-        let detected: Vec<&Stack> =
+        let detected: Vec<&Arc<Stack>> =
             stacks.values().filter(|stack| stack.detect.iter().any(|file| folder.entries.contains_key(file))).collect();
         let first = detected.iter().map(|stack| stack.rank).min();
-        let detected: Vec<&Stack> = detected.into_iter().filter(|stack| Some(stack.rank) == first).collect();
+        let detected: Vec<&Arc<Stack>> = detected.into_iter().filter(|stack| Some(stack.rank) == first).collect();
         match detected.as_slice() {
             [] => stacks.get("command").cloned(),
             [stack] => Some((*stack).clone()),
@@ -117,7 +117,7 @@ impl Builder<'_> {
             test: file.test.clone(),
             smoke: file.smoke.clone(),
             labels: file.labels.clone(),
-            places: file.places.clone(),
+            places: Arc::clone(&file.places),
             env,
             sources,
             source: Key::default(),
@@ -246,6 +246,9 @@ fn setup(located: &Located, stack: &Stack, sources: &Directory) -> (Vec<Vec<Stri
         }
         _ => Vec::new(),
     };
+    if commands.is_empty() {
+        return (commands, Key::default());
+    }
     // A setup of the service's own may read any of its sources.
     let tree = file.setup.is_some().then(|| sources.oid().to_string());
     let key = Key::of(

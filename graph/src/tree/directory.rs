@@ -175,19 +175,24 @@ impl Directory {
     /// Folders that stay whole are shared, not copied.
     #[must_use]
     pub fn without(self: &Arc<Self>, unwanted: &dyn Fn(&str, bool) -> bool) -> Arc<Self> {
-        self.without_below("", unwanted).unwrap_or_else(|| Arc::clone(self))
+        self.without_below(&mut String::new(), unwanted).unwrap_or_else(|| Arc::clone(self))
     }
 
-    /// `None` when nothing goes.
-    fn without_below(&self, below: &str, unwanted: &dyn Fn(&str, bool) -> bool) -> Option<Arc<Self>> {
+    /// `None` when nothing goes. `path` is this folder's, and so it is again at the end.
+    fn without_below(&self, path: &mut String, unwanted: &dyn Fn(&str, bool) -> bool) -> Option<Arc<Self>> {
         let mut changed: Option<Self> = None;
+        let above = path.len();
         for (name, entry) in &self.entries {
-            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+            path.truncate(above);
+            if above > 0 {
+                path.push('/');
+            }
+            path.push_str(name);
             let is_folder = matches!(entry, Entry::Directory(_));
-            let replacement = if unwanted(&path, is_folder) {
+            let replacement = if unwanted(path, is_folder) {
                 None
             } else if let Entry::Directory(directory) = entry {
-                match directory.without_below(&path, unwanted) {
+                match directory.without_below(path, unwanted) {
                     None => continue,
                     Some(less) => Some(Entry::Directory(less)),
                 }
@@ -200,6 +205,7 @@ impl Directory {
                 Some(entry) => copy.entries.insert(name.clone(), entry),
             };
         }
+        path.truncate(above);
         changed.map(Arc::new)
     }
 
@@ -209,6 +215,25 @@ impl Directory {
         let mut files = Vec::new();
         self.collect_files("", &mut files);
         files
+    }
+
+    /// The links below, with their paths relative to this folder, in order.
+    #[must_use]
+    pub fn links(&self) -> Vec<(String, &File)> {
+        let mut links = Vec::new();
+        self.collect_links("", &mut links);
+        links
+    }
+
+    fn collect_links<'d>(&'d self, below: &str, links: &mut Vec<(String, &'d File)>) {
+        let path = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        for (name, entry) in &self.entries {
+            match entry {
+                Entry::File(file) if file.mode == Mode::Link => links.push((path(name), file)),
+                Entry::Directory(directory) => directory.collect_links(&path(name), links),
+                Entry::File(_) | Entry::Submodule(_) => {}
+            }
+        }
     }
 
     fn collect_files<'d>(&'d self, below: &str, files: &mut Vec<(String, &'d File)>) {

@@ -81,6 +81,11 @@ impl Native {
         Ok(found)
     }
 
+    /// The user that it runs as, where that is not the caller.
+    pub(super) fn account(&self) -> Option<u32> {
+        self.account.map(|(user, _)| user)
+    }
+
     /// Makes the data folder at the first time. It appears whole or not at all.
     pub(super) async fn init(&self, server: &Server, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Cause> {
         self.own(&self.sockets)?;
