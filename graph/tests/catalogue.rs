@@ -1,5 +1,7 @@
 //! docs/catalogue.md says what the catalogue says.
 
+#![allow(clippy::expect_used, reason = "what fails here fails the test")]
+
 use std::path::{Path, PathBuf};
 
 use clustergraph::catalogue::{Catalogue, DatabaseKind, Scope, Stack, Tested};
