@@ -171,3 +171,18 @@ fn an_installation_outlives_a_killed_supervisor_and_is_not_met_by_another() {
     let _ = session.ssi("up -d").run().succeeds();
     assert_eq!(said(), "begun\nended\nbegun\nended\n", "never two at once");
 }
+
+#[test]
+fn another_version_of_a_server_with_data_is_refused_with_both_and_the_ways_out() {
+    let repository = Repository::of_example("hello");
+    let session = Session::of(repository.path());
+    let _ = session.ssi("up -d --runtime process").run().succeeds();
+    repository.replace("services/api/service.yaml", "version: \"15\"", "version: \"16\"");
+    let refused = session.ssi("up -d").run().ends_with(4).stderr();
+    for words in ["the data of api/greetings is in postgres 15", "asks for postgres 16", "ssi down --delete-data"] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert_eq!(get(&session.address("www")).status, 200, "what runs goes on");
+    repository.replace("services/api/service.yaml", "version: \"16\"", "version: \"15\"");
+    assert!(session.plan().is_empty(), "{:?}", session.plan());
+}

@@ -69,12 +69,12 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
-    match (&service.image, service.run_here()) {
-        // Nothing of it runs by itself: its parts say what they run.
-        _ if service.role == Role::Base => None,
-        (Image::Ready(_), None) => Some("its `image` brings its own command"),
-        (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
-        (Image::Recipe(_), None) => Some("its image says what to run"),
+    // Of a service that is only there for its jobs nothing runs but these, and they say what.
+    let says = service.run_here().is_some() || service.role == Role::Base;
+    match (&service.image, says) {
+        (Image::Ready(_), false) => Some("its `image` brings its own command"),
+        (Image::Dockerfile(_), false) => Some("its Dockerfile says what to run"),
+        (Image::Recipe(_), false) => Some("its image says what to run"),
         _ if !service.files.is_empty() => Some("its `files` lie at absolute paths"),
         _ => None,
     }
@@ -200,9 +200,9 @@ impl Choosing<'_> {
     /// A server with data stays where its data is; services around it may move.
     fn server(&mut self, server: &str) -> Result<RuntimeName, Undecided> {
         if let Some(why) = self.server_only_container(server) {
-            return match self.default()? {
-                RuntimeName::Docker => Ok(RuntimeName::Docker),
-                RuntimeName::Process => Err(Undecided::Impossible(format!(
+            return match self.has_engine()? {
+                true => Ok(RuntimeName::Docker),
+                false => Err(Undecided::Impossible(format!(
                     "{server} can only be a container ({why}), and no Docker engine answers: start one or set DOCKER_HOST"
                 ))),
             };

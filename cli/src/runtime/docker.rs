@@ -3,6 +3,7 @@
 mod attached;
 mod build;
 mod container;
+mod endpoint;
 mod image;
 mod network;
 mod program;
@@ -35,6 +36,8 @@ pub(crate) use network::Gateway;
 const SESSION_LABEL: &str = "dev.clustergraph.session";
 /// The unit that a container is.
 const UNIT_LABEL: &str = "dev.clustergraph.unit";
+/// How long an engine may take to its first answer.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How many images are built at once: each build takes as many processors as it finds.
 const BUILDS: usize = 2;
 
@@ -75,8 +78,13 @@ impl Docker {
     async fn engine(&self) -> Result<&bollard::Docker, Cause> {
         self.engine
             .get_or_try_init(|| async {
-                let engine = bollard::Docker::connect_with_defaults().map_err(no_engine)?;
-                engine.negotiate_version().await.map_err(no_engine)
+                let host = endpoint::find(|name| std::env::var(name).ok())?;
+                let engine = bollard::Docker::connect_with_host(&host).map_err(|error| no_engine(&host, &error))?;
+                // An address that takes connections but says nothing must not keep anybody waiting for long.
+                let asked = tokio::time::timeout(ANSWER, engine.negotiate_version()).await;
+                let silent =
+                    |_| Cause::new(format!("no Docker engine answers at {host} within {} s", ANSWER.as_secs()));
+                asked.map_err(silent)?.map_err(|error| no_engine(&host, &error))
             })
             .await
     }
@@ -111,8 +119,10 @@ impl Docker {
     }
 }
 
-fn no_engine(error: Error) -> Cause {
-    Cause::new(format!("no Docker engine answers ({error}): start one, set DOCKER_HOST, or use `--runtime process`"))
+fn no_engine(host: &str, error: &Error) -> Cause {
+    Cause::new(format!(
+        "no Docker engine answers at {host} ({error}): start one, set DOCKER_HOST, or use `--runtime process`"
+    ))
 }
 
 fn engine_said(error: Error) -> Cause {
