@@ -118,17 +118,19 @@ fn blocks_of(place: &str) -> Vec<Vec<Block>> {
 fn every_block_of_shell_has_a_place_that_is_known() {
     for document in documents() {
         for block in blocks(&document) {
-            assert!(["hello", "hello-cluster"].contains(&block.place.as_str()), "{document}:{}", block.line);
+            assert!(["hello", "compose", "hello-cluster"].contains(&block.place.as_str()), "{document}:{}", block.line);
         }
     }
 }
 
 #[test]
 fn what_is_shown_of_a_laptop_is_what_happens() {
-    for blocks in blocks_of("hello") {
-        let repository = Repository::of_example("hello");
-        let session = Session::of(repository.path());
-        run(&blocks, repository.path(), &[("CLUSTERGRAPH_STATE_DIR", session.state().display().to_string())]);
+    for (place, example) in [("hello", "hello"), ("compose", "compose-import")] {
+        for blocks in blocks_of(place) {
+            let repository = Repository::of_example(example);
+            let session = Session::of(repository.path());
+            run(&blocks, repository.path(), &[("CLUSTERGRAPH_STATE_DIR", session.state().display().to_string())]);
+        }
     }
 }
 
