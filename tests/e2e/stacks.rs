@@ -1,6 +1,7 @@
 //! Each stack of the catalogue, and one of a repository's own, through the real `ssi`: the example with a service in each.
 
-use clustergraph_tests::{Repository, Session, get};
+use clustergraph_tests::local::{docker, wait_until};
+use clustergraph_tests::{Program, Repository, Session, get};
 
 /// The services that answer over HTTP, each with how its greeting begins.
 const GREETINGS: &[(&str, &str)] = &[
@@ -55,4 +56,46 @@ fn every_stack_runs_as_processes() {
 #[test]
 fn every_stack_runs_in_containers() {
     every_stack_runs("docker", &["docker"]);
+}
+
+/// A container that ends with the test.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker").args(["rm", "--force", "--volumes", &self.0]).output();
+    }
+}
+
+#[test]
+fn the_images_of_recipes_run_by_themselves_without_root() {
+    let repository = Repository::of_example("stacks");
+    // Of each sort of recipe one: compiled, interpreted, neither. The others take minutes and say nothing new.
+    for other in ["go", "java", "python", "perl", "command"] {
+        std::fs::remove_dir_all(repository.path().join(other)).expect("the folder");
+    }
+    repository.commit("fewer services");
+    let built = Program::new("komandan", repository.path()).args("build --output json").run().succeeds().json_lines();
+    let images = &built.last().expect("a result")["images"];
+    for (name, greeting) in GREETINGS.iter().filter(|(name, _)| matches!(*name, "rust" | "node" | "static")) {
+        let image = images[*name].as_str().expect("its image");
+        let run = ["run", "--detach", "--read-only", "--env", "PORT=8080", "--publish", "127.0.0.1::8080", image];
+        let container = Container(docker(&run)[0].clone());
+        let address = docker(&["port", &container.0, "8080"])[0].clone();
+        wait_until(name, || answers(&address));
+        let answer = get(&format!("http://{address}/"));
+        assert!(answer.body.starts_with(greeting), "{name}: {answer:?}");
+        assert_eq!(docker(&["inspect", "--format", "{{.Config.User}}", &container.0]), ["10001:10001"]);
+    }
+}
+
+/// Whether an address answers a request: the engine accepts connections for programs that do not listen yet.
+fn answers(address: &str) -> bool {
+    use std::io::{Read, Write};
+    let ask = || -> std::io::Result<usize> {
+        let mut stream = std::net::TcpStream::connect(address)?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        stream.read(&mut [0; 1])
+    };
+    ask().is_ok_and(|read| read == 1)
 }
