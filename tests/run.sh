@@ -74,9 +74,8 @@ dependencies() {
 }
 
 unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
-local_tests() { cargo test --quiet --package clustergraph-tests --test architecture --test local --test docs; }
-shop_tests() { cargo test --quiet --package clustergraph-tests --test shop; }
-cluster_tests() { cargo test --quiet --package clustergraph-tests --test cluster; }
+# e2e NAME...: end-to-end tests by the names of their files.
+e2e() { local names=(); for name; do names+=(--test "$name"); done; cargo test --quiet --package clustergraph-tests "${names[@]}"; }
 
 example_tests() {
   local hello=examples/hello/services deps=$OUTPUT/venv status=0
@@ -112,10 +111,13 @@ stage build cargo build --quiet --locked --workspace
 stage lint lint
 stage deny dependencies
 stage unit unit_tests
-stage local local_tests
-stage shop shop_tests
+stage documents e2e architecture docs
+stage local e2e local commands compose runtimes fields falling
+stage readiness e2e readiness
+stage databases e2e databases stacks
+stage shop e2e shop
 stage services "$HERE/services.sh"
-stage cluster cluster_tests
+stage cluster e2e cluster
 stage examples example_tests
 stage dist "$HERE/dist.sh"
 

@@ -161,7 +161,7 @@ fn carry_out(steps: &[Step], pick: u64, mut seen: impl FnMut(&Step, &BTreeSet<Un
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn nothing_starts_before_what_it_waits_for_and_all_stops_in_reverse(

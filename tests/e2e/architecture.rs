@@ -178,7 +178,9 @@ fn the_two_programs_do_not_know_each_other_and_read_no_yaml_of_services() {
         if (path.starts_with("cli/src/") || path.starts_with("deployer/src/")) && path.ends_with(".rs") {
             let code = text(&path);
             let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-            assert!(!code.contains("serde_saphyr") && !code.contains("serde_yaml::from"), "{path} reads YAML");
+            // Compose's files are somebody else's format, and read in one place.
+            let reads = code.contains("serde_saphyr") || code.contains("serde_yaml::from");
+            assert!(!reads || path.starts_with("cli/src/commands/import/"), "{path} reads YAML");
         }
     }
 }

@@ -66,6 +66,16 @@ impl Program {
         self
     }
 
+    /// What it finds on its standard input; nothing otherwise.
+    #[must_use]
+    pub fn input(mut self, text: &str) -> Self {
+        use std::io::{Seek, Write};
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).expect("the file is written");
+        self.command.stdin(file);
+        self
+    }
+
     /// Allows it more time, or less.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {

@@ -1,6 +1,6 @@
 //! `ssi completions`: what a shell needs to complete command lines.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::{Shell, generate};
 
 use super::Cli;
@@ -18,8 +18,12 @@ pub(crate) struct CompletionsArgs {
 }
 
 pub(super) fn run(args: &CompletionsArgs) -> Exit {
+    let cli = Cli::command();
+    // What other commands start, nobody types.
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut shown = Command::new("ssi").args(cli.get_arguments().cloned()).subcommands(shown);
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "ssi", &mut script);
+    generate(args.shell, &mut shown, "ssi", &mut script);
     console::data(String::from_utf8_lossy(&script).trim_end());
     Exit::Success
 }

@@ -33,6 +33,8 @@ use crate::console::{self, BOLD, DIM, GREEN, YELLOW, paint};
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
 
+pub(super) use nodes::label;
+
 /// Arguments of `ssi import`.
 #[derive(Args)]
 pub(crate) struct ImportArgs {

@@ -2,17 +2,21 @@
 
 mod check;
 mod completions;
+mod doctor;
 mod down;
 mod env;
 mod exec;
 mod forward;
 mod graph;
 mod import;
+mod init;
 mod list;
 mod logs;
 mod ps;
 mod restart;
 mod run;
+mod schema;
+mod setup;
 mod supervise;
 mod up;
 
@@ -80,6 +84,14 @@ enum Command {
     Run(run::RunArgs),
     /// Show all sessions of this machine
     List(list::ListArgs),
+    /// Install what the graph needs of this machine
+    Setup(setup::SetupArgs),
+    /// Look what of this machine keeps a cluster from running
+    Doctor(doctor::DoctorArgs),
+    /// Print the JSON Schema of service.yaml or clustergraph.yaml
+    Schema(schema::SchemaArgs),
+    /// Propose a service.yaml for each folder that looks like a service
+    Init(init::InitArgs),
     /// Turn the files of another tool into services
     Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
@@ -115,6 +127,10 @@ pub(crate) fn run() -> ExitCode {
                 Command::Exec(args) => exec::run(global, args).await,
                 Command::Run(args) => run::run(global, args).await,
                 Command::List(args) => list::run(&args).await,
+                Command::Setup(args) => setup::run(global, &args).await,
+                Command::Doctor(args) => doctor::run(global, &args).await,
+                Command::Schema(args) => schema::run(&args),
+                Command::Init(args) => init::run(global, &args),
                 Command::Import(args) => import::run(global, args),
                 Command::Completions(args) => Ok(completions::run(&args)),
                 Command::Supervise(args) => supervise::run(global, &args).await,

@@ -5,7 +5,7 @@ use clustergraph::graph::Role;
 
 use super::{Global, ended, known_service, up};
 use crate::exit::{Exit, Failure};
-use crate::protocol::{Event, Purpose, Request};
+use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
 use crate::runtime::{self, Terminal};
 use crate::session::Client;
@@ -25,6 +25,9 @@ pub(crate) struct RunArgs {
     /// Start its databases, but no services that it calls
     #[arg(long)]
     no_deps: bool,
+    /// How to run what has not run yet; Docker where an engine answers, else processes
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<RuntimeName>,
 }
 
 pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure> {
@@ -45,6 +48,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
         None => args.service.clone(),
     };
     let wish = up::wish(std::slice::from_ref(&name), Purpose::Needs { services: !args.no_deps });
+    let wish = Up { runtime: args.runtime, ..wish };
     let mut client = Client::ask(&session, &Request::Up(wish.clone())).await?;
     let mut reporter = Reporter::new(Output::Text, false);
     let mut started = false;

@@ -1,15 +1,22 @@
 //! `ssi up`: make the graph real.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use clap::Args;
+use clustergraph::graph::Unit;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, Printed, logs};
-use crate::console;
+use super::{Global, Printed, logs, ps};
+use crate::console::{self, GREEN, RED, paint};
 use crate::exit::{Exit, Failure};
-use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
+use crate::protocol::{Event, Purpose, Request, RuntimeName, State, Up};
 use crate::report::{Output, Reporter};
 use crate::runtime;
 use crate::session::{Client, Session};
+
+/// How often it is looked whether everything still runs.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Arguments of `ssi up`.
 #[derive(Args)]
@@ -79,16 +86,7 @@ async fn attached(
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut client = Client::ask(session, request).await?;
     let mut own = Own::default();
-    let starting = async {
-        while let Some(event) = client.next().await? {
-            own.note(&event, services);
-            reporter.report(&event);
-            if let Event::End { exit, message } = event {
-                return ended(exit, message);
-            }
-        }
-        Err(gone())
-    };
+    let starting = following(&mut client, reporter, |event| own.note(event, services));
     let started = tokio::select! {
         result = starting => Some(result),
         _ = interrupts.recv() => None,
@@ -98,6 +96,7 @@ async fn attached(
             console::note("following the logs; Ctrl-C stops what this command started, in order");
             tokio::select! {
                 result = logs::follow_all(output, session, services) => result?,
+                result = watch(session) => result?,
                 _ = interrupts.recv() => {}
             }
         }
@@ -143,21 +142,58 @@ impl Own {
 
 /// Reports everything that the supervisor tells until the request is over.
 pub(super) async fn follow(client: &mut Client, reporter: &mut Reporter) -> Result<Exit, Failure> {
+    following(client, reporter, |_| {}).await
+}
+
+async fn following(
+    client: &mut Client,
+    reporter: &mut Reporter,
+    mut seen: impl FnMut(&Event),
+) -> Result<Exit, Failure> {
+    let mut running = BTreeSet::new();
     while let Some(event) = client.next().await? {
+        seen(&event);
         reporter.report(&event);
-        if let Event::End { exit, message } = event {
-            return ended(exit, message);
+        match event {
+            Event::State { unit, state: State::Ready, .. } => drop(running.insert(unit)),
+            Event::State { unit, .. } => drop(running.remove(&unit)),
+            Event::End { exit, message } if message.is_empty() => return Ok(exit),
+            Event::End { exit, message } => return Err(Failure { exit, message: message + &still(&running) }),
+            _ => {}
         }
     }
-    Err(gone())
+    Err(Failure::failed("the supervisor ended; what runs goes on: run the command again"))
 }
 
-fn ended(exit: Exit, message: String) -> Result<Exit, Failure> {
-    if message.is_empty() { Ok(exit) } else { Err(Failure { exit, message }) }
+/// What a command that failed leaves running.
+fn still(running: &BTreeSet<Unit>) -> String {
+    if running.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = running.iter().map(ToString::to_string).collect();
+    format!("\nrunning on: {}; `ssi up` tries the rest again, `ssi down` stops everything", names.join(", "))
 }
 
-fn gone() -> Failure {
-    Failure::failed("the supervisor ended; what runs goes on: run the command again")
+/// Tells of services that end, or come back, while their logs are followed.
+async fn watch(session: &Session) -> Result<(), Failure> {
+    let mut known: BTreeMap<Unit, State> = BTreeMap::new();
+    loop {
+        for listed in ps::listing(session).await.unwrap_or_default() {
+            let before = known.insert(listed.unit.clone(), listed.state);
+            let why = listed.detail.unwrap_or_default();
+            match (before, listed.state) {
+                (Some(before), State::Failed) if before != State::Failed => {
+                    let text = format!("{} failed: it {why}; the others go on", listed.unit);
+                    console::note(&paint(&text, RED));
+                }
+                (Some(State::Failed), State::Ready) => {
+                    console::note(&paint(&format!("{} is ready again", listed.unit), GREEN))
+                }
+                _ => {}
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 #[cfg(test)]

@@ -69,12 +69,12 @@ fn node_of<'g>(unit: &'g Unit, graph: &'g Graph) -> Node<'g> {
 
 /// Why a service cannot be a process, when it cannot.
 pub(crate) fn only_container(service: &Service) -> Option<&'static str> {
-    match (&service.image, service.run_here()) {
-        // Nothing of it runs by itself: its parts say what they run.
-        _ if service.role == Role::Base => None,
-        (Image::Ready(_), None) => Some("its `image` brings its own command"),
-        (Image::Dockerfile(_), None) => Some("its Dockerfile says what to run"),
-        (Image::Recipe(_), None) => Some("its image says what to run"),
+    // Of a service that is only there for its jobs nothing runs but these, and they say what.
+    let says = service.run_here().is_some() || service.role == Role::Base;
+    match (&service.image, says) {
+        (Image::Ready(_), false) => Some("its `image` brings its own command"),
+        (Image::Dockerfile(_), false) => Some("its Dockerfile says what to run"),
+        (Image::Recipe(_), false) => Some("its image says what to run"),
         _ if !service.files.is_empty() => Some("its `files` lie at absolute paths"),
         _ => None,
     }

@@ -66,6 +66,15 @@ impl Docker {
         Self::new(session).engine().await.is_ok()
     }
 
+    /// Which engine answers: its name, version and system.
+    pub(crate) async fn version(session: &Session) -> Result<String, Cause> {
+        let docker = Self::new(session);
+        let found = docker.engine().await?.version().await.map_err(engine_said)?;
+        let part = |text: Option<String>| text.unwrap_or_default();
+        let (version, api) = (part(found.version), part(found.api_version));
+        Ok(format!("Docker {version}, API {api}, {}/{}", part(found.os), part(found.arch)))
+    }
+
     async fn engine(&self) -> Result<&bollard::Docker, Cause> {
         self.engine
             .get_or_try_init(|| async {

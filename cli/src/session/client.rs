@@ -166,6 +166,11 @@ fn is_open(metadata: &std::fs::Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0o055
 }
 
+/// Why a folder of sockets cannot be used, when it cannot.
+pub(crate) fn unsafe_folder(folder: &Path) -> Option<String> {
+    refuse_strangers(folder).err().map(|failure| failure.message)
+}
+
 /// In a folder for all users somebody else may have made ours first, to answer in the supervisor's place.
 fn refuse_strangers(folder: &Path) -> Result<(), Failure> {
     let found = std::fs::symlink_metadata(folder)?;

@@ -6,7 +6,7 @@ mod index;
 pub(crate) mod marks;
 mod records;
 
-pub(crate) use client::{Client, is_running};
+pub(crate) use client::{Client, is_running, unsafe_folder};
 pub(crate) use folders::Session;
 pub(crate) use index::Found;
 pub(crate) use records::{Instance, Kept, Lease, Record, Records, Stored, random};

@@ -91,7 +91,7 @@ fn unusable(cause: Cause) -> Failure {
 }
 
 /// Chooses the runtimes; asks for an engine where that matters.
-async fn choose(
+pub(super) async fn choose(
     session: &Session,
     graph: &Graph,
     units: &Units,

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use clustergraph::graph::{Graph, Unit};
 
 use super::desired::{Wish, Work};
-use super::gather::Gathered;
+use super::gather::{Gathered, choose};
 use crate::exit::Failure;
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{Claims, Program};
+use crate::runtime::{Claims, Program, Runtimes};
 use crate::session::{Records, Session};
 
 /// A program of a service.
@@ -47,6 +47,14 @@ pub(crate) async fn inspect(
         claims.release(new);
     }
     Ok(Inspected { program: program?, runtime, is_guess })
+}
+
+/// How each node of the graph runs, or would run.
+pub(crate) async fn runtimes(session: &Session, graph: &Graph, up: &Up) -> Result<Runtimes, Failure> {
+    let records = Records::read(&session.records()).map_err(Failure::unusable)?;
+    let all: BTreeSet<String> = graph.services.keys().cloned().collect();
+    let units = graph.units(&all, true);
+    choose(session, graph, &units, up, &records).await.map(|(runtimes, _)| runtimes)
 }
 
 impl Wish<'_> {

@@ -37,7 +37,7 @@ use desired::{Desired, Work};
 use machine::{Effect, Machine};
 use place::Place;
 
-pub(crate) use inspect::inspect;
+pub(crate) use inspect::{inspect, runtimes};
 use prepare::Life;
 pub(crate) use purpose::unit_of;
 

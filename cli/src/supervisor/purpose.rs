@@ -228,7 +228,7 @@ mod tests {
         let database = Unit::new(UnitKind::Database, "api/items");
         let all = vec![
             step(Action::Start, database.clone(), &[]),
-            step(Action::Restart, service("www"), &[database.clone()]),
+            step(Action::Restart, service("www"), std::slice::from_ref(&database)),
             step(Action::Start, service("other"), &[]),
         ];
         let kept =

@@ -12,14 +12,14 @@ use super::probe::{ALIVE, ANSWER, Question, pause};
 use crate::runtime::{Cause, Forward, Runtime, Server};
 use crate::session::Instance;
 
-/// How long a database server may take from its start to its first answer.
-pub(super) const SERVER_START: Duration = Duration::from_secs(120);
+/// How long a database server may take from its start to its first answer: on a busy machine those in Java take minutes.
+pub(super) const SERVER_START: Duration = Duration::from_secs(5 * 60);
 /// How long a service may take when it does not say.
 pub(super) const SERVICE_START: Duration = Duration::from_secs(60);
 /// How much longer it may take where starting begins with compiling: a failed build ends by itself and is told at once.
 const COMPILING: Duration = Duration::from_secs(10 * 60);
-/// How long one client program of a database may take.
-pub(super) const CLIENT: Duration = Duration::from_secs(30);
+/// How long one client program of a database may take: Kafka's are in Java, and start slowly on a busy machine.
+pub(super) const CLIENT: Duration = Duration::from_secs(3 * 60);
 /// How often a running service is asked whether it still answers, and after how many answers of no it is believed.
 const LIVENESS: (Duration, usize) = (Duration::from_secs(5), 3);
 

@@ -2,4 +2,4 @@ module hello
 
 go 1.21
 
-require github.com/google/uuid v1.6.0
+require github.com/mitchellh/go-wordwrap v1.0.1

@@ -2,18 +2,30 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"log"
-	"net/http"
+	"net"
 	"os"
 
-	"github.com/google/uuid"
+	"github.com/mitchellh/go-wordwrap"
 )
 
 func main() {
-	instance := uuid.New()
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "hello from go, instance %s\n", instance)
-	})
-	log.Fatal(http.ListenAndServe(":"+os.Getenv("PORT"), nil))
+	text := wordwrap.WrapString("hello from go, in lines of a few words", 24) + "\n"
+	listener, err := net.Listen("tcp", ":"+os.Getenv("PORT"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		lines := bufio.NewScanner(connection)
+		for lines.Scan() && lines.Text() != "" {
+		}
+		fmt.Fprintf(connection, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
+		connection.Close()
+	}
 }

@@ -1,6 +1,6 @@
 //! A kind of database: how its server is run, asked and filled, in a container and natively.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::handshake::Handshake;
 use super::native::Native;
@@ -69,8 +69,8 @@ pub struct DatabaseKind {
     pub dump: Option<Command>,
     /// Reads what `dump` wrote from its standard input, into a logical database that was just made.
     pub restore: Option<Command>,
-    /// What the tests of this repository run the entry on.
-    pub tested: BTreeSet<Tested>,
+    /// What the tests of the entry's own repository run it on, each with the versions that they run.
+    pub tested: BTreeMap<Tested, Vec<String>>,
 }
 
 /// Whose data a server holds.
@@ -238,7 +238,7 @@ impl DatabaseKind {
             drop: fields.take("drop").and_then(|yaml| input(yaml, "`drop`", problems)),
             dump: read::optional_command(&mut fields, "dump", problems),
             restore: read::optional_command(&mut fields, "restore", problems),
-            tested: tested(&mut fields, problems),
+            tested: tested(&mut fields, &versions, problems),
             versions,
             default,
         };
@@ -413,7 +413,25 @@ fn input(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Input> {
     run.flatten().map(|run| Input { run, input })
 }
 
-fn tested(fields: &mut Fields<'_>, problems: &mut Problems) -> BTreeSet<Tested> {
-    let items = fields.take("tested").and_then(|yaml| decode::list(yaml, "`tested`", problems)).unwrap_or_default();
-    items.iter().filter_map(|yaml| read::choice(yaml, "each item of `tested`", TESTED, problems)).collect()
+fn tested(fields: &mut Fields<'_>, versions: &[String], problems: &mut Problems) -> BTreeMap<Tested, Vec<String>> {
+    let Some(yaml) = fields.take("tested") else { return BTreeMap::new() };
+    let mut tested = BTreeMap::new();
+    for (key, yaml) in decode::entries(yaml, "`tested`", problems) {
+        let Some(on) = read::word(&key.name, &key.place, "`tested`", TESTED, problems) else { continue };
+        for yaml in decode::list(yaml, "the versions", problems).unwrap_or_default() {
+            let Some(version) = decode::string(yaml, "a version", problems) else { continue };
+            if !versions.is_empty() && !versions.iter().any(|known| known == version) {
+                problems.add(
+                    Problem::new(
+                        "unknown-version",
+                        yaml.place.clone(),
+                        format!("{} is none of the `versions`", version.escape_debug()),
+                    )
+                    .mend(format!("one of {}", versions.join(", "))),
+                );
+            }
+            tested.entry(on).or_insert_with(Vec::new).push(version.to_owned());
+        }
+    }
+    tested
 }

@@ -46,7 +46,20 @@ macro_rules! entries {
 
 type Entry = (&'static str, &'static str, &'static str);
 const STACKS: &[Entry] = entries!["stacks", "command", "docker", "go", "java", "node", "python", "rust", "static"];
-const DATABASES: &[Entry] = entries!["databases", "kafka", "mariadb", "mysql", "postgres", "redis"];
+const DATABASES: &[Entry] = entries![
+    "databases",
+    "elasticsearch",
+    "kafka",
+    "mariadb",
+    "memcached",
+    "minio",
+    "mongodb",
+    "mysql",
+    "nats",
+    "postgres",
+    "rabbitmq",
+    "redis",
+];
 const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 
 static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::{Problem, Problems};
+use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::service::Command;
-use crate::format::yaml::{Value, Yaml};
+use crate::format::yaml::Value;
 
 /// A text; empty when it is absent.
 pub(super) fn text(fields: &mut Fields<'_>, name: &'static str, problems: &mut Problems) -> String {
@@ -36,7 +36,7 @@ pub(super) fn required_text(
 }
 
 /// That an entry lacks a field.
-pub(super) fn missing(place: crate::diagnostic::Place, what: &str, name: &str, mend: &str) -> Problem {
+pub(super) fn missing(place: Place, what: &str, name: &str, mend: &str) -> Problem {
     Problem::new("missing-field", place, format!("{what} has no `{name}`")).mend(mend)
 }
 
@@ -91,13 +91,18 @@ pub(super) fn map(fields: &mut Fields<'_>, name: &'static str, problems: &mut Pr
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(yaml: &Yaml, what: &str, known: &[(&str, T)], problems: &mut Problems) -> Option<T> {
-    let word = decode::string(yaml, what, problems)?;
+pub(super) fn word<T: Copy>(
+    word: &str,
+    place: &Place,
+    what: &str,
+    known: &[(&str, T)],
+    problems: &mut Problems,
+) -> Option<T> {
     let found = known.iter().find(|(name, _)| *name == word);
     if found.is_none() {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
         problems.add(
-            Problem::new("unknown-value", yaml.place.clone(), format!("{what} is no `{}`", word.escape_debug()))
+            Problem::new("unknown-value", place.clone(), format!("{what} knows no `{}`", word.escape_debug()))
                 .mend(format!("one of {}", names.join(", "))),
         );
     }

@@ -137,7 +137,7 @@ fn common(one: &str, other: &str) -> String {
 }
 
 /// A name as a DNS label.
-pub(super) fn label(name: &str) -> String {
+pub(in crate::commands) fn label(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let text: String = lower.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     let text = text.trim_matches('-');

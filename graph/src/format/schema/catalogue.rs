@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::types::{
     Object, any_of, boolean, command, commands, integer, list, named, needing_one, or_null, pattern, scalar, text,
-    texts, words,
+    texts,
 };
 
 /// Arguments, which may be none.
@@ -86,7 +86,11 @@ pub(super) fn kind() -> Value {
         .may("drop", "Removes a logical database and its user.", input("`drop`"))
         .may("dump", "Writes all of a logical database to its output.", command())
         .may("restore", "Reads what `dump` wrote.", command())
-        .may("tested", "What the entry was tested on.", list(words(&["native", "stand-in", "official"])))
+        .may(
+            "tested",
+            "What the entry was tested on, each with the versions.",
+            json!({ "type": "object", "propertyNames": { "enum": ["native", "stand-in", "official"] }, "additionalProperties": list(text()) }),
+        )
         .build()
 }
 
