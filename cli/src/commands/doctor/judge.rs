@@ -69,7 +69,7 @@ pub(super) fn inotify(watches: Option<u64>, instances: Option<u64>) -> Option<Ch
         Check::warning(
             "inotify",
             finding,
-            "large repositories need more for `--watch`: sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512",
+            "programs that reload themselves want more: sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512",
         )
     } else {
         Check::fine("inotify", finding)

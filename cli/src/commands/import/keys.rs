@@ -35,7 +35,7 @@ const KEYS: &[(&str, &str)] = &[
     ("attach", ""),
     ("secrets", "write `secrets: [NAME]`: values come from .env, and are variables"),
     ("configs", "write `files:` with the file of the service's folder"),
-    ("develop", "`ssi up --watch` restarts or rebuilds what changed"),
+    ("develop", "`ssi up` again restarts or rebuilds what changed"),
     ("use_api_socket", "no service is given the engine itself"),
     ("cpus", "write `resources: { cpu: ... }`"),
     ("mem_limit", "write `resources: { memory: ... }`"),

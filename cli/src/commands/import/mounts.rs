@@ -70,11 +70,9 @@ fn bind(
     let is_below = |context: &str| context.is_empty() || path == context || path.starts_with(&format!("{context}/"));
     let is_source = node.context.as_deref().is_some_and(is_below);
     match known.look.entries(&path) {
-        Some(_) if is_source => findings.add(
-            Some(name),
-            &what,
-            "sources are in the image: when they change, `ssi up` builds it anew (`ssi up --watch` at once)",
-        ),
+        Some(_) if is_source => {
+            findings.add(Some(name), &what, "sources are in the image: when they change, `ssi up` builds it anew")
+        }
         Some(_) => {
             let mut all = BTreeMap::new();
             walk(&path, "", known, &mut all);
