@@ -3,6 +3,7 @@
 mod adoption;
 mod operation;
 mod revival;
+mod schedule;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,10 @@ pub(super) enum Effect {
     TellAll(String),
     /// Ask until there is an answer whether it runs: answered by [`Event::Found`].
     Look { unit: Unit, runtime: RuntimeName, instance: Instance },
-    /// Write the records.
-    Save(Box<Records>),
+    /// Write the records, soon: what happens at once is written at once.
+    Save,
+    /// Write the records before anything else is done.
+    SaveNow,
     /// Remove what belongs to no unit: answered by [`Event::CleanedUp`].
     CleanUp { runtimes: BTreeSet<RuntimeName>, ports: Vec<u16>, delete_data: bool },
     /// End the supervisor.
@@ -112,7 +115,7 @@ impl Machine {
             Event::Prepared { result } => self.prepared(result, now, &mut effects),
             Event::Told { unit, text } => {
                 if let Some(operation) = &self.current {
-                    let elapsed_ms = operation.elapsed(&unit, now);
+                    let elapsed_ms = operation.schedule.elapsed(&unit, now);
                     let detail = self.without_secrets(&text);
                     let event = protocol::Event::State { unit, state: State::Starting, detail, elapsed_ms };
                     effects.push(Effect::Tell(operation.client, event));
@@ -120,7 +123,7 @@ impl Machine {
             }
             Event::Cleared { unit } => {
                 self.take_fresh(&unit);
-                effects.push(self.save());
+                effects.push(Effect::Save);
             }
             Event::Started { unit, instance } => {
                 self.take_fresh(&unit);
@@ -136,9 +139,9 @@ impl Machine {
                     let stored = Stored { runtime, incarnation: server.incarnation.clone() };
                     self.records.servers.insert(unit.name.clone(), stored);
                 }
-                effects.push(self.save());
+                effects.push(Effect::Save);
                 if let Some(operation) = &mut self.current {
-                    operation.begun.insert(unit);
+                    operation.schedule.runs(&unit);
                 }
                 self.advance(now, &mut effects);
             }
@@ -164,8 +167,9 @@ impl Machine {
         effects
     }
 
-    fn save(&self) -> Effect {
-        Effect::Save(Box::new(self.records.clone()))
+    /// What is to be remembered.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
     }
 
     fn request(&mut self, client: ClientId, request: Request, now: Instant, effects: &mut Vec<Effect>) {
@@ -292,7 +296,7 @@ impl Machine {
         self.records.leases.extend(prepared.lease.filter(|_| !has_left).map(|lease| (client, lease)));
         let Desired { wanted, waits, needs, work, runtimes, secrets } = prepared.desired;
         self.secrets = secrets;
-        effects.push(self.save());
+        effects.push(Effect::SaveNow);
         let mut operation = Operation::new(client, waits, steps);
         (operation.wanted, operation.needs) = (wanted, needs);
         (operation.work, operation.runtimes) = (work, runtimes);
@@ -302,7 +306,7 @@ impl Machine {
 
     /// Something that ran has ended, or answers no more.
     fn no_more(&mut self, unit: &Unit, instance: &Instance, fall: &Fall, now: Instant, effects: &mut Vec<Effect>) {
-        let busy = self.current.as_ref().is_some_and(|operation| operation.is_running(unit));
+        let busy = self.current.as_ref().is_some_and(|operation| operation.schedule.is_running(unit));
         let Some(record) = self.records.get(unit) else { return };
         if record.instance.as_ref() != Some(instance) {
             return; // it was ended on purpose
@@ -315,7 +319,7 @@ impl Machine {
         }
         // The instance stays in the record: what is left of it goes with the next step.
         self.falls(unit, fall, now, effects);
-        effects.push(self.save());
+        effects.push(Effect::Save);
     }
 
     fn next_request(&mut self, now: Instant, effects: &mut Vec<Effect>) {

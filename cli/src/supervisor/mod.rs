@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console;
 use crate::exit::Failure;
-use crate::protocol::{Listed, Request, RuntimeName};
+use crate::protocol::{self, Listed, Request, RuntimeName};
 use crate::runtime::{self, Cause, Claims, Ended, Runtime};
 use crate::session::{Instance, Lease, Record, Records, Session, marks};
 use clients::Clients;
@@ -50,8 +50,21 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often a supervisor looks whether its clients can still find it.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How late the records may be while one thing follows another.
+const SOON: Duration = Duration::from_millis(20);
+
 /// A connected command.
 type ClientId = u64;
+
+/// What was not written of the records yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwritten {
+    Nothing,
+    /// What just happened.
+    Soon,
+    /// What the disk did not take.
+    Refused,
+}
 
 /// Everything that happens.
 enum Event {
@@ -108,8 +121,8 @@ struct Supervisor {
     events: UnboundedSender<Event>,
     /// Ends the waiting of what was begun.
     interrupt: CancellationToken,
-    /// Records that could not be written yet.
-    unwritten: Option<Box<Records>>,
+    /// What was not written of the records yet.
+    unwritten: Unwritten,
 }
 
 /// Runs the supervisor of a session until nothing is left to own.
@@ -133,7 +146,7 @@ pub(crate) async fn run(session: Session) -> Result<(), Failure> {
         clients: Clients::default(),
         events,
         interrupt: CancellationToken::new(),
-        unwritten: None,
+        unwritten: Unwritten::Nothing,
     };
     supervisor.serve(listener, inbox, records, &lives).await
 }
@@ -157,8 +170,9 @@ impl Supervisor {
         }
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut look = tokio::time::interval(LOOK);
+        let mut written = Instant::now();
         loop {
-            let idle = machine.is_idle() && self.clients.is_empty() && self.unwritten.is_none();
+            let idle = machine.is_idle() && self.clients.is_empty() && self.unwritten == Unwritten::Nothing;
             let event = tokio::select! {
                 event = inbox.recv() => match event {
                     Some(event) => event,
@@ -173,8 +187,8 @@ impl Supervisor {
                     continue;
                 }
                 _ = terminate.recv() => Event::Terminate,
-                () = tokio::time::sleep(AGAIN), if self.unwritten.is_some() => {
-                    self.write_again();
+                () = tokio::time::sleep(AGAIN), if self.unwritten == Unwritten::Refused => {
+                    self.write(machine.records());
                     continue;
                 }
                 // Somebody swept the folder of sockets: what runs stays, and the next one adopts it.
@@ -185,38 +199,41 @@ impl Supervisor {
                 self.clients.forget(client);
             }
             for effect in machine.handle(event, Instant::now()) {
+                // Whoever is told that all is over finds it written.
+                let is_end = matches!(effect, Effect::Quit | Effect::Tell(_, protocol::Event::End { .. }));
+                if matches!(effect, Effect::SaveNow) || (is_end && self.unwritten == Unwritten::Soon) {
+                    self.write(machine.records());
+                }
                 if matches!(effect, Effect::Quit) {
                     return Ok(());
                 }
                 self.carry_out(effect);
             }
-        }
-    }
-
-    /// Writes the records. What runs must never be forgotten because a disk is full: they are kept and tried
-    /// again, and everybody is told.
-    fn write(&mut self, records: Box<Records>) {
-        let path = self.session.records();
-        let Err(error) = records.write(&path) else {
-            self.unwritten = None;
-            return;
-        };
-        if self.unwritten.replace(records).is_none() {
-            let text = format!(
-                "{}: {error}: what runs is remembered only while the supervisor lives; make room, it tries again every second",
-                path.display()
-            );
-            console::note(&text);
-            self.clients.tell_all(&text);
-        }
-    }
-
-    fn write_again(&mut self) {
-        if let Some(records) = self.unwritten.take() {
-            match records.write(&self.session.records()) {
-                Ok(()) => self.clients.tell_all("the session's records are written again"),
-                Err(_) => self.unwritten = Some(records),
+            // A hundred services that start at once are written down a few times, not three hundred times.
+            if self.unwritten == Unwritten::Soon && (inbox.is_empty() || written.elapsed() > SOON) {
+                self.write(machine.records());
+                written = Instant::now();
             }
+        }
+    }
+
+    /// Writes the records. What runs must never be forgotten because a disk is full: they are tried again, and
+    /// everybody is told.
+    fn write(&mut self, records: &Records) {
+        let path = self.session.records();
+        let written = records.write(&path);
+        let is = if written.is_ok() { Unwritten::Nothing } else { Unwritten::Refused };
+        match (std::mem::replace(&mut self.unwritten, is), written) {
+            (Unwritten::Refused, Ok(())) => self.clients.tell_all("the session's records are written again"),
+            (Unwritten::Nothing | Unwritten::Soon, Err(error)) => {
+                let text = format!(
+                    "{}: {error}: what runs is remembered only while the supervisor lives; make room, it tries again every second",
+                    path.display()
+                );
+                console::note(&text);
+                self.clients.tell_all(&text);
+            }
+            _ => {}
         }
     }
 
@@ -329,16 +346,16 @@ impl Supervisor {
                     let _ = events.send(Event::Found { unit, instance, runs });
                 });
             }
-            Effect::Save(records) => self.write(records),
+            Effect::Save if self.unwritten == Unwritten::Nothing => self.unwritten = Unwritten::Soon,
             Effect::CleanUp { runtimes, ports, delete_data } => {
                 let runtimes: Vec<_> = runtimes.into_iter().map(|name| self.runtime(name)).collect();
                 if delete_data {
-                    self.unwritten = None;
+                    self.unwritten = Unwritten::Nothing;
                 }
                 let task = clean_up(runtimes, self.session.clone(), ports, delete_data);
                 self.spawn(task, |result| Event::CleanedUp { result });
             }
-            Effect::Quit => {}
+            Effect::Save | Effect::SaveNow | Effect::Quit => {}
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The shortest pause between two questions, and the longest from the beginning of one to that of the next.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(250);
 /// In between it is this part of the time waited so far: nobody learns of it later than that part, and an answer.
 const PART: u32 = 20;
@@ -231,10 +231,10 @@ mod tests {
     #[test]
     fn questions_come_ever_less_often_up_to_a_bound_and_their_own_time_counts() {
         let ms = Duration::from_millis;
-        assert_eq!(pause(ms(0), ms(0)), ms(20));
+        assert_eq!(pause(ms(0), ms(0)), ms(5));
         assert_eq!(pause(ms(2000), ms(0)), ms(100));
         assert_eq!(pause(ms(2000), ms(70)), ms(30));
-        assert_eq!(pause(ms(2000), ms(500)), ms(20));
+        assert_eq!(pause(ms(2000), ms(500)), ms(5));
         assert_eq!(pause(ms(60_000), ms(0)), ms(250));
     }
 }

@@ -10,23 +10,12 @@ use clustergraph::plan::{Action, Step, Wanted};
 use super::super::ClientId;
 use super::super::desired::Work;
 use super::revival::Fall;
+use super::schedule::Schedule;
 use super::{Effect, Machine, NOBODY, end, watch};
 use crate::exit::Exit;
 use crate::protocol::{self, RuntimeName, State};
 use crate::runtime::Cause;
 use crate::session::{Record, Records};
-
-/// How many units are begun or ended at once; those that only become ready do not count.
-pub(super) const AT_ONCE: usize = 16;
-
-/// Where a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Running(Instant),
-    Finished,
-    Failed,
-}
 
 /// Steps on their way.
 pub(super) struct Operation {
@@ -37,7 +26,8 @@ pub(super) struct Operation {
     pub(super) wanted: BTreeMap<Unit, Wanted>,
     pub(super) needs: BTreeMap<Unit, BTreeSet<Unit>>,
     pub(super) waits: Units,
-    steps: Vec<(Step, Progress)>,
+    /// Which of its steps wait, run or are over.
+    pub(super) schedule: Schedule,
     /// Records of units whose former instance is still being ended: until then the old record counts, so
     /// that a supervisor that dies in between forgets nothing that runs.
     fresh: BTreeMap<Unit, Record>,
@@ -50,8 +40,6 @@ pub(super) struct Operation {
     pub(super) is_revival: bool,
     /// It is to be over soon, for something else's sake.
     pub(super) is_left_off: bool,
-    /// Units that run since this operation began them, ready or not.
-    pub(super) begun: BTreeSet<Unit>,
 }
 
 impl Operation {
@@ -63,76 +51,14 @@ impl Operation {
             wanted: BTreeMap::new(),
             needs: BTreeMap::new(),
             waits,
-            steps: steps.into_iter().map(|step| (step, Progress::Waiting)).collect(),
+            schedule: Schedule::new(steps),
             fresh: BTreeMap::new(),
             failures: Vec::new(),
             down: None,
             hurry: false,
             is_revival: false,
             is_left_off: false,
-            begun: BTreeSet::new(),
         }
-    }
-
-    /// Adds a step.
-    pub(super) fn add(&mut self, step: Step) {
-        self.steps.retain(|(known, _)| known.unit != step.unit);
-        self.steps.push((step, Progress::Waiting));
-    }
-
-    /// Gives up what was not begun yet, and says what that is.
-    pub(super) fn drop_waiting(&mut self) -> Vec<Unit> {
-        let waiting = self.steps.iter_mut().filter(|(_, progress)| *progress == Progress::Waiting);
-        let dropped = waiting.map(|(step, progress)| {
-            *progress = Progress::Failed;
-            step.unit.clone()
-        });
-        dropped.collect()
-    }
-
-    fn set(&mut self, unit: &Unit, to: Progress) {
-        for (_, progress) in self.steps.iter_mut().filter(|(step, _)| step.unit == *unit) {
-            *progress = to;
-        }
-    }
-
-    pub(super) fn is_running(&self, unit: &Unit) -> bool {
-        self.steps.iter().any(|(step, progress)| step.unit == *unit && matches!(progress, Progress::Running(_)))
-    }
-
-    pub(super) fn elapsed(&self, unit: &Unit, now: Instant) -> u64 {
-        let began = self.steps.iter().find_map(|(step, progress)| match progress {
-            Progress::Running(began) if step.unit == *unit => Some(*began),
-            _ => None,
-        });
-        began.map_or(0, |began| u64::try_from(now.duration_since(began).as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// The next step that may begin.
-    fn next(&self) -> Option<usize> {
-        // What runs and is only waited for keeps nobody from beginning: readiness is the others' own affair.
-        let is_at_work = |step: &Step| !(step.unit.kind.runs() && self.begun.contains(&step.unit));
-        let running = self.steps.iter().filter(|(_, progress)| matches!(progress, Progress::Running(_)));
-        if running.filter(|(step, _)| is_at_work(step)).count() >= AT_ONCE && !self.hurry {
-            return None;
-        }
-        let unfinished: BTreeSet<&Unit> = self
-            .steps
-            .iter()
-            .filter(|(_, progress)| *progress != Progress::Finished)
-            .map(|(step, _)| &step.unit)
-            .collect();
-        self.steps.iter().position(|(step, progress)| {
-            let may_begin = || {
-                step.after.iter().all(|unit| !unfinished.contains(unit))
-                    && step.after_start.iter().all(|unit| self.begun.contains(unit) || !unfinished.contains(unit))
-            };
-            *progress == Progress::Waiting && (self.hurry || may_begin())
-        })
-    }
-
-    fn is_over(&self) -> bool {
-        self.steps.iter().all(|(_, progress)| matches!(progress, Progress::Finished | Progress::Failed))
     }
 
     /// What a unit that is begun now is remembered by; `None` for one that nothing is known of.
@@ -161,8 +87,7 @@ impl Operation {
 
 /// The running units that are being stopped, with what is recorded of them.
 pub(super) fn being_stopped<'a>(operation: &'a Operation, records: &'a Records) -> impl Iterator<Item = &'a Record> {
-    let running = operation.steps.iter().filter(|(_, progress)| matches!(progress, Progress::Running(_)));
-    running.filter_map(|(step, _)| records.get(&step.unit))
+    operation.schedule.running().filter_map(|unit| records.get(unit))
 }
 
 /// The record as it is when there is no time: ended by force, with no grace.
@@ -175,11 +100,8 @@ impl Machine {
     pub(super) fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         loop {
             let Some(operation) = &mut self.current else { return };
-            let Some(next) = operation.next() else { break };
-            let (step, progress) = &mut operation.steps[next];
-            *progress = Progress::Running(now);
-            let step = step.clone();
             let (client, hurry) = (operation.client, operation.hurry);
+            let Some(step) = operation.schedule.begin_next(hurry, now) else { break };
             let state = if step.action == Action::Stop { State::Stopping } else { State::Starting };
             self.tell_state(client, &step.unit, state, step.reason.clone(), 0, effects);
             if !self.begin(&step, hurry, effects) {
@@ -191,7 +113,7 @@ impl Machine {
                 );
             }
         }
-        if self.current.as_ref().is_some_and(Operation::is_over) {
+        if self.current.as_ref().is_some_and(|operation| operation.schedule.is_over()) {
             self.finish(now, effects);
         }
     }
@@ -237,11 +159,13 @@ impl Machine {
     }
 
     pub(super) fn over(&mut self, unit: &Unit, result: Result<(), Cause>, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(operation) = self.current.as_mut().filter(|operation| operation.is_running(unit)) else { return };
-        let (client, elapsed_ms) = (operation.client, operation.elapsed(unit, now));
+        let Some(operation) = self.current.as_mut().filter(|operation| operation.schedule.is_running(unit)) else {
+            return;
+        };
+        let (client, elapsed_ms) = (operation.client, operation.schedule.elapsed(unit, now));
         match result {
             Ok(()) => {
-                operation.set(unit, Progress::Finished);
+                operation.schedule.finish(unit);
                 self.take_fresh(unit);
                 let mut state = State::Done;
                 let mut addresses = String::new();
@@ -260,7 +184,7 @@ impl Machine {
                 self.tell_state(client, unit, state, addresses, elapsed_ms, effects);
             }
             Err(cause) if operation.is_revival => {
-                operation.set(unit, Progress::Failed);
+                operation.schedule.fail(unit);
                 // A command that came meanwhile finds it as it is, not running.
                 if !operation.is_left_off {
                     let first = cause.to_string();
@@ -276,16 +200,18 @@ impl Machine {
                 self.failed(unit, &cause, now, effects);
             }
         }
-        effects.push(self.save());
+        effects.push(Effect::Save);
         self.advance(now, effects);
     }
 
     pub(super) fn stopped(&mut self, unit: &Unit, result: Result<(), Cause>, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(operation) = self.current.as_mut().filter(|operation| operation.is_running(unit)) else { return };
-        let (client, elapsed_ms) = (operation.client, operation.elapsed(unit, now));
+        let Some(operation) = self.current.as_mut().filter(|operation| operation.schedule.is_running(unit)) else {
+            return;
+        };
+        let (client, elapsed_ms) = (operation.client, operation.schedule.elapsed(unit, now));
         match result {
             Ok(()) => {
-                operation.set(unit, Progress::Finished);
+                operation.schedule.finish(unit);
                 self.records.forget(unit);
                 self.gone.remove(unit);
                 self.standing.remove(unit);
@@ -295,7 +221,7 @@ impl Machine {
             }
             Err(cause) => self.failed(unit, &cause, now, effects),
         }
-        effects.push(self.save());
+        effects.push(Effect::Save);
         self.advance(now, effects);
     }
 
@@ -303,16 +229,9 @@ impl Machine {
     fn failed(&mut self, unit: &Unit, cause: &Cause, now: Instant, effects: &mut Vec<Effect>) {
         let cause = self.without_secrets(&cause.to_string());
         let Some(operation) = &mut self.current else { return };
-        let (client, elapsed_ms) = (operation.client, operation.elapsed(unit, now));
-        operation.set(unit, Progress::Failed);
+        let (client, elapsed_ms) = (operation.client, operation.schedule.elapsed(unit, now));
+        let skipped = operation.schedule.fail(unit);
         operation.failures.push(format!("{unit}: {cause}"));
-        let mut skipped = Vec::new();
-        for (step, progress) in &mut operation.steps {
-            if *progress == Progress::Waiting && (step.after.contains(unit) || step.after_start.contains(unit)) {
-                *progress = Progress::Failed;
-                skipped.push(step.unit.clone());
-            }
-        }
         self.tell_state(client, unit, State::Failed, cause, elapsed_ms, effects);
         for other in skipped {
             self.skip(client, &other, format!("{unit} failed"), effects);
@@ -348,7 +267,7 @@ impl Machine {
             return;
         }
         operation.client = NOBODY;
-        for unit in operation.drop_waiting() {
+        for unit in operation.schedule.drop_waiting() {
             self.skip(client, &unit, "interrupted".to_owned(), effects);
         }
         effects.push(Effect::Interrupt);
@@ -384,7 +303,7 @@ impl Machine {
             }
             Ok(()) => (Exit::Success, String::new()),
             Err(cause) => {
-                effects.push(self.save());
+                effects.push(Effect::Save);
                 (Exit::Failed, cause.to_string())
             }
         };

@@ -212,7 +212,7 @@ impl Machine {
                 operation.needs.insert(unit.clone(), standing.needs.clone());
                 let (after, after_start) = (BTreeSet::new(), BTreeSet::new());
                 let reason = "it ended by itself".to_owned();
-                operation.add(Step { action: Action::Start, unit: unit.clone(), reason, after, after_start });
+                operation.schedule.add(Step { action: Action::Start, unit: unit.clone(), reason, after, after_start });
                 self.fallen.remove(&unit);
             } else if let Some(fallen) = self.fallen.get_mut(&unit) {
                 if std::mem::replace(&mut fallen.is_asked, true) {
@@ -222,7 +222,7 @@ impl Machine {
                         record.ended =
                             Some("ended, and what it was made of has changed: `ssi up` starts it".to_owned());
                     }
-                    effects.push(self.save());
+                    effects.push(Effect::Save);
                 } else {
                     effects.push(Effect::Remember(Box::new(self.records.clone())));
                 }
@@ -236,7 +236,7 @@ impl Machine {
     /// A command comes first: what is being started anew is left off, and the command deals with it.
     pub(super) fn leave_off_revival(&mut self, effects: &mut Vec<Effect>) {
         if let Some(operation) = self.current.as_mut().filter(|operation| operation.is_revival) {
-            operation.drop_waiting();
+            operation.schedule.drop_waiting();
             operation.is_left_off = true;
             effects.push(Effect::Interrupt);
         }

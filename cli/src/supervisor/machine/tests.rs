@@ -165,7 +165,7 @@ impl Bench {
                 Effect::Later { unit, instance, after } => self.pauses.push((unit, instance, after)),
                 Effect::Remember(_) => self.remembering += 1,
                 Effect::TellAll(text) => self.told_all.push(text),
-                Effect::Save(records) => self.saved = *records,
+                Effect::Save | Effect::SaveNow => self.saved = self.machine.records().clone(),
                 Effect::CleanUp { delete_data, .. } => self.cleaned.push(delete_data),
                 Effect::Quit => self.quit = true,
             }

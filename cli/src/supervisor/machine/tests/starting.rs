@@ -1,6 +1,6 @@
 //! `up`, by cases.
 
-use super::super::operation::AT_ONCE;
+use super::super::schedule::AT_ONCE;
 use super::*;
 use clustergraph::format::service::Wait;
 
