@@ -1,6 +1,7 @@
 //! `ssi check`: all that is wrong, at once.
 
 use clap::Args;
+use clustergraph::graph::Role;
 
 use super::{Global, Printed};
 use crate::console;
@@ -28,17 +29,25 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
             })
             .to_string(),
         ),
-        Output::Text => console::data(&format!(
-            "{}, {}, no problems; version {}",
-            count(graph.services.len(), "service"),
-            count(graph.databases.len(), "database"),
-            graph.version.short()
-        )),
+        Output::Text => {
+            let parts = graph.services.values().filter(|service| service.is_part());
+            let (jobs, processes): (Vec<_>, Vec<_>) = parts.partition(|part| matches!(part.role, Role::Job { .. }));
+            let services = graph.services.len() - jobs.len() - processes.len();
+            let mut words = vec![count(services, "service", "services")];
+            for (number, one, several) in [
+                (processes.len(), "process", "processes"),
+                (jobs.len(), "job", "jobs"),
+                (graph.databases.len(), "database", "databases"),
+            ] {
+                words.extend((number > 0).then(|| count(number, one, several)));
+            }
+            console::data(&format!("{}, no problems; version {}", words.join(", "), graph.version.short()));
+        }
     }
     Ok(Exit::Success)
 }
 
 /// `1 service`, `2 services`.
-fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }

@@ -62,38 +62,38 @@ pub(crate) struct Printed {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Propose a service.yaml for each folder that looks like a service
+    Init(init::InitArgs),
+    /// Turn the files of another tool into services
+    Import(import::ImportArgs),
     /// Read every service.yaml and say all that is wrong
     Check(check::CheckArgs),
     /// Show the graph
     Graph(graph::GraphArgs),
+    /// Print the JSON Schema of service.yaml or clustergraph.yaml
+    Schema(schema::SchemaArgs),
+    /// Install what the graph needs of this machine
+    Setup(setup::SetupArgs),
+    /// Look what of this machine keeps a cluster from running
+    Doctor(doctor::DoctorArgs),
     /// Start services and all that they need
     Up(up::UpArgs),
-    /// Stop what nothing else wants
-    Down(down::DownArgs),
     /// Show what runs
     Ps(ps::PsArgs),
     /// Show what services write
     Logs(logs::LogsArgs),
     /// Show what a service finds in its environment
     Env(env::EnvArgs),
-    /// Start what runs anew
-    Restart(restart::RestartArgs),
     /// Run a program where a service runs
     Exec(exec::ExecArgs),
     /// Run a program of a service once, with all that it needs
     Run(run::RunArgs),
+    /// Start what runs anew
+    Restart(restart::RestartArgs),
+    /// Stop what nothing else wants
+    Down(down::DownArgs),
     /// Show all sessions of this machine
     List(list::ListArgs),
-    /// Install what the graph needs of this machine
-    Setup(setup::SetupArgs),
-    /// Look what of this machine keeps a cluster from running
-    Doctor(doctor::DoctorArgs),
-    /// Print the JSON Schema of service.yaml or clustergraph.yaml
-    Schema(schema::SchemaArgs),
-    /// Propose a service.yaml for each folder that looks like a service
-    Init(init::InitArgs),
-    /// Turn the files of another tool into services
-    Import(import::ImportArgs),
     /// Print what a shell needs to complete command lines
     Completions(completions::CompletionsArgs),
     /// Own a session (started by other commands)
@@ -230,6 +230,6 @@ mod tests {
                 assert!(argument.get_help().is_some(), "`{path}`: {} has no help", argument.get_id());
             }
         }
-        assert!(seen >= 7);
+        assert!(seen >= 17);
     }
 }
