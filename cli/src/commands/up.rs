@@ -18,6 +18,9 @@ use crate::session::{Client, Session};
 /// How often it is looked whether everything still runs.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How many names are worth a line.
+const MANY: usize = 8;
+
 /// Arguments of `ssi up`.
 #[derive(Args)]
 #[command(
@@ -170,7 +173,10 @@ fn still(running: &BTreeSet<Unit>) -> String {
     if running.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = running.iter().map(ToString::to_string).collect();
+    let mut names: Vec<String> = running.iter().take(MANY).map(ToString::to_string).collect();
+    if let Some(more) = running.len().checked_sub(MANY).filter(|more| *more > 0) {
+        names.push(format!("and {more} more"));
+    }
     format!("\nrunning on: {}; `ssi up` tries the rest again, `ssi down` stops everything", names.join(", "))
 }
 

@@ -229,7 +229,8 @@ impl Frame {
         let bar = 24.min(width.saturating_sub(16));
         let full = bar * over / all;
         let done = paint(&"━".repeat(full), if self.has_failed() { RED } else { GREEN });
-        let rest = paint(&"━".repeat(bar - full), DIM);
+        // Another line, for terminals without colours.
+        let rest = paint(&"─".repeat(bar - full), DIM);
         format!("{done}{rest} {over}/{all}  {}", paint(&seconds(elapsed_ms), BOLD))
     }
 }
@@ -350,7 +351,7 @@ mod tests {
   ✓ greetings          212 ms
   · greetings:migrate          waits for setup
 · www                          waits for api
-━━━━━━━━━━━━━━━━━━━━━━━━ 2/6  2.3 s"
+━━━━━━━━──────────────── 2/6  2.3 s"
         );
     }
 
