@@ -73,9 +73,9 @@ dependencies() {
   "$tools/bin/cargo-deny" --log-level error check --hide-inclusion-graph bans licenses sources
 }
 
-unit_tests() { cargo test --quiet --workspace --exclude clustergraph-tests; }
+unit_tests() { cargo test --quiet --no-fail-fast --workspace --exclude clustergraph-tests; }
 # e2e NAME...: end-to-end tests by the names of their files.
-e2e() { local names=(); for name; do names+=(--test "$name"); done; cargo test --quiet --package clustergraph-tests "${names[@]}"; }
+e2e() { local names=(); for name; do names+=(--test "$name"); done; cargo test --quiet --no-fail-fast --package clustergraph-tests "${names[@]}"; }
 
 example_tests() {
   local hello=examples/hello/services deps=$OUTPUT/venv status=0
@@ -105,21 +105,24 @@ export DEMO_FOLDER=$OUTPUT/demo
 mkdir "$DEMO_FOLDER" "$OUTPUT/log"
 stage demo demo                # first: it sets up for itself what it needs
 # What this starts may outlive the folder of temporary files.
-stage machine env --unset=TMPDIR "$HERE/machine/up.sh"
+stage machine env --unset=TMPDIR "$HERE/machine/up.sh" --no-cluster
 eval "$("$HERE/machine/env.sh")"
 stage build cargo build --quiet --locked --workspace
 stage lint lint
 stage deny dependencies
 stage unit unit_tests
-stage documents e2e architecture docs
 stage local e2e local commands compose runtimes fields falling
 stage readiness e2e readiness
 stage databases e2e databases stacks
 stage shop e2e shop
 stage services "$HERE/services.sh"
-stage cluster e2e cluster
 stage examples example_tests
 stage dist "$HERE/dist.sh"
+# The cluster comes last and goes first: at rest it takes a core of the machine.
+stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
+stage documents e2e architecture docs
+stage cluster e2e cluster
+"$HERE/cluster/down.sh" || true
 
 echo "=== stages"
 printf '%s\n' "${STAGES[@]}"

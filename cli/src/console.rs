@@ -41,6 +41,11 @@ pub(crate) fn width() -> usize {
     size().map_or(100, |(columns, _)| columns)
 }
 
+/// The width that a table on standard output may have: what reads a pipe wants every word.
+pub(crate) fn table_width() -> usize {
+    if std::io::stdout().is_terminal() { width() } else { usize::MAX }
+}
+
 /// The terminal's height in lines; 40 where there is none.
 pub(crate) fn height() -> usize {
     size().map_or(40, |(_, lines)| lines)

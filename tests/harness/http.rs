@@ -29,9 +29,9 @@ pub fn post(url: &str, form: &str) -> u16 {
     })
 }
 
+/// A client whose every request has a connection of its own.
 pub(crate) fn client() -> reqwest::Client {
     builder()
-        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .timeout(Duration::from_secs(20))
@@ -39,11 +39,12 @@ pub(crate) fn client() -> reqwest::Client {
         .expect("a client")
 }
 
-/// A client that knows its cryptography, whether or not it is used.
+/// A client of plain HTTP. It wants some cryptography all the same, but need not read the machine's certificates, which takes
+/// long and is done for each client.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     // A second installation is refused, and the first one stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    reqwest::Client::builder().no_proxy().tls_certs_only([])
 }
 
 pub(crate) async fn ask(client: &reqwest::Client, url: &str) -> Result<Answer, String> {

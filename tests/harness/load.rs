@@ -30,7 +30,7 @@ pub struct Served {
 
 impl Load {
     /// Sends `fresh` visitors on new connections and `kept` visitors on one connection each to a page,
-    /// each asking again 50 ms after its answer.
+    /// each asking again 100 ms after its answer.
     #[must_use]
     pub fn on(url: &str, fresh: usize, kept: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -75,10 +75,11 @@ impl Drop for Load {
 }
 
 async fn visit(url: String, fresh: bool, stop: Arc<AtomicBool>, served: Arc<Mutex<Served>>) {
-    let keeping = http::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
+    let keeping = || http::builder().timeout(Duration::from_secs(20)).build().expect("a client");
+    let client = if fresh { http::client() } else { keeping() };
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let answer = if fresh { http::ask(&http::client(), &url).await } else { http::ask(&keeping, &url).await };
+        let answer = http::ask(&client, &url).await;
         {
             let mut served = served.lock().expect("no visitor panics");
             served.requests += 1;
@@ -99,6 +100,6 @@ async fn visit(url: String, fresh: bool, stop: Arc<AtomicBool>, served: Arc<Mute
                 Err(error) => served.failures.push(format!("{:.2} s: {error}", began.elapsed().as_secs_f32())),
             }
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -4,11 +4,15 @@
 # CG_CLUSTER_N, default 0). What is there or up already is taken as it is: 8 s with a warm cache, under one when all is up.
 # The first run on a machine builds Kubernetes (9 to 16 minutes on two cores), beside which all else takes about three.
 # down.sh ends what this started. env.sh prints what tests need to know.
+#
+#   up.sh [--no-cluster]     the cluster is built, but not started: at rest it takes a core from whatever runs beside it
 set -euo pipefail
 PROGRAM=up
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/lib.sh"
 CLUSTER=$HERE/../cluster
+with_cluster=1
+[ "${1:-}" != --no-cluster ] || with_cluster=
 need_root
 began=$STAGE_BEGAN
 
@@ -28,7 +32,8 @@ wait $registry || die "no registry"
 "$HERE/images.sh" & images=$!
 wait "$build" || { kill $images 2>/dev/null || true; die "Kubernetes could not be built"; }
 build=
-"$CLUSTER/up.sh" & cluster=$!
+if [ -n "$with_cluster" ]; then "$CLUSTER/up.sh" & else true & fi
+cluster=$!
 wait $images || { wait $cluster || true; die "not all images are there"; }
 wait $cluster || die "no cluster"
 STAGE_BEGAN=$began

@@ -109,7 +109,12 @@ fn shown(rows: &[Row]) -> String {
         let folder = if row.folder.is_empty() { "-".to_owned() } else { row.folder.clone() };
         vec![row.id.clone(), folder, state, row.since.map(|since| ago(now - since)).unwrap_or_default(), what]
     });
-    table(&["SESSION", "FOLDER", "STATE", "AGE", "WHAT RUNS"], &["SESSION", "AGE"], cells.collect(), console::width())
+    table(
+        &["SESSION", "FOLDER", "STATE", "AGE", "WHAT RUNS"],
+        &["SESSION", "AGE"],
+        cells.collect(),
+        console::table_width(),
+    )
 }
 
 async fn prune(found: &[Found], delete_data: bool, output: Output) -> Result<Exit, Failure> {

@@ -74,5 +74,5 @@ fn rows(units: &[Listed]) -> String {
         ]
     });
     let header = ["NAME", "KIND", "STATE", "RUNTIME", "AGE", "ADDRESS"];
-    table(&header, &["KIND", "RUNTIME", "AGE"], rows.collect(), console::width())
+    table(&header, &["KIND", "RUNTIME", "AGE"], rows.collect(), console::table_width())
 }

@@ -127,7 +127,7 @@ fn print(found: &Found, engine: Option<&str>) {
     if rows.is_empty() {
         return console::note("the graph needs nothing of this machine");
     }
-    console::data(&table(&["", "WHAT", "WANTED", "FOUND", "FOR"], &["FOUND"], rows, console::width()));
+    console::data(&table(&["", "WHAT", "WANTED", "FOUND", "FOR"], &["FOUND"], rows, console::table_width()));
 }
 
 fn json(found: &Found, engine: Option<&str>, told: &[String]) -> serde_json::Value {

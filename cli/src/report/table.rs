@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 const ENOUGH: usize = 24;
 
 /// A table with a header. Where the terminal is too narrow, the columns of `less` are left out, the first of
-/// them first, and then the last column is cut.
+/// them first, and then the last column is cut. `width` is in columns.
 pub(crate) fn table(header: &[&str], less: &[&str], rows: Vec<Vec<String>>, width: usize) -> String {
     let mut all = vec![header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
     all.extend(rows);

@@ -15,6 +15,8 @@ use crate::names::{self, Component};
 pub(super) const ADMIN_PASSWORD: &str = "CLUSTERGRAPH_ADMIN_PASSWORD";
 /// The size of a server's volume.
 const VOLUME: &str = "1Gi";
+/// How often a starting server may say no, a second apart: a day. A recovery that takes long must not be killed.
+const WHILE_IT_STARTS: u32 = 24 * 60 * 60;
 /// The label by which a server's pods are found.
 const SERVER: &str = "clustergraph.dev/server";
 
@@ -25,6 +27,12 @@ pub(super) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g Data
         .databases
         .get(&database.kind)
         .ok_or_else(|| Error::Usage(format!("{} is no kind of database that this version knows", database.kind)))
+}
+
+/// Asks a server with its own client, every `period` seconds. A client is a process with a connection of its own: asked every
+/// second for ever, the questions to five servers would fill a core. So it is asked often only while it starts.
+fn probe(client: &[String], period: u32, failures: u32) -> Value {
+    json!({ "exec": { "command": client }, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures })
 }
 
 /// The image that the catalogue names for a server.
@@ -79,7 +87,8 @@ impl Scene<'_> {
             "args": args,
             "env": catalogue_env(&texts, &values, &secret),
             "ports": [{ "containerPort": kind.port, "protocol": "TCP" }],
-            "readinessProbe": { "exec": { "command": ready }, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 3 },
+            "startupProbe": probe(&ready, 1, WHILE_IT_STARTS),
+            "readinessProbe": probe(&ready, 10, 3),
             "securityContext": container_security(),
             "volumeMounts": mounts,
         });

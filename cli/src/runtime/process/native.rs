@@ -155,7 +155,8 @@ impl Native {
 
     fn as_account(&self, mut command: Command) -> Command {
         if let Some((user, group)) = self.account {
-            command.uid(user).gid(group);
+            // The caller's folder of temporary files is the caller's: another account may not write there.
+            command.uid(user).gid(group).env_remove("TMPDIR");
         }
         command
     }
