@@ -107,7 +107,8 @@ stage demo demo                # first: it sets up for itself what it needs
 # What this starts may outlive the folder of temporary files.
 stage machine env --unset=TMPDIR "$HERE/machine/up.sh" --no-cluster
 eval "$("$HERE/machine/env.sh")"
-stage build cargo build --quiet --locked --workspace
+# With what tests need of libraries: one build of each for all that follows.
+stage build cargo build --quiet --locked --workspace --all-targets
 stage lint lint
 stage deny dependencies
 stage unit unit_tests

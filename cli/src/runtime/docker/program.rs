@@ -11,6 +11,10 @@ use super::Docker;
 use super::container::{Container, Mounted};
 use crate::protocol::RuntimeName;
 
+/// Where tools in containers keep what all services and sessions may share (downloads, what Go compiled): the variable that
+/// they look at is of the XDG Base Directory Specification.
+const TOOLS_CACHE: (&str, &str) = ("XDG_CACHE_HOME", "/var/cache/tools");
+
 /// What a stack's texts call the folders of a container.
 pub(super) const FOLDERS: &[(&str, &str)] = &[("deps", CONTAINER_DEPS), ("cache", CONTAINER_CACHE)];
 
@@ -95,6 +99,14 @@ impl Docker {
             if !service.setup.is_empty() {
                 let deps = Mounted::volume(self.deps_volume(service), Self::deps_path(service), !fills_deps);
                 container.mounts.push(deps);
+            }
+            if fills_deps || service.stack.has_cache() {
+                // Tools of a process find the user's own caches by its home; a container has none.
+                let shared = self.session.cache_dir.join("containers");
+                std::fs::create_dir_all(&shared)?;
+                let (variable, path) = TOOLS_CACHE;
+                container.mounts.push(Mounted::folder(shared, path.to_owned(), false));
+                container.env.insert(variable.to_owned(), path.to_owned());
             }
             if service.stack.has_cache() {
                 let kept = self.session.kept(&service.owner, RuntimeName::Docker);
