@@ -170,6 +170,33 @@ fn a_job_runs_its_own_command_by_its_name_with_the_services_that_it_calls() {
     assert_eq!(running(&session), Vec::<String>::new());
 }
 
+/// A job and a further process, both of which need what is installed for their service.
+fn what_a_service_installed(runtime: &str) {
+    let repository = Repository::with(&[
+        (
+            "etl/service.yaml",
+            "name: etl\nstack: python\nrun: [python, -c, 'import six, time; time.sleep(1000)']\n\
+             processes: { worker: { run: [python, -c, 'import six, time; time.sleep(1000)'] } }\n\
+             jobs:\n  - { name: show, schedule: \"0 3 * * *\", run: [python, -c, 'import six; print(six.__version__)'] }\n",
+        ),
+        ("etl/requirements.txt", "six==1.16.0\n"),
+    ]);
+    let session = Session::of(repository.path());
+    let _ = session.ssi(&format!("up -d --runtime {runtime}")).run().succeeds();
+    assert_eq!(running(&session), ["etl", "etl.worker"]);
+    assert_eq!(session.ssi("run etl.show").run().succeeds().stdout(), "1.16.0\n");
+}
+
+#[test]
+fn processes_and_jobs_find_what_their_service_installed() {
+    what_a_service_installed("process");
+}
+
+#[test]
+fn processes_and_jobs_in_containers_find_what_their_service_installed() {
+    what_a_service_installed("docker");
+}
+
 /// What was written before a moment and what after it.
 fn logs_since(runtime: &str) {
     let repository = Repository::with(&[(

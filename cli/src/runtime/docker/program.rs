@@ -19,9 +19,10 @@ const TOOLS_CACHE: (&str, &str) = ("XDG_CACHE_HOME", "/var/cache/tools");
 pub(super) const FOLDERS: &[(&str, &str)] = &[("deps", CONTAINER_DEPS), ("cache", CONTAINER_CACHE)];
 
 impl Docker {
-    /// The volume of a service's installed dependencies; a new one for each content of the lock files.
+    /// The volume of what is installed for a service, its jobs and its further processes; a new one for each content of
+    /// the lock files.
     pub(super) fn deps_volume(&self, service: &Service) -> String {
-        format!("ssi-{}-deps-{}-{}", self.session.id, service.name, service.setup_key.short())
+        format!("ssi-{}-deps-{}-{}", self.session.id, service.owner, service.setup_key.short())
     }
 
     fn deps_path(service: &Service) -> String {
