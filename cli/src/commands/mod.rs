@@ -60,6 +60,24 @@ pub(crate) struct Printed {
     pub(crate) output: Output,
 }
 
+/// The option of every command about what runs.
+#[derive(Args)]
+pub(crate) struct Revision {
+    /// The cluster as it was at this revision, beside that of the work tree
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) at: Option<String>,
+}
+
+impl Revision {
+    /// The session that it means; for commands that start nothing.
+    pub(crate) fn session(&self, global: &Global) -> Result<Session, Failure> {
+        match &self.at {
+            None => global.session(),
+            Some(revision) => Session::started_at(&global.directory, revision),
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Propose a service.yaml for each folder that looks like a service
@@ -175,6 +193,11 @@ fn ended(how: Ended) -> Exit {
 impl Global {
     fn session(&self) -> Result<Session, Failure> {
         Session::of(&self.directory)
+    }
+
+    /// The graph that a session runs.
+    fn graph_of(&self, session: &Session, output: Output) -> Result<Graph, Failure> {
+        self.graph(session.at.as_ref().map(|at| at.commit.as_str()), output)
     }
 
     /// The graph of a work tree or of a revision.

@@ -286,7 +286,7 @@ impl Bench {
 
     pub(super) fn planned(&self) -> Vec<String> {
         let mut plans = self.told.iter().filter_map(|(_, event)| match event {
-            protocol::Event::Plan { steps } => Some(steps.iter().map(|step| step.unit.to_string()).collect()),
+            protocol::Event::Plan { steps, .. } => Some(steps.iter().map(|step| step.unit.to_string()).collect()),
             _ => None,
         });
         plans.next_back().unwrap_or_default()
