@@ -61,7 +61,8 @@ fn a_moved_pin_changes_exactly_who_uses_it() {
     assert_eq!(pinned.pinned("never:seen"), "never:seen");
 
     let python = pinned.services["api"].stack.image.clone();
-    let moved = lock(&without, 'a').replace(&format!("\"{python}\": {}", digest('a')), &format!("\"{python}\": {}", digest('b')));
+    let moved = lock(&without, 'a')
+        .replace(&format!("\"{python}\": {}", digest('a')), &format!("\"{python}\": {}", digest('b')));
     repo.write("clustergraph.lock", moved);
     let moved = repo.worktree();
     assert_eq!(other(&pinned, &moved, 0), set(&["api"]), "the source of whoever uses it");
@@ -88,7 +89,9 @@ fn what_is_missing_stale_or_unknown_is_told_with_its_line() {
     let repo = repo();
     let text = lock(&repo.worktree(), 'a');
     let kept: Vec<&str> = text.lines().filter(|line| !line.contains("nginx")).collect();
-    let text = kept.join("\n").replace("stacks:\n", &format!("  gone:1: {}\nstacks:\n  rust: \"{}\"\n", digest('a'), "0".repeat(64)));
+    let text = kept
+        .join("\n")
+        .replace("stacks:\n", &format!("  gone:1: {}\nstacks:\n  rust: \"{}\"\n", digest('a'), "0".repeat(64)));
     let line = text.lines().position(|line| line.starts_with("  python: \"")).unwrap();
     let (head, stale) = text.split_once("  python: \"").unwrap();
     let stale = format!("{head}  python: \"{}{}", if stale.starts_with('0') { '1' } else { '0' }, &stale[1..]);

@@ -85,8 +85,11 @@ fn every_file_that_a_document_shows_is_valid() {
         for (number, block) in text.split("```yaml\n").skip(1).enumerate() {
             let block = block.split("\n```").next().unwrap_or_default();
             // The first line names the file; the repository's own otherwise.
-            let named =
-                block.lines().next().and_then(|line| line.strip_prefix("# ")).filter(|path| path.ends_with(".yaml") || path.ends_with(".lock"));
+            let named = block
+                .lines()
+                .next()
+                .and_then(|line| line.strip_prefix("# "))
+                .filter(|path| path.ends_with(".yaml") || path.ends_with(".lock"));
             let path = named.unwrap_or("clustergraph.yaml");
             if ["service.yaml", "clustergraph.yaml", "clustergraph.lock"].iter().any(|name| path.ends_with(name)) {
                 assert_eq!(judge.refuses(path, block), None, "{document}, block {number}");

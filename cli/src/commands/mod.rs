@@ -11,6 +11,7 @@ mod graph;
 mod import;
 mod init;
 mod list;
+mod lock;
 mod logs;
 mod ps;
 mod restart;
@@ -88,7 +89,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the graph
     Graph(graph::GraphArgs),
-    /// Print the JSON Schema of service.yaml or clustergraph.yaml
+    /// Pin images, stacks and tools, so that everybody builds and runs the same
+    Lock(lock::LockArgs),
+    /// Print the JSON Schema of one of the files
     Schema(schema::SchemaArgs),
     /// Install what the graph needs of this machine
     Setup(setup::SetupArgs),
@@ -147,6 +150,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::List(args) => list::run(&args).await,
                 Command::Setup(args) => setup::run(global, &args).await,
                 Command::Doctor(args) => doctor::run(global, &args).await,
+                Command::Lock(args) => lock::run(global, &args).await,
                 Command::Schema(args) => schema::run(&args),
                 Command::Init(args) => init::run(global, &args),
                 Command::Import(args) => import::run(global, args),

@@ -7,6 +7,7 @@ mod environment;
 mod forward;
 mod ports;
 mod process;
+mod registry;
 mod secrets;
 mod shell;
 mod terminal;
@@ -29,6 +30,7 @@ pub(crate) use environment::{Addresses, forward_row, port_row, server_row, servi
 pub(crate) use forward::{Forward, Route, forward};
 pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
+pub(crate) use registry::Registries;
 pub(crate) use secrets::{EnvFiles, Secrets};
 pub(crate) use shell::{base, shell};
 pub(crate) use terminal::Terminal;

@@ -10,7 +10,7 @@ mod revision;
 mod sources;
 
 pub(crate) use client::{Client, is_running, unsafe_folder};
-pub(crate) use folders::Session;
+pub(crate) use folders::{Session, write_whole};
 pub(crate) use index::Found;
 pub(crate) use records::{Instance, Kept, Lease, Record, Records, Stored, random};
 pub(crate) use revision::At;

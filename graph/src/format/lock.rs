@@ -51,7 +51,9 @@ impl LockFile {
                     Problem::new(
                         "lock-scheme",
                         yaml.place.clone(),
-                        format!("{LOCK_FILE} is of identity scheme {number}, and this program knows no newer than {SCHEME}"),
+                        format!(
+                            "{LOCK_FILE} is of identity scheme {number}, and this program knows no newer than {SCHEME}"
+                        ),
                     )
                     .mend("install the version that wrote it: this one would give other ids to the same services"),
                 );
@@ -120,7 +122,9 @@ fn pins(
                 continue;
             }
             let message = format!("`{}` is not {wanted}", value.escape_debug());
-            problems.add(Problem::new("pin", yaml.place.clone(), message).mend("`ssi lock` writes it anew"));
+            problems.add(
+                Problem::new("pin", yaml.place.clone(), message).mend("remove the line, and `ssi lock` writes it anew"),
+            );
         }
     }
     pins

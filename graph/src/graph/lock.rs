@@ -80,7 +80,8 @@ impl Graph {
         let mut findings = Vec::new();
         let pinnable = self.pinnable();
         if let Some((scheme, place)) = lock.scheme.as_ref().filter(|(scheme, _)| *scheme < SCHEME) {
-            let message = format!("{LOCK_FILE} is of identity scheme {scheme}, and ids are computed by scheme {SCHEME} now");
+            let message =
+                format!("{LOCK_FILE} is of identity scheme {scheme}, and ids are computed by scheme {SCHEME} now");
             findings.push(Problem::new("lock-stale", place.clone(), message).mend("`ssi lock` writes the new number"));
         }
         for (image, place) in pinnable.images.iter().filter(|(image, _)| !lock.images.contains_key(*image)) {
@@ -115,7 +116,7 @@ fn compare(what: &str, now: &BTreeMap<&str, String>, pins: &BTreeMap<String, Pin
             Some(pin) => findings.push(
                 Problem::new("lock-stale", pin.place.clone(), format!("the {what} `{name}` is another one by now"))
                     .label(format!("it is {} now", now.get(..16).unwrap_or(now)))
-                    .mend("look what changed in clustergraph.yaml or with this program's version, then `ssi lock --update`"),
+                    .mend("look what changed in clustergraph.yaml or with this program's version, then `ssi lock`"),
             ),
             None => findings.push(
                 Problem::new("lock-missing", Place::start_of(LOCK_FILE), format!("the {what} `{name}` is not pinned"))

@@ -213,7 +213,7 @@ impl Bench {
             secrets: BTreeSet::from(["opensesame".to_owned()]),
             wanted,
         };
-        let prepared = Prepared { steps, desired, records, notes: Vec::new(), lease, dry_run };
+        let prepared = Prepared { steps, desired, records, keeps: Vec::new(), notes: Vec::new(), lease, dry_run };
         self.event(Event::Prepared { result: Ok(Box::new(prepared)) });
     }
 
