@@ -251,6 +251,36 @@ fn what_runs_is_adopted_and_what_was_deleted_from_the_cache_comes_back() {
 }
 
 #[test]
+fn what_tools_install_among_the_sources_is_shared_and_comes_back_with_them() {
+    let stack = "stacks: { odd: { image: x, setup: { run: [[sh, -c, 'mkdir -p deps && echo installed > deps/said']], lockfiles: [lock], into: deps } } }\n";
+    let repository = Repository::with(&[
+        ("clustergraph.yaml", stack),
+        ("a/service.yaml", &serves("a", "stack: odd\n")),
+        ("a/lock", "one\n"),
+        ("b/service.yaml", &serves("b", "")),
+    ]);
+    repository.write("b/page", "two\n");
+    repository.commit("of b alone");
+    let clusters = Clusters::of(&repository);
+    let up = |at: &str| clusters.ssi(&format!("up -d --runtime process --at {at}")).run().succeeds();
+    for at in ["HEAD", "HEAD~1"] {
+        let _ = up(at);
+        assert_eq!(clusters.says("a", "/deps/said", &format!(" --at {at}")), "installed");
+    }
+    assert!(!repository.path().join("a/deps").exists(), "the checkout is not touched");
+    for at in ["HEAD", "HEAD~1"] {
+        let _ = clusters.ssi(&format!("down --at {at}")).run().succeeds();
+    }
+    assert_eq!(clusters.laid_out(), Vec::<std::path::PathBuf>::new());
+    let told = up("HEAD").stderr();
+    assert!(told.contains("a:setup done"), "{told}");
+    assert_eq!(clusters.says("a", "/deps/said", " --at HEAD"), "installed");
+    for at in ["HEAD", "HEAD~1"] {
+        let _ = clusters.ssi(&format!("down --delete-data --at {at}")).run().succeeds();
+    }
+}
+
+#[test]
 fn a_deleted_work_tree_leaves_nothing_that_cannot_be_ended() {
     let repository = pages();
     let linked = tempfile::tempdir().expect("a temporary folder");
