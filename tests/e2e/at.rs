@@ -9,20 +9,34 @@ use clustergraph_tests::{Program, Repository, Session, get};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The sessions of a repository, with a cache of their own; those of revisions end with the work tree's.
+/// The sessions of a repository; those of revisions end with the work tree's, whatever the test did.
 struct Clusters {
     session: Session,
-    cache: TempDir,
+    /// A cache of their own; the user's otherwise.
+    cache: Option<TempDir>,
 }
 
 impl Clusters {
     fn of(repository: &Repository) -> Self {
         let cache = TempDir::with_prefix("clustergraph-cache-").expect("a temporary folder");
-        Self { session: Session::of(repository.path()), cache }
+        Self { session: Session::of(repository.path()), cache: Some(cache) }
+    }
+
+    /// With the user's cache, which holds what would have to be fetched.
+    fn with_usual_cache(repository: &Repository) -> Self {
+        Self { session: Session::of(repository.path()), cache: None }
+    }
+
+    fn cache(&self) -> &Path {
+        self.cache.as_ref().expect("a cache of their own").path()
     }
 
     fn ssi(&self, line: &str) -> Program {
-        self.session.ssi(line).env("CLUSTERGRAPH_CACHE_DIR", self.cache.path())
+        let ssi = self.session.ssi(line);
+        match &self.cache {
+            Some(cache) => ssi.env("CLUSTERGRAPH_CACHE_DIR", cache.path()),
+            None => ssi,
+        }
     }
 
     /// What runs of a revision, or of the work tree.
@@ -65,7 +79,7 @@ impl Clusters {
 
     /// What is laid out in the cache.
     fn laid_out(&self) -> Vec<std::path::PathBuf> {
-        let folders = std::fs::read_dir(self.cache.path().join("sources")).into_iter().flatten().flatten();
+        let folders = std::fs::read_dir(self.cache().join("sources")).into_iter().flatten().flatten();
         let files = folders.map(|folder| folder.path().join("files"));
         files.filter(|files| files.is_dir()).collect()
     }
@@ -101,33 +115,33 @@ fn pages() -> Repository {
 /// The product of yesterday beside that of today, with databases of its own.
 fn the_story(runtime: &str) {
     let repository = Repository::of_example("hello");
-    let session = Session::of(repository.path());
+    let clusters = Clusters::with_usual_cache(&repository);
     let page = |at: &str| {
-        let listing = session.ssi(&format!("ps --output json{at}")).run().succeeds().json();
+        let listing = clusters.ssi(&format!("ps --output json{at}")).run().succeeds().json();
         let units = listing["units"].as_array().expect("units").clone();
         let www = units.into_iter().find(|unit| unit["unit"]["name"] == "www").expect("www");
         get(www["addresses"][0].as_str().expect("an address"))
     };
     let before = repository.git(&["rev-parse", "HEAD"]);
-    let _ = session.ssi(&format!("up -d --runtime {runtime}")).run().succeeds();
+    let _ = clusters.ssi(&format!("up -d --runtime {runtime}")).run().succeeds();
     assert_eq!(page("").status, 200);
     repository.write("services/api/app.py", "raise SystemExit('today it is broken')\n");
     repository.commit("a bad day");
-    let up = session.ssi(&format!("up -d --at HEAD~1 --runtime {runtime}")).run().succeeds();
+    let up = clusters.ssi(&format!("up -d --at HEAD~1 --runtime {runtime}")).run().succeeds();
     assert!(up.stderr().contains(&format!("HEAD~1 is {} \"the example\"", &before[..10])), "{}", up.stderr());
     assert!(page(" --at HEAD~1").body.contains("</html>"), "{}", page(" --at HEAD~1").body);
-    let logs = session.ssi("logs api --at HEAD~1").run().succeeds().stdout();
+    let logs = clusters.ssi("logs api --at HEAD~1").run().succeeds().stdout();
     assert!(logs.contains("listens"), "{logs}");
-    let env = session.ssi("exec api --at HEAD~1 -- env").run().succeeds().stdout();
+    let env = clusters.ssi("exec api --at HEAD~1 -- env").run().succeeds().stdout();
     assert!(env.contains("DATABASE_URL="), "{env}");
     assert_eq!(repository.git(&["status", "--porcelain"]), "", "the checkout is not touched");
-    let broken = session.ssi("up -d").run().ends_with(1).stderr();
+    let broken = clusters.ssi("up -d").run().ends_with(1).stderr();
     assert!(broken.contains("today it is broken"), "{broken}");
     assert_eq!(page(" --at HEAD~1").status, 200, "yesterday's goes on");
-    let _ = session.ssi("down --delete-data").run().succeeds();
+    let _ = clusters.ssi("down --delete-data").run().succeeds();
     assert_eq!(page(" --at HEAD~1").status, 200, "it has data of its own");
-    let _ = session.ssi("down --delete-data --at HEAD~1").run().succeeds();
-    let listing = session.ssi("list --output json").run().succeeds().json();
+    let _ = clusters.ssi("down --delete-data --at HEAD~1").run().succeeds();
+    let listing = clusters.ssi("list --output json").run().succeeds().json();
     assert_eq!(listing["sessions"], serde_json::json!([]));
 }
 
@@ -242,7 +256,7 @@ fn what_runs_is_adopted_and_what_was_deleted_from_the_cache_comes_back() {
     let before = clusters.unit("a", " --at HEAD")["instance"].clone();
     kill_supervisor(&clusters.session);
     assert_eq!(clusters.unit("a", " --at HEAD")["instance"], before);
-    std::fs::remove_dir_all(clusters.cache.path().join("sources")).expect("it may be deleted at any time");
+    std::fs::remove_dir_all(clusters.cache().join("sources")).expect("it may be deleted at any time");
     let _ = clusters.ssi("restart a --at HEAD").run().succeeds();
     assert_eq!(clusters.says("a", "/page", " --at HEAD"), "one");
     let said = clusters.ssi("run a --at HEAD -- cat page").run().succeeds().stdout();
@@ -290,7 +304,7 @@ fn a_deleted_work_tree_leaves_nothing_that_cannot_be_ended() {
     let ssi = |line: &str| {
         let state = clusters.session.state();
         let ssi = Program::new("ssi", &path).env("CLUSTERGRAPH_STATE_DIR", state).args(line);
-        ssi.env("CLUSTERGRAPH_CACHE_DIR", clusters.cache.path())
+        ssi.env("CLUSTERGRAPH_CACHE_DIR", clusters.cache())
     };
     let _ = ssi("up -d --at HEAD --runtime process").run().succeeds();
     let _ = clusters.ssi("up -d --at HEAD --runtime process").run().succeeds();
