@@ -123,6 +123,9 @@ pub(crate) enum Event {
     Plan {
         /// The steps, in order.
         steps: Vec<Step>,
+        /// What goes on although its version changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keeps: Vec<Keeps>,
     },
     /// A unit changed its state.
     State {
@@ -152,6 +155,15 @@ pub(crate) enum Event {
         /// What to tell the person; may be empty.
         message: String,
     },
+}
+
+/// A unit that no step of a plan touches, though somebody may expect one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keeps {
+    /// Which.
+    pub(crate) unit: Unit,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// Where a unit is in its life.

@@ -74,7 +74,7 @@ fn every_broken_repository_is_reported_as_its_report_says() {
 }
 
 /// Codes that no committed file can show; tests below make them.
-const MADE: &[&str] = &["link", "too-large"];
+const MADE: &[&str] = &["link", "too-large", "lock-missing", "lock-stale", "lock-unknown"];
 
 #[test]
 fn every_kind_of_problem_is_shown_by_some_repository() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use clustergraph::format::schema::{repository_schema, service_schema};
+use clustergraph::format::schema::{lock_schema, repository_schema, service_schema};
 use serde_json::Value;
 
 /// Both schemas, ready to judge.
@@ -14,6 +14,7 @@ struct Judge {
     schemas: Schemas,
     service: SchemaIndex,
     repository: SchemaIndex,
+    lock: SchemaIndex,
 }
 
 impl Judge {
@@ -25,7 +26,8 @@ impl Judge {
         };
         let (service, repository) =
             (compile("service.json", service_schema()), compile("clustergraph.json", repository_schema()));
-        Self { schemas, service, repository }
+        let lock = compile("lock.json", lock_schema());
+        Self { schemas, service, repository, lock }
     }
 
     /// What is wrong with a text that belongs into a file of this name.
@@ -34,7 +36,11 @@ impl Judge {
             Ok(value) => value,
             Err(error) => return Some(error.to_string()),
         };
-        let schema = if path.ends_with("service.yaml") { self.service } else { self.repository };
+        let schema = match path {
+            path if path.ends_with("service.yaml") => self.service,
+            path if path.ends_with("clustergraph.lock") => self.lock,
+            _ => self.repository,
+        };
         self.schemas.validate(&value, schema).err().map(|error| error.to_string())
     }
 }
@@ -56,7 +62,7 @@ fn files(end: &str) -> Vec<String> {
 }
 
 fn described() -> Vec<String> {
-    files("service.yaml").into_iter().chain(files("clustergraph.yaml")).collect()
+    ["service.yaml", "clustergraph.yaml", "clustergraph.lock"].into_iter().flat_map(files).collect()
 }
 
 #[test]
@@ -79,10 +85,13 @@ fn every_file_that_a_document_shows_is_valid() {
         for (number, block) in text.split("```yaml\n").skip(1).enumerate() {
             let block = block.split("\n```").next().unwrap_or_default();
             // The first line names the file; the repository's own otherwise.
-            let named =
-                block.lines().next().and_then(|line| line.strip_prefix("# ")).filter(|path| path.ends_with(".yaml"));
+            let named = block
+                .lines()
+                .next()
+                .and_then(|line| line.strip_prefix("# "))
+                .filter(|path| path.ends_with(".yaml") || path.ends_with(".lock"));
             let path = named.unwrap_or("clustergraph.yaml");
-            if path.ends_with("service.yaml") || path.ends_with("clustergraph.yaml") {
+            if ["service.yaml", "clustergraph.yaml", "clustergraph.lock"].iter().any(|name| path.ends_with(name)) {
                 assert_eq!(judge.refuses(path, block), None, "{document}, block {number}");
                 seen += 1;
             }
@@ -144,6 +153,7 @@ fn every_field_is_documented() {
     let mut named = BTreeSet::new();
     fields(&service_schema(), &mut named);
     fields(&repository_schema(), &mut named);
+    fields(&lock_schema(), &mut named);
     // A field is named between ticks, alone or among others.
     let ticked: BTreeSet<&str> = text
         .split('`')

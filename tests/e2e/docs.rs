@@ -157,7 +157,7 @@ fn the_files_that_are_shown_are_right() {
                 .lines()
                 .next()
                 .and_then(|line| line.strip_prefix("# "))
-                .filter(|path| path.ends_with(".yaml"))
+                .filter(|path| path.ends_with(".yaml") || path.ends_with(".lock"))
             {
                 Some(path) => path.to_owned(),
                 None => "clustergraph.yaml".to_owned(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Global, Printed, up};
+use super::{Global, Printed, Revision, up};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::Request;
@@ -12,7 +12,7 @@ use crate::session::Client;
 /// Arguments of `ssi down`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ssi down                  everything stops, data stays\n  ssi down www              what only www wanted stops\n  ssi down --delete-data    databases and installed dependencies go, too"
+    after_help = "Examples:\n  ssi down                  everything stops, data stays\n  ssi down www              what only www wanted stops\n  ssi down --delete-data    databases and installed dependencies go, too\n  ssi down --at v1.2        the cluster of a revision stops"
 )]
 pub(crate) struct DownArgs {
     /// Services that are no longer wanted; everything when none is named
@@ -21,13 +21,15 @@ pub(crate) struct DownArgs {
     #[arg(long, conflicts_with = "services")]
     delete_data: bool,
     #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
     printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: DownArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
+    let session = args.revision.session(global)?;
     if !session.records().exists() {
-        console::note("nothing runs here");
+        console::note(&session.nothing_runs());
         return Ok(Exit::Success);
     }
     let request = Request::Down { services: args.services, delete_data: args.delete_data };

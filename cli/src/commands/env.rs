@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use super::{Global, Printed, known_service, up};
+use super::{Global, Printed, Revision, known_service, up};
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName};
@@ -26,6 +26,8 @@ pub(crate) struct EnvArgs {
     #[arg(long)]
     reveal: bool,
     #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
     printed: Printed,
 }
 
@@ -45,8 +47,8 @@ struct Variable {
 }
 
 pub(super) async fn run(global: &Global, args: EnvArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
-    let graph = global.graph(None, args.printed.output)?;
+    let session = args.revision.session(global)?;
+    let graph = global.graph_of(&session, args.printed.output)?;
     known_service(&graph, &args.service)?;
     let side = args.side.map(|side| match side {
         Side::Host => RuntimeName::Process,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Global, ended, known_service, up};
+use super::{Global, Revision, ended, known_service, up};
 use crate::exit::{Exit, Failure};
 use crate::protocol::Purpose;
 use crate::report::Output;
@@ -18,14 +18,16 @@ use crate::supervisor;
 pub(crate) struct ExecArgs {
     /// The service, which must run
     service: String,
+    #[command(flatten)]
+    revision: Revision,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
 pub(super) async fn run(global: &Global, args: ExecArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
-    let graph = global.graph(None, Output::Text)?;
+    let session = args.revision.session(global)?;
+    let graph = global.graph_of(&session, Output::Text)?;
     known_service(&graph, &args.service)?;
     let records = Records::read(&session.records()).map_err(Failure::unusable)?;
     let unit = supervisor::unit_of(&graph, &args.service);

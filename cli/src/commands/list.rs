@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Request};
 use crate::report::{Output, ago, table};
 use crate::runtime;
-use crate::session::{Client, Found, Instance, Records, Session};
+use crate::session::{At, Client, Found, Instance, Records, Session};
 
 /// Arguments of `ssi list`.
 #[derive(Args)]
@@ -33,6 +33,13 @@ pub(crate) struct ListArgs {
 struct Row {
     id: String,
     folder: String,
+    /// What it was started as, when it is not the work tree's.
+    revision: Option<String>,
+    /// The commit that this was.
+    commit: Option<String>,
+    /// The same for people.
+    #[serde(skip)]
+    shown: String,
     /// Why nobody will use it any more.
     stale: Option<String>,
     /// What runs of it.
@@ -86,6 +93,9 @@ async fn row(found: &Found) -> Result<Row, Failure> {
     Ok(Row {
         id: session.id.clone(),
         folder: session.located.root().display().to_string(),
+        revision: session.at.as_ref().map(|at| at.revision.clone()),
+        commit: session.at.as_ref().map(|at| at.commit.clone()),
+        shown: session.at.as_ref().map(At::shown).unwrap_or_default(),
         stale: found.stale.clone(),
         running,
         since,
@@ -107,11 +117,18 @@ fn shown(rows: &[Row]) -> String {
             (None, running) => running.join(" "),
         };
         let folder = if row.folder.is_empty() { "-".to_owned() } else { row.folder.clone() };
-        vec![row.id.clone(), folder, state, row.since.map(|since| ago(now - since)).unwrap_or_default(), what]
+        vec![
+            row.id.clone(),
+            folder,
+            row.shown.clone(),
+            state,
+            row.since.map(|since| ago(now - since)).unwrap_or_default(),
+            what,
+        ]
     });
     table(
-        &["SESSION", "FOLDER", "STATE", "AGE", "WHAT RUNS"],
-        &["SESSION", "AGE"],
+        &["SESSION", "FOLDER", "REVISION", "STATE", "AGE", "WHAT RUNS"],
+        &["SESSION", "REVISION", "AGE"],
         cells.collect(),
         console::table_width(),
     )

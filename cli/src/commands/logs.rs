@@ -11,7 +11,7 @@ use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::UnitKind;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::{Global, Printed, ps};
+use super::{Global, Printed, Revision, ps};
 use crate::console::{self, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Listed, RuntimeName};
@@ -37,6 +37,8 @@ pub(crate) struct LogsArgs {
     /// Begin with what was written since then: a time, or a span such as 5m or 1h30m before now
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    revision: Revision,
     #[command(flatten)]
     printed: Printed,
 }
@@ -67,10 +69,10 @@ fn since(text: &str) -> Result<jiff::Timestamp, String> {
 }
 
 pub(super) async fn run(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
+    let session = args.revision.session(global)?;
     let units = chosen(&session, &args.names).await?;
     if units.is_empty() {
-        console::note("nothing runs here");
+        console::note(&session.nothing_runs());
         return Ok(Exit::Success);
     }
     let extent = Extent { follow: args.follow, tail: args.tail, since: args.since };

@@ -11,6 +11,7 @@ mod graph;
 mod import;
 mod init;
 mod list;
+mod lock;
 mod logs;
 mod ps;
 mod restart;
@@ -60,6 +61,24 @@ pub(crate) struct Printed {
     pub(crate) output: Output,
 }
 
+/// The option of every command about what runs.
+#[derive(Args)]
+pub(crate) struct Revision {
+    /// The cluster as it was at this revision, beside that of the work tree
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) at: Option<String>,
+}
+
+impl Revision {
+    /// The session that it means; for commands that start nothing.
+    pub(crate) fn session(&self, global: &Global) -> Result<Session, Failure> {
+        match &self.at {
+            None => global.session(),
+            Some(revision) => Session::started_at(&global.directory, revision),
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Propose a service.yaml for each folder that looks like a service
@@ -70,7 +89,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the graph
     Graph(graph::GraphArgs),
-    /// Print the JSON Schema of service.yaml or clustergraph.yaml
+    /// Pin images, stacks and tools, so that everybody builds and runs the same
+    Lock(lock::LockArgs),
+    /// Print the JSON Schema of one of the files
     Schema(schema::SchemaArgs),
     /// Install what the graph needs of this machine
     Setup(setup::SetupArgs),
@@ -129,6 +150,7 @@ pub(crate) fn run() -> ExitCode {
                 Command::List(args) => list::run(&args).await,
                 Command::Setup(args) => setup::run(global, &args).await,
                 Command::Doctor(args) => doctor::run(global, &args).await,
+                Command::Lock(args) => lock::run(global, &args).await,
                 Command::Schema(args) => schema::run(&args),
                 Command::Init(args) => init::run(global, &args),
                 Command::Import(args) => import::run(global, args),
@@ -175,6 +197,11 @@ fn ended(how: Ended) -> Exit {
 impl Global {
     fn session(&self) -> Result<Session, Failure> {
         Session::of(&self.directory)
+    }
+
+    /// The graph that a session runs.
+    fn graph_of(&self, session: &Session, output: Output) -> Result<Graph, Failure> {
+        self.graph(session.at.as_ref().map(|at| at.commit.as_str()), output)
     }
 
     /// The graph of a work tree or of a revision.

@@ -3,7 +3,7 @@
 use clap::Args;
 use clustergraph::graph::UnitKind;
 
-use super::{Global, Printed};
+use super::{Global, Printed, Revision};
 use crate::console::{self, DIM, GREEN, RED, YELLOW, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Listed, Request, State};
@@ -13,17 +13,19 @@ use crate::supervisor;
 
 /// Arguments of `ssi ps`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssi ps\n  ssi ps --all\n  ssi ps --output json")]
+#[command(after_help = "Examples:\n  ssi ps\n  ssi ps --all\n  ssi ps --at v1.2\n  ssi ps --output json")]
 pub(crate) struct PsArgs {
     /// Also what was done once: setups, databases, migrations, seeds
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
     printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: &PsArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
+    let session = args.revision.session(global)?;
     let mut units = listing(&session).await?;
     units.retain(|listed| args.all || matches!(listed.unit.kind, UnitKind::Service | UnitKind::Server));
     match args.printed.output {
@@ -32,7 +34,7 @@ pub(super) async fn run(global: &Global, args: &PsArgs) -> Result<Exit, Failure>
                 &serde_json::json!({ "schema": "ssi.ps/1", "session": session.id, "units": units }).to_string(),
             );
         }
-        Output::Text if units.is_empty() => console::note("nothing runs here"),
+        Output::Text if units.is_empty() => console::note(&session.nothing_runs()),
         Output::Text => console::data(&rows(&units)),
     }
     Ok(Exit::Success)

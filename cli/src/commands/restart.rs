@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Global, Printed, up};
+use super::{Global, Printed, Revision, up};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, Request, Up};
 use crate::report::{Output, Reporter};
@@ -20,11 +20,13 @@ pub(crate) struct RestartArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
     printed: Printed,
 }
 
 pub(super) async fn run(global: &Global, args: RestartArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
+    let session = args.revision.session(global)?;
     let colour = args.printed.output == Output::Text;
     let wish = up::wish(&args.names, Purpose::Restart);
     let request = Request::Up(Up { dry_run: args.dry_run, colour: wish.colour && colour, ..wish });

@@ -3,7 +3,7 @@
 use clap::Args;
 use clustergraph::graph::Role;
 
-use super::{Global, ended, known_service, up};
+use super::{Global, Revision, ended, known_service, up};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Purpose, Request, RuntimeName, Up};
 use crate::report::{Output, Reporter};
@@ -22,6 +22,8 @@ pub(crate) struct RunArgs {
     /// The program and its arguments; what it runs anyway when there is none
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+    #[command(flatten)]
+    revision: Revision,
     /// Start its databases, but no services that it calls
     #[arg(long)]
     no_deps: bool,
@@ -31,8 +33,8 @@ pub(crate) struct RunArgs {
 }
 
 pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
-    let graph = global.graph(None, Output::Text)?;
+    let session = args.revision.session(global)?;
+    let graph = global.graph_of(&session, Output::Text)?;
     known_service(&graph, &args.service)?;
     let role = graph.services.get(&args.service).map(|service| service.role.clone());
     if args.command.is_empty() && matches!(role, Some(Role::Service | Role::Base)) {
@@ -56,7 +58,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
         let Some(event) = client.next().await? else {
             return Err(Failure::failed("the supervisor ended; what runs goes on: run the command again"));
         };
-        if let Event::Plan { steps } = &event {
+        if let Event::Plan { steps, .. } = &event {
             started = !steps.is_empty();
         }
         // Where nothing has to be started there is nothing to tell.
@@ -75,6 +77,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
     if !args.command.is_empty() {
         program.command = Some(args.command);
     }
+    program.ensure_sources(inspected.runtime).await.map_err(|cause| Failure::unusable(cause.to_string()))?;
     let result = runtime::of(inspected.runtime, &session).run_attached(&program, Terminal::here()).await;
     if started {
         take_back(&mut client).await?;
@@ -90,7 +93,7 @@ async fn take_back(client: &mut Client) -> Result<(), Failure> {
     }
     let mut reporter = Reporter::new(Output::Text, false);
     while let Some(event) = client.next().await? {
-        if matches!(&event, Event::Plan { steps } if steps.is_empty()) {
+        if matches!(&event, Event::Plan { steps, .. } if steps.is_empty()) {
             return Ok(());
         }
         reporter.report(&event);

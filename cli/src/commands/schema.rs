@@ -1,7 +1,7 @@
-//! `ssi schema`: JSON Schemas of the two files, for editors.
+//! `ssi schema`: JSON Schemas of the files, for editors.
 
 use clap::{Args, ValueEnum};
-use clustergraph::format::schema::{repository_schema, service_schema};
+use clustergraph::format::schema::{lock_schema, repository_schema, service_schema};
 
 use crate::console;
 use crate::exit::{Exit, Failure};
@@ -23,12 +23,15 @@ enum Of {
     Service,
     /// clustergraph.yaml
     Clustergraph,
+    /// clustergraph.lock
+    Lock,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
     let schema = match args.of {
         Of::Service => service_schema(),
         Of::Clustergraph => repository_schema(),
+        Of::Lock => lock_schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(|error| Failure::unusable(error.to_string()))?;
     console::data(&text);

@@ -7,7 +7,7 @@ use clap::Args;
 use clustergraph::graph::Unit;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Global, Printed, logs, ps};
+use super::{Global, Printed, Revision, logs, ps};
 use crate::console::{self, GREEN, RED, paint};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Event, Purpose, Request, RuntimeName, State, Up};
@@ -24,7 +24,7 @@ const MANY: usize = 8;
 /// Arguments of `ssi up`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ssi up                 everything, with its logs, until Ctrl-C\n  ssi up -d              everything, in the background\n  ssi up api             only api and what it needs\n  ssi up --dry-run       what would be done, and why"
+    after_help = "Examples:\n  ssi up                 everything, with its logs, until Ctrl-C\n  ssi up -d              everything, in the background\n  ssi up api             only api and what it needs\n  ssi up --dry-run       what would be done, and why\n  ssi up -d --at v1.2    the cluster as it was, beside this one"
 )]
 pub(crate) struct UpArgs {
     /// Services to start with all that they need; everything when none is named
@@ -41,6 +41,8 @@ pub(crate) struct UpArgs {
     /// A registry that holds public images
     #[arg(long, value_name = "HOST", env = "CLUSTERGRAPH_MIRROR")]
     mirror: Option<String>,
+    #[command(flatten)]
+    revision: Revision,
     #[command(flatten)]
     printed: Printed,
 }
@@ -59,8 +61,24 @@ pub(super) fn wish(services: &[String], purpose: Purpose) -> Up {
     }
 }
 
+/// The session of the work tree, or of what the revision names now; which commit that is is told.
+fn session(global: &Global, args: &UpArgs) -> Result<Session, Failure> {
+    let Some(revision) = &args.revision.at else { return global.session() };
+    let session = Session::at(&global.directory, revision)?;
+    let Some(at) = session.at.as_ref().filter(|_| args.printed.output == Output::Text) else { return Ok(session) };
+    console::note(&format!("{revision} is {} \"{}\"", at.short(), at.summary));
+    for (other, _) in session.others_as(revision) {
+        console::note(&format!(
+            "what was started as {revision} when it was {} goes on: `ssi down --at {}` ends it",
+            other.short(),
+            other.short()
+        ));
+    }
+    Ok(session)
+}
+
 pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> {
-    let session = global.session()?;
+    let session = session(global, &args)?;
     let wish = wish(&args.services, Purpose::Start);
     let request = Request::Up(Up {
         runtime: args.runtime,
@@ -69,6 +87,9 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Result<Exit, Failure> 
         colour: wish.colour && args.printed.output == Output::Text,
         ..wish
     });
+    if session.at.is_some() && !args.dry_run {
+        session.note()?;
+    }
     let mut reporter = Reporter::new(args.printed.output, args.dry_run);
     if args.detach || args.dry_run {
         let mut client = Client::ask(&session, &request).await?;

@@ -34,7 +34,7 @@ impl Live {
 
     pub(crate) fn report(&mut self, event: &Event) {
         match event {
-            Event::Plan { steps } => self.plan(steps),
+            Event::Plan { steps, .. } => self.plan(steps),
             Event::State { unit, state, detail, elapsed_ms } => {
                 let known = self.drawing.as_ref().filter(|drawing| drawing.lock().knows(unit));
                 match known {

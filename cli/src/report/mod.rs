@@ -8,7 +8,7 @@ mod table;
 use clustergraph::plan::{Action, Step};
 
 use crate::console::{self, CYAN, DIM, RED, YELLOW, paint};
-use crate::protocol::Event;
+use crate::protocol::{Event, Keeps};
 
 pub(crate) use table::{ago, table};
 
@@ -60,8 +60,8 @@ impl Reporter {
                 console::data(&serde_json::to_string(&line).unwrap_or_default());
             }
             Self::Plan => {
-                if let Event::Plan { steps } = event {
-                    console::data(&plan(steps));
+                if let Event::Plan { steps, keeps } = event {
+                    console::data(&plan(steps, keeps));
                 }
             }
             Self::Plain(plain) => plain.report(event),
@@ -78,12 +78,10 @@ struct Line<'a> {
     event: &'a Event,
 }
 
-/// A plan for people: each step with its reason.
-fn plan(steps: &[Step]) -> String {
-    if steps.is_empty() {
-        return "nothing to do".to_owned();
-    }
-    let width = steps.iter().map(|step| step.unit.to_string().len()).max().unwrap_or(0);
+/// A plan for people: each step with its reason, and what runs on where that may surprise.
+fn plan(steps: &[Step], keeps: &[Keeps]) -> String {
+    let units = steps.iter().map(|step| &step.unit).chain(keeps.iter().map(|keeps| &keeps.unit));
+    let width = units.map(|unit| unit.to_string().len()).max().unwrap_or(0);
     let lines = steps.iter().map(|step| {
         let (verb, style) = match step.action {
             Action::Start => ("start  ", CYAN),
@@ -93,7 +91,12 @@ fn plan(steps: &[Step]) -> String {
         let unit = step.unit.to_string();
         format!("{} {unit:width$}  {}", paint(verb, style), paint(&step.reason, DIM))
     });
-    lines.collect::<Vec<_>>().join("\n")
+    let kept = keeps.iter().map(|keeps| {
+        let unit = keeps.unit.to_string();
+        format!("{} {unit:width$}  {}", paint("keep   ", DIM), paint(&keeps.reason, DIM))
+    });
+    let nothing = steps.is_empty().then(|| "nothing to do".to_owned());
+    nothing.into_iter().chain(lines).chain(kept).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub(crate) struct Plain;
 impl Plain {
     pub(crate) fn report(&self, event: &Event) {
         match event {
-            Event::Plan { steps } if steps.is_empty() => console::note("nothing to do"),
+            Event::Plan { steps, .. } if steps.is_empty() => console::note("nothing to do"),
             Event::State { unit, state, detail, elapsed_ms } => {
                 console::note(&line(&unit.to_string(), *state, detail, *elapsed_ms))
             }

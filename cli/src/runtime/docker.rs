@@ -75,6 +75,13 @@ impl Docker {
         Ok(format!("Docker {version}, API {api}, {}/{}", part(found.os), part(found.arch)))
     }
 
+    /// What the registry calls an image, asked through the engine.
+    pub(crate) async fn digest(&self, image: &str) -> Result<String, Cause> {
+        let found = self.engine().await?.inspect_registry_image(image, None).await.map_err(engine_said)?;
+        let digest = found.descriptor.digest.filter(|digest| clustergraph::format::lock::is_digest(digest));
+        digest.ok_or_else(|| Cause::new(format!("the engine does not say what {image} is")))
+    }
+
     async fn engine(&self) -> Result<&bollard::Docker, Cause> {
         self.engine
             .get_or_try_init(|| async {

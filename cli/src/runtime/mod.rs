@@ -7,6 +7,7 @@ mod environment;
 mod forward;
 mod ports;
 mod process;
+mod registry;
 mod secrets;
 mod shell;
 mod terminal;
@@ -18,10 +19,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clustergraph::catalogue::DatabaseKind;
-use clustergraph::graph::{Service, Unit};
+use clustergraph::graph::{Image, Service, Unit};
 
 use crate::protocol::RuntimeName;
-use crate::session::{Instance, Session};
+use crate::session::{Instance, Session, Sources};
 
 pub(crate) use choice::{Asked, Runtimes, Undecided};
 pub(crate) use docker::{Docker, Gateway, built_image, lines as container_lines};
@@ -29,7 +30,8 @@ pub(crate) use environment::{Addresses, forward_row, port_row, server_row, servi
 pub(crate) use forward::{Forward, Route, forward};
 pub(crate) use ports::{Claims, allocate};
 pub(crate) use process::Process;
-pub(crate) use secrets::Secrets;
+pub(crate) use registry::Registries;
+pub(crate) use secrets::{EnvFiles, Secrets};
 pub(crate) use shell::{base, shell};
 pub(crate) use terminal::Terminal;
 
@@ -69,6 +71,8 @@ pub(crate) struct Program {
     pub(crate) unit: Unit,
     /// Whose program it is.
     pub(crate) service: Arc<Service>,
+    /// Where its sources lie.
+    pub(crate) sources: Sources,
     /// What to run; nothing when the image brings its own command.
     pub(crate) command: Option<Vec<String>>,
     /// The wired environment.
@@ -93,6 +97,14 @@ impl Program {
     /// Whether its command is the stack's, which may name the stack's folders.
     pub(crate) fn is_of_stack(&self) -> bool {
         self.service.run.is_none() && self.command == self.service.stack.run
+    }
+
+    /// Lays out its sources where they are not yet. An image of its own brings them.
+    pub(crate) async fn ensure_sources(&self, runtime: RuntimeName) -> Result<(), Cause> {
+        if runtime == RuntimeName::Docker && !matches!(self.service.image, Image::Recipe(_)) {
+            return Ok(());
+        }
+        self.sources.ensure().await.map_err(Cause::new)
     }
 }
 

@@ -63,7 +63,7 @@ impl Process {
     fn deps(&self, program: &Program) -> PathBuf {
         let service = &program.service;
         match service.stack.setup.as_ref().and_then(|setup| setup.into.as_ref()) {
-            Some(into) => self.folder(program).join(into),
+            Some(into) => Self::folder(program).join(into),
             None => {
                 let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
                 self.session.cache_dir.join("deps").join(format!("{}-{platform}", service.setup_key))
@@ -71,8 +71,8 @@ impl Process {
         }
     }
 
-    fn folder(&self, program: &Program) -> PathBuf {
-        self.session.located.root().join(&program.service.folder)
+    fn folder(program: &Program) -> PathBuf {
+        program.sources.root().join(&program.service.folder)
     }
 
     /// A text of the stack with the folders that it names.
@@ -128,7 +128,7 @@ impl Process {
     fn bare_command(&self, program: &Program, words: &[String]) -> Result<Command, Cause> {
         let env = self.environment(program);
         let path = env.get("PATH").map(String::as_str).unwrap_or_default();
-        let folder = self.folder(program);
+        let folder = Self::folder(program);
         let (name, arguments) = words.split_first().ok_or_else(|| Cause::new("there is nothing to run"))?;
         let found = tools::find(name, &folder, path).ok_or_else(|| tools::missing(name, &program.service.stack))?;
         let mut command = Command::new(found);

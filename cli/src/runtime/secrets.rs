@@ -2,14 +2,45 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clustergraph::graph::{Image, Service};
+use clustergraph::tree::{Mode, Tree, TreeError};
+
+use crate::session::Session;
 
 /// The file of a folder.
 const FILE: &str = ".env";
 /// More than any such file needs; whatever is larger is something else.
 const LARGEST: u64 = 1024 * 1024;
+
+/// Where `.env` files are: in the work tree's folders, but for those that a commit has itself.
+pub(crate) struct EnvFiles {
+    root: PathBuf,
+    committed: Option<Tree>,
+}
+
+impl EnvFiles {
+    /// Those that count for a session.
+    pub(crate) fn of(session: &Session) -> Result<Self, TreeError> {
+        let committed = session.at.as_ref().map(|_| session.tree()).transpose()?;
+        Ok(Self { root: session.located.root(), committed })
+    }
+
+    /// The variables of a folder's file; none when it is not there.
+    fn read(&self, folder: &str) -> Result<BTreeMap<String, String>, String> {
+        let name = if folder.is_empty() { FILE.to_owned() } else { format!("{folder}/{FILE}") };
+        let committed = self.committed.as_ref().and_then(|tree| Some((tree, tree.root().file(&name)?)));
+        match committed.filter(|(_, file)| file.mode != Mode::Link) {
+            None => read(&self.root.join(name)),
+            Some((tree, file)) if tree.size(file).is_ok_and(|size| size > LARGEST) => Err(too_large(&name)),
+            Some((tree, file)) => {
+                let bytes = tree.read(file).map_err(|error| format!("{name}: {error}"))?;
+                variables(&name, &bytes)
+            }
+        }
+    }
+}
 
 /// The secrets of services, by the name of the service.yaml.
 #[derive(Clone, Default)]
@@ -20,12 +51,12 @@ pub(crate) struct Secrets {
 impl Secrets {
     /// Reads what services need: from the repository's own file, then from that of the service's folder, which
     /// wins, then what the service itself gives a laptop. Everything that is missing is told at once.
-    pub(crate) fn read<'s>(root: &Path, services: impl Iterator<Item = &'s Service>) -> Result<Self, String> {
+    pub(crate) fn read<'s>(env: &EnvFiles, services: impl Iterator<Item = &'s Service>) -> Result<Self, String> {
         let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         let mut file = |folder: &str| match files.get(folder) {
             Some(known) => Ok(known.clone()),
             None => {
-                let read = read(&root.join(folder).join(FILE))?;
+                let read = env.read(folder)?;
                 Ok::<_, String>(files.entry(folder.to_owned()).or_insert(read).clone())
             }
         };
@@ -97,13 +128,22 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| said(&error))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(said(&"it is larger than any file of variables"));
+        return Err(too_large(&path.display()));
     }
+    variables(&path.display(), &bytes)
+}
+
+fn too_large(path: &dyn std::fmt::Display) -> String {
+    format!("{path}: it is larger than any file of variables")
+}
+
+fn variables(path: &dyn std::fmt::Display, bytes: &[u8]) -> Result<BTreeMap<String, String>, String> {
+    let said = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     let mut values = BTreeMap::new();
-    for line in dotenvy::from_read_iter(bytes.as_slice()) {
+    for line in dotenvy::from_read_iter(bytes) {
         let (name, value) = line.map_err(|error| match error {
             dotenvy::Error::LineParse(line, _) => {
-                let at = String::from_utf8_lossy(&bytes).lines().position(|known| known == line).map_or(0, |at| at + 1);
+                let at = String::from_utf8_lossy(bytes).lines().position(|known| known == line).map_or(0, |at| at + 1);
                 said(&format!("line {at} is not `NAME=value`; a value with blanks or quotes stands in quotes"))
             }
             other => said(&other),
@@ -120,7 +160,6 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
 mod tests {
     use super::*;
     use clustergraph::graph::Graph;
-    use clustergraph::tree::Tree;
 
     fn secrets(files: &[(&str, &str)]) -> Result<Secrets, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -130,7 +169,8 @@ mod tests {
         }
         std::process::Command::new("git").args(["init", "-q"]).current_dir(folder.path()).status().unwrap();
         let graph = Graph::build(&Tree::of_worktree(folder.path()).unwrap(), "local").unwrap();
-        Secrets::read(folder.path(), graph.services.values())
+        let env = EnvFiles { root: folder.path().to_owned(), committed: None };
+        Secrets::read(&env, graph.services.values())
     }
 
     const SERVICE: (&str, &str) = (

@@ -155,8 +155,9 @@ fn make_folders(session: &Session) -> Result<(), Failure> {
             let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711));
         }
     }
-    // A session that was found by its id says it already.
-    if !session.located.worktree.as_os_str().is_empty() {
+    // A session that was found by its id says it already, and one of a commit is not renamed by whoever looks at it.
+    let is_noted = session.at.is_some() && session.is_noted();
+    if !session.located.worktree.as_os_str().is_empty() && !is_noted {
         session.note()?;
     }
     refuse_strangers(&session.runtime_dir)
@@ -189,11 +190,11 @@ fn start(session: &Session, log: &std::fs::File) -> Result<Child, Failure> {
     let mut command = Command::new(&program);
     command.arg("supervise");
     // What is left of a work tree that is gone needs somebody to end it, too.
-    if root.is_dir() && !root.as_os_str().is_empty() {
-        command.current_dir(root);
-    } else {
-        command.args(["--session", &session.id]).current_dir(&session.state_dir);
+    let is_there = root.is_dir() && !root.as_os_str().is_empty();
+    if !is_there || session.at.is_some() {
+        command.args(["--session", &session.id]);
     }
+    command.current_dir(if is_there { &root } else { &session.state_dir });
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use clustergraph::tree::{Located, locate};
 use serde::{Deserialize, Serialize};
 
+use super::revision::At;
 use crate::exit::Failure;
 
-/// What runs for one repository of one work tree.
+/// What runs for one repository of one work tree: its files as they are, or as they were at a commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     /// A random name; everything that belongs to the session carries it.
     pub(crate) id: String,
     /// Where the repository lies.
     pub(crate) located: Located,
+    /// Which commit it runs; the work tree's files otherwise.
+    pub(crate) at: Option<At>,
     /// Socket and lock: gone after a restart of the machine.
     pub(crate) runtime_dir: PathBuf,
     /// Records, logs, credentials and native databases: outlive everything but `down --delete-data`.
@@ -40,7 +43,7 @@ impl Session {
             Some(id) => id,
             None => name_it(&kept, &path).map_err(|error| Failure::unusable(format!("{}: {error}", kept.display())))?,
         };
-        Ok(Base::of_user().session(id, located))
+        Ok(Base::of_user().session(id, located, None))
     }
 
     /// Where a work tree keeps its session's name.
@@ -116,9 +119,10 @@ impl Base {
     }
 
     /// A session of an id.
-    pub(super) fn session(&self, id: String, located: Located) -> Session {
+    pub(super) fn session(&self, id: String, located: Located, at: Option<At>) -> Session {
         Session {
             located,
+            at,
             runtime_dir: self.runtime.join(&id),
             state_dir: self.state.join("sessions").join(&id),
             cache_dir: self.cache.clone(),

@@ -35,6 +35,9 @@ pub(crate) struct Records {
     /// What hashes of secret values are keyed with: nobody who reads a hash can try values.
     #[serde(default)]
     pub(crate) salt: String,
+    /// The ids of the services as they were wanted last, by name.
+    #[serde(default)]
+    pub(crate) versions: BTreeMap<String, Key>,
     /// Units that were started or done, by `kind name`.
     pub(crate) units: BTreeMap<String, Record>,
     /// Ports of this machine, by `unit port`: a unit keeps its ports from one start to the next.

@@ -243,7 +243,7 @@ impl Wish<'_> {
 
     fn image(&self, image: &str) -> String {
         let configured = self.graph.repository.images.mirror.as_deref();
-        mirrored(image, self.up.mirror.as_deref().or(configured))
+        mirrored(&self.graph.pinned(image), self.up.mirror.as_deref().or(configured))
     }
 
     fn addresses<'r>(&'r self, records: &'r Records, side: RuntimeName) -> Addresses<'r> {

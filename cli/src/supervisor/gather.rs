@@ -9,7 +9,7 @@ use super::data;
 use super::desired::Wish;
 use crate::exit::Failure;
 use crate::protocol::{RuntimeName, Up};
-use crate::runtime::{self, Asked, Cause, Docker, Gateway, Runtimes, Secrets, Undecided};
+use crate::runtime::{self, Asked, Cause, Docker, EnvFiles, Gateway, Runtimes, Secrets, Undecided};
 use crate::session::{Records, Session};
 
 /// All of it.
@@ -115,7 +115,8 @@ fn read_secrets(session: &Session, graph: &Graph, units: &Units) -> Result<Secre
         UnitKind::Migration | UnitKind::Seed => graph.services.get(graph.databases.get(&unit.name)?.owner.as_ref()?),
         _ => None,
     };
-    Secrets::read(&session.located.root(), units.keys().filter_map(program_of)).map_err(Failure::unusable)
+    let env = EnvFiles::of(session)?;
+    Secrets::read(&env, units.keys().filter_map(program_of)).map_err(Failure::unusable)
 }
 
 /// Where containers find programs of this machine, if there are both.

@@ -277,11 +277,11 @@ impl Machine {
             effects.push(Effect::Tell(client, protocol::Event::Note { text }));
         }
         if prepared.dry_run {
-            effects.push(Effect::Tell(client, protocol::Event::Plan { steps }));
+            effects.push(Effect::Tell(client, protocol::Event::Plan { steps, keeps: prepared.keeps }));
             effects.push(end(client, Exit::Success, String::new()));
             return self.next_request(now, effects);
         }
-        effects.push(Effect::Tell(client, protocol::Event::Plan { steps: steps.clone() }));
+        effects.push(Effect::Tell(client, protocol::Event::Plan { steps: steps.clone(), keeps: prepared.keeps }));
         // Ports and passwords may be new; instances may have ended while the plan was made.
         self.records.ports = prepared.records.ports;
         self.records.passwords = prepared.records.passwords;
@@ -289,6 +289,7 @@ impl Machine {
         self.records.servers = prepared.records.servers;
         self.records.databases = prepared.records.databases;
         self.records.salt = prepared.records.salt;
+        self.records.versions = prepared.records.versions;
         self.records.runtimes.extend(prepared.desired.runtimes.values());
         self.records.roots = prepared.records.roots;
         self.records.all = prepared.records.all;

@@ -9,6 +9,7 @@ mod data;
 mod desired;
 mod gather;
 mod inspect;
+mod keeps;
 mod machine;
 mod place;
 mod prepare;
@@ -103,6 +104,8 @@ enum Event {
 /// An `up` with its plan.
 struct Prepared {
     steps: Vec<Step>,
+    /// What no step touches although its version changed.
+    keeps: Vec<protocol::Keeps>,
     desired: Desired,
     records: Records,
     /// What a person should know beside the plan.
@@ -393,6 +396,7 @@ async fn clean_up(
     }
     let removed = tokio::task::spawn_blocking(move || {
         Claims::of(&session)?.release(ports);
+        session.give_back_sources()?;
         if !delete_data {
             return Ok(());
         }

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use clustergraph::diagnostic::suggestion;
 use clustergraph::graph::{BuildError, Graph, Unit};
 use clustergraph::plan::{Observed, plan};
-use clustergraph::tree::Tree;
 
 use super::Prepared;
 use super::desired::{Desired, Work};
 use super::gather::Gathered;
+use super::keeps;
 use super::purpose::{self, Scope};
 use crate::exit::{Exit, Failure};
 use crate::protocol::{Purpose, RuntimeName, Up};
-use crate::runtime::{self, Asked, Claims, Docker};
+use crate::runtime::{self, Asked, Claims, Docker, Program};
 use crate::session::{Instance, Lease, Records, Session};
 
 /// The cluster whose overrides a laptop takes.
@@ -42,12 +42,13 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     desired.retain(&kept);
     let (runtimes, notes) = (gathered.runtimes, gathered.notes);
     records.chosen.extend(runtimes.into_nodes(&Asked { runtime: up.runtime, named: &up.services, engine: None }));
-    let built = built(session, &desired).await?;
+    let mut there = built(session, &desired).await?;
+    there.extend(set_up(&desired));
     let mut observed: BTreeMap<Unit, Observed> = records
         .units
         .values()
         .map(|record| {
-            let removed = built.get(&record.unit) == Some(&false);
+            let removed = there.get(&record.unit) == Some(&false);
             let done = record.instance.is_none() && record.ready && !removed;
             let runs = record.ready && running.contains(&record.unit);
             let found = Observed { key: record.key, parts: record.parts.clone(), alive: done || runs };
@@ -64,9 +65,13 @@ pub(super) async fn prepare(session: &Session, up: Up, mut records: Records) -> 
     purpose::disturb(&mut observed, &restarted);
     let steps = plan(&desired.wanted, &desired.waits, &observed, &records.waits());
     let steps = purpose::steps(up.purpose, steps, &restarted, &needed, &desired.waits);
+    let kept = keeps::keeps(&graph, &desired.wanted, &steps, &records.versions);
+    if up.purpose == Purpose::Start {
+        records.versions.extend(keeps::versions(&graph, &desired.wanted));
+    }
     let lease = matches!(up.purpose, Purpose::Needs { .. })
         .then(|| Lease { of: up.services.iter().cloned().collect(), units: needed });
-    Ok(Prepared { steps, desired, records, notes, lease, dry_run: up.dry_run })
+    Ok(Prepared { steps, keeps: kept, desired, records, notes, lease, dry_run: up.dry_run })
 }
 
 /// Which of the images that are wanted the engine has.
@@ -81,6 +86,18 @@ async fn built(session: &Session, desired: &Desired) -> Result<BTreeMap<Unit, bo
     }
     let there = Docker::new(session).built().await.map_err(|cause| Failure::unusable(cause.to_string()))?;
     Ok(images.into_iter().map(|(unit, image)| (unit, there.contains(&image))).collect())
+}
+
+/// Whether what was installed among sources is still there: laid out ones may be deleted at any time.
+fn set_up(desired: &Desired) -> BTreeMap<Unit, bool> {
+    let among = |program: &Program| program.service.stack.setup.as_ref().is_some_and(|setup| setup.into.is_some());
+    let there = desired.work.iter().filter_map(|(unit, work)| match &**work {
+        Work::Setup(program) if among(program) && desired.runtimes.get(unit) == Some(&RuntimeName::Process) => {
+            Some((unit.clone(), program.sources.are_there()))
+        }
+        _ => None,
+    });
+    there.collect()
 }
 
 /// What recorded units are made of, as an `up` of what is wanted would make them now. The shell is this process's own:
@@ -101,10 +118,9 @@ pub(super) async fn remember(session: &Session, records: Records) -> Option<Desi
 }
 
 async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
-    let root = session.located.root();
-    let (colour, width) = (up.colour, up.width);
+    let (session, colour, width) = (session.clone(), up.colour, up.width);
     let read = tokio::task::spawn_blocking(move || {
-        let tree = Tree::of_worktree(&root)?;
+        let tree = session.tree()?;
         Graph::build(&tree, LOCAL).map_err(|error| match error {
             BuildError::Problems(problems) => {
                 Failure { exit: Exit::InvalidGraph, message: problems.render(colour, width).trim_end().to_owned() }

@@ -64,7 +64,10 @@ async fn make(
     let last = LastNo::default();
     match work {
         Work::Image(building) => unless_interrupted(interrupt, runtime.ensure_image(building, &tell)).await,
-        Work::Setup(program) => unless_interrupted(interrupt, runtime.ensure_setup(program, &tell)).await,
+        Work::Setup(program) => {
+            program.ensure_sources(runtime.name()).await?;
+            unless_interrupted(interrupt, runtime.ensure_setup(program, &tell)).await
+        }
         Work::Database { server, commands } => {
             let instance = server_instance.ok_or_else(|| Cause::new("its server does not run"))?;
             let env = ready::client_env(server, runtime);
@@ -74,6 +77,7 @@ async fn make(
             Ok(())
         }
         Work::Once(program) => {
+            program.ensure_sources(runtime.name()).await?;
             let instance = runtime.start(program, &tell).await?;
             started(&instance);
             let result = unless_interrupted(interrupt, ended_well(runtime, program, &instance)).await;
@@ -103,6 +107,7 @@ async fn make(
         }
         Work::Service(running) => {
             let program = &running.program;
+            program.ensure_sources(runtime.name()).await?;
             let before = length(&program.log);
             let instance = runtime.start(program, &tell).await?;
             started(&instance);

@@ -1,10 +1,12 @@
-//! The two file formats: `service.yaml` and `clustergraph.yaml`, from hostile bytes to typed values.
+//! The file formats: `service.yaml`, `clustergraph.yaml` and `clustergraph.lock`, from hostile bytes to typed values.
 //!
 //! The grammar is in `docs/format.md`. Nothing here knows of other files: what needs the whole
 //! repository (does that dependency exist?) is decided in [`crate::graph`].
 
+pub mod alone;
 pub(crate) mod decode;
 pub mod expression;
+pub mod lock;
 pub(crate) mod quantity;
 pub mod repository;
 pub(crate) mod schedule;

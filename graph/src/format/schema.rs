@@ -1,9 +1,10 @@
-//! JSON Schemas of both files, for editors and other tools.
+//! JSON Schemas of the files, for editors and other tools.
 //!
 //! They say what the decoder says, no more and no less, as far as JSON Schema can: the tests hold each field, type and
 //! bound of one against the other.
 
 mod catalogue;
+mod lock;
 mod repository;
 mod service;
 mod types;
@@ -24,6 +25,12 @@ pub fn service_schema() -> Value {
 #[must_use]
 pub fn repository_schema() -> Value {
     whole("clustergraph", "clustergraph.yaml", types::or_null(repository::repository()))
+}
+
+/// The schema of `clustergraph.lock`.
+#[must_use]
+pub fn lock_schema() -> Value {
+    whole("lock", "clustergraph.lock", lock::lock())
 }
 
 fn whole(name: &str, title: &str, object: Value) -> Value {

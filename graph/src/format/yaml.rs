@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use crate::diagnostic::{Place, Problem};
+use crate::diagnostic::{Place, Problem, Problems};
 
 /// The largest file that is read, in bytes.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -76,6 +76,28 @@ pub(crate) fn parse(file: &Arc<str>, text: &str) -> Result<Yaml, Box<Problem>> {
         Ok(raw) => Ok(place_all(raw, file, text)),
         Err(error) => Err(Box::new(not_yaml(&error, file, text))),
     }
+}
+
+/// Reads a file's bytes; `None` when they are no text or no YAML, which is noted. The text is kept for excerpts.
+pub(crate) fn read(path: &str, bytes: &[u8], problems: &mut Problems) -> Option<Yaml> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            // Up to the bad byte the lossy text has the same bytes, so its place is right.
+            let text = String::from_utf8_lossy(bytes);
+            let at = error.valid_up_to();
+            let place = Place::at(path, &text, at..at + '\u{fffd}'.len_utf8());
+            problems.keep_text(path, Arc::from(text));
+            problems.add(
+                Problem::new("not-utf-8", place, format!("{path} is not UTF-8"))
+                    .label("no character starts with this byte")
+                    .mend("save the file as UTF-8"),
+            );
+            return None;
+        }
+    };
+    problems.keep_text(path, Arc::from(text));
+    parse(&path.into(), text).map_err(|problem| problems.add(*problem)).ok()
 }
 
 /// The problem of a file above [`MAX_BYTES`].

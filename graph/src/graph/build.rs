@@ -9,6 +9,7 @@ use super::stores::Stores;
 use super::{Graph, Key, Located};
 use crate::catalogue::Catalogue;
 use crate::diagnostic::Problems;
+use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
 use crate::tree::{Tree, TreeError};
 use crate::wiring::{Files, Scene};
@@ -33,6 +34,7 @@ impl Graph {
         let mut builder = Builder::new(tree);
         // Without it nobody knows which folders are meant, and guesses would only be noise.
         let Some(repository) = builder.repository()? else { return Err(BuildError::Problems(builder.problems)) };
+        builder.read_lock()?;
         let located = builder.located(&repository, cluster)?;
         builder.refuse_same_names(&located);
         for problem in cycles(&located) {
@@ -67,6 +69,7 @@ impl RepositoryFile {
 pub(super) struct Builder<'t> {
     pub(super) tree: &'t Tree,
     pub(super) catalogue: Arc<Catalogue>,
+    pub(super) lock: Arc<LockFile>,
     pub(super) problems: Problems,
     /// Whether some service's name could not be read: then a name that nobody has may be that one's.
     pub(super) nameless: bool,
@@ -81,7 +84,8 @@ impl<'t> Builder<'t> {
     fn new(tree: &'t Tree) -> Self {
         let mut problems = Problems::default();
         let catalogue = Catalogue::with(None, None, &mut problems);
-        Self { tree, catalogue, problems, nameless: false, catalogue_broken: false, stores_broken: false }
+        let lock = Arc::default();
+        Self { tree, catalogue, lock, problems, nameless: false, catalogue_broken: false, stores_broken: false }
     }
 }
 
@@ -113,6 +117,7 @@ impl Builder<'_> {
         }
         self.check_repository(&repository, &files, &stores.databases);
         let Stores { databases, servers } = stores;
-        Graph { repository, catalogue, services, databases, servers, commit: None, version: Key::default() }
+        let lock = Arc::clone(&self.lock);
+        Graph { repository, catalogue, lock, services, databases, servers, commit: None, version: Key::default() }
     }
 }

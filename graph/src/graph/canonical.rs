@@ -6,8 +6,8 @@
 use serde::ser::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// The number of the scheme below; part of every hash, so that two schemes never meet.
-pub(crate) const SCHEME: &str = "2";
+/// The number of the scheme by which ids are computed; part of every hash, so that two schemes never meet.
+pub const SCHEME: u32 = 2;
 
 /// The hash of a value under a name that keeps different uses apart.
 pub(crate) fn hash(use_: &str, value: &impl Serialize) -> [u8; 32] {
@@ -16,7 +16,7 @@ pub(crate) fn hash(use_: &str, value: &impl Serialize) -> [u8; 32] {
     let _ = serde_json::to_writer(&mut text, value);
     debug_assert!(is_sorted(&text), "{}", String::from_utf8_lossy(&text));
     let mut hasher = Sha256::new();
-    hasher.update(SCHEME);
+    hasher.update(SCHEME.to_string());
     hasher.update([0]);
     hasher.update(use_);
     hasher.update([0]);

@@ -8,6 +8,7 @@ use globset::{Glob, GlobMatcher};
 use super::Located;
 use super::build::Builder;
 use crate::diagnostic::{Place, Problem};
+use crate::format::lock::{LOCK_FILE, LockFile};
 use crate::format::repository::RepositoryFile;
 use crate::format::service::ServiceFile;
 use crate::format::yaml::{self, Yaml};
@@ -32,30 +33,18 @@ impl Builder<'_> {
             return Ok(Read::Bad);
         }
         let bytes = self.tree.read(file)?;
-        let text = match std::str::from_utf8(&bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                // Up to the bad byte the lossy text has the same bytes, so its place is right.
-                let text = String::from_utf8_lossy(&bytes);
-                let at = error.valid_up_to();
-                let place = Place::at(path, &text, at..at + '\u{fffd}'.len_utf8());
-                self.problems.keep_text(path, Arc::from(text));
-                self.problems.add(
-                    Problem::new("not-utf-8", place, format!("{path} is not UTF-8"))
-                        .label("no character starts with this byte")
-                        .mend("save the file as UTF-8"),
-                );
-                return Ok(Read::Bad);
-            }
-        };
-        self.problems.keep_text(path, Arc::from(text));
-        match yaml::parse(&path.into(), text) {
-            Ok(yaml) => Ok(Read::Yaml(Box::new(yaml))),
-            Err(problem) => {
-                self.problems.add(*problem);
-                Ok(Read::Bad)
-            }
+        Ok(match yaml::read(path, &bytes, &mut self.problems) {
+            Some(yaml) => Read::Yaml(Box::new(yaml)),
+            None => Read::Bad,
+        })
+    }
+
+    /// What is pinned; nothing where there is no lock, or where it cannot be read, which is noted.
+    pub(super) fn read_lock(&mut self) -> Result<(), TreeError> {
+        if let Read::Yaml(yaml) = self.yaml(LOCK_FILE)? {
+            self.lock = Arc::new(LockFile::decode(&yaml, &mut self.problems));
         }
+        Ok(())
     }
 
     /// The repository's own settings; `None` when they are there but cannot be read, so that nobody knows

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::canonical::{Pairs, hash};
 use super::{Database, Image, Role, Service};
+use crate::format::lock::LockFile;
 use crate::format::service::Command;
 
 /// A SHA-256, shown in hexadecimal.
@@ -89,11 +90,17 @@ struct Source<'s> {
 enum Recipe<'s> {
     Ready {
         image: &'s str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pin: Option<&'s str>,
     },
     /// The images by their names: which mirror they are pulled through is not part of it.
     Stack {
         base: Option<&'s str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base_pin: Option<&'s str>,
         image: &'s str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image_pin: Option<&'s str>,
         recipe: &'s str,
     },
     Dockerfile {
@@ -106,12 +113,14 @@ enum Recipe<'s> {
     },
 }
 
-/// Which image: the files that a build reads, and how it is built.
-pub(crate) fn source_key(service: &Service) -> Key {
+/// Which image: the files that a build reads, how it is built, and what of that is pinned.
+pub(crate) fn source_key(service: &Service, lock: &LockFile) -> Key {
     let build = match &service.image {
-        Image::Ready(image) => Recipe::Ready { image },
+        Image::Ready(image) => Recipe::Ready { image, pin: lock.digest(image) },
         Image::Recipe(recipe) => {
-            Recipe::Stack { base: service.stack.base.as_deref(), image: &service.stack.image, recipe }
+            let (base, image) = (service.stack.base.as_deref(), service.stack.image.as_str());
+            let base_pin = base.and_then(|base| lock.digest(base));
+            Recipe::Stack { base, base_pin, image, image_pin: lock.digest(image), recipe }
         }
         Image::Dockerfile(build) => Recipe::Dockerfile {
             args: &build.args,

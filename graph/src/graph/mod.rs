@@ -6,6 +6,7 @@ mod check;
 mod cycles;
 mod discover;
 mod identity;
+mod lock;
 mod order;
 mod parts;
 mod resolve;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Catalogue, Stack};
 use crate::diagnostic::Place;
+use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
 use crate::format::service::{
     Build, Command, Dependency, Health, Migrate, Port, Public, Resources, Restart, Scale, Secret, Security,
@@ -26,7 +28,9 @@ use crate::tree::{Commit, Directory};
 use crate::wiring;
 
 pub use build::BuildError;
+pub use canonical::SCHEME;
 pub use identity::Key;
+pub use lock::Pinnable;
 pub use order::{Unit, UnitKind, Units};
 
 /// A validated cluster: every name resolves, every wait ends, every node has its identities.
@@ -36,6 +40,8 @@ pub struct Graph {
     pub repository: RepositoryFile,
     /// What is known of stacks and kinds of databases: built in, and of this repository.
     pub catalogue: Arc<Catalogue>,
+    /// What the repository pins.
+    pub lock: Arc<LockFile>,
     /// Services, their further processes and their jobs, by name.
     pub services: BTreeMap<String, Service>,
     /// Logical databases, by address.

@@ -12,6 +12,7 @@ use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
 use crate::format::expression::{Expression, Template};
+use crate::format::lock::LockFile;
 use crate::format::service::{Build, ServiceFile};
 use crate::format::yaml::MAX_BYTES;
 use crate::tree::{Directory, Mode};
@@ -79,7 +80,7 @@ impl Builder<'_> {
         let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
-        let (setup, setup_key) = setup(located, &stack, &sources);
+        let (setup, setup_key) = setup(located, &stack, &sources, &self.lock);
         let mut service = Service {
             name: file.name.clone(),
             owner: file.name.clone(),
@@ -124,7 +125,7 @@ impl Builder<'_> {
             behaviour: Key::default(),
             id: Key::default(),
         };
-        service.source = source_key(&service);
+        service.source = source_key(&service, &self.lock);
         service.behaviour = behaviour_key(&service, databases);
         Some(service)
     }
@@ -224,7 +225,7 @@ impl Builder<'_> {
 }
 
 /// What installs a service's dependencies, and the key of what that depends on.
-fn setup(located: &Located, stack: &Stack, sources: &Directory) -> (Vec<Vec<String>>, Key) {
+fn setup(located: &Located, stack: &Stack, sources: &Directory, lock: &LockFile) -> (Vec<Vec<String>>, Key) {
     let file = &located.file;
     let found = |name: &String| {
         // A lock file of the whole workspace lies above; the nearest is the one that tools take.
@@ -255,5 +256,9 @@ fn setup(located: &Located, stack: &Stack, sources: &Directory) -> (Vec<Vec<Stri
         "setup",
         &json!({ "stack": stack.name, "image": stack.image, "run": commands, "lockfiles": lockfiles, "tree": tree }),
     );
+    let key = match lock.digest(&stack.image) {
+        Some(pin) => Key::of("pinned setup", &json!({ "pin": pin, "setup": key })),
+        None => key,
+    };
     (commands, key)
 }

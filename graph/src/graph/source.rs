@@ -9,6 +9,7 @@ use super::Located;
 use super::discover::SERVICE_FILE;
 use crate::catalogue::Stack;
 use crate::diagnostic::{Problem, Problems};
+use crate::format::lock::LOCK_FILE;
 use crate::tree::{Directory, Entry};
 
 /// The files that a build of `service` reads, in repository layout: its folder without `service.yaml`,
@@ -33,7 +34,7 @@ pub(crate) fn sources(
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let unwanted = |path: &str, is_folder: bool| {
         path == SERVICE_FILE
-            || folder.is_empty() && path == "clustergraph.yaml"
+            || folder.is_empty() && (path == "clustergraph.yaml" || path == LOCK_FILE)
             || is_folder && all_folders.contains(&full(path).as_str())
             || is_folder && Some(path) == installed
             || ignore.matched(path, is_folder).is_ignore()

@@ -225,6 +225,25 @@ impl Directory {
         links
     }
 
+    /// The paths of other repositories below, relative to this folder, in order.
+    #[must_use]
+    pub fn submodules(&self) -> Vec<String> {
+        let mut submodules = Vec::new();
+        self.collect_submodules("", &mut submodules);
+        submodules
+    }
+
+    fn collect_submodules(&self, below: &str, submodules: &mut Vec<String>) {
+        for (name, entry) in &self.entries {
+            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+            match entry {
+                Entry::Submodule(_) => submodules.push(path),
+                Entry::Directory(directory) => directory.collect_submodules(&path, submodules),
+                Entry::File(_) => {}
+            }
+        }
+    }
+
     fn collect_links<'d>(&'d self, below: &str, links: &mut Vec<(String, &'d File)>) {
         let path = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
         for (name, entry) in &self.entries {

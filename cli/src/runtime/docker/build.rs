@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
 use clustergraph::graph::{Image, Service};
-use clustergraph::tree::{Dockerfile, Tree};
+use clustergraph::tree::Dockerfile;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use super::super::process::{Waited, ended, open_log};
 use super::super::{Building, Cause, LAST_LINES, tail};
 use super::{Docker, SESSION_LABEL, engine_said, fine_when_gone};
+use crate::session::Session;
 
 /// How long a build may take.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -32,8 +33,8 @@ impl Docker {
         }
         let _turn = self.builds.acquire().await.map_err(|_| Cause::new("interrupted"))?;
         tell("reading its sources".to_owned());
-        let (root, wanted) = (self.session.located.root(), building.clone());
-        let context = tokio::task::spawn_blocking(move || context(&root, &wanted));
+        let (session, wanted) = (self.session.clone(), building.clone());
+        let context = tokio::task::spawn_blocking(move || context(&session, &wanted));
         let (mut context, dockerfile) = context.await.map_err(|_| Cause::new("interrupted"))??;
         let arguments = self.arguments(building, &dockerfile);
         let first = run(building, &arguments, context.try_clone()?, &[], tell).await;
@@ -96,12 +97,12 @@ impl Docker {
 }
 
 /// The tar of what the build reads, in a file without a name, and the Dockerfile's path in it.
-fn context(root: &std::path::Path, building: &Building) -> Result<(std::fs::File, String), Cause> {
+fn context(session: &Session, building: &Building) -> Result<(std::fs::File, String), Cause> {
     let service = &building.service;
     let path = service.dockerfile();
     let path = path.ok_or_else(|| Cause::new(format!("nothing says how the image of {} is built", service.name)))?;
     let said = |error: clustergraph::tree::TreeError| Cause::new(error.to_string());
-    let tree = Tree::of_worktree(root).map_err(said)?;
+    let tree = session.tree().map_err(said)?;
     let mut file = tempfile::tempfile()?;
     let path = tree.archive(&service.build_root(), &Dockerfile::Path(path), &mut file).map_err(said)?;
     file.seek(SeekFrom::Start(0))?;

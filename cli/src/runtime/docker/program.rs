@@ -35,8 +35,8 @@ impl Docker {
 
     /// The sources, and nothing else of the repository, where they lie in it. What a mount leaves out at
     /// the top of the folder (service.yaml, ignored files) the container does not see.
-    fn sources(&self, service: &Service) -> Vec<Mounted> {
-        let root = self.session.located.root();
+    fn sources(program: &Program) -> Vec<Mounted> {
+        let (service, root) = (&program.service, program.sources.root());
         let mut paths = Vec::new();
         if service.folder.is_empty() {
             paths.extend(service.sources.entries.keys().cloned());
@@ -96,7 +96,7 @@ impl Docker {
             container.user = Some(format!("{user}:{group}"));
             let folder = if service.folder.is_empty() { String::new() } else { format!("/{}", service.folder) };
             container.folder = Some(format!("{CONTAINER_ROOT}{folder}"));
-            container.mounts = self.sources(service);
+            container.mounts = Self::sources(program);
             if !service.setup.is_empty() {
                 let deps = Mounted::volume(self.deps_volume(service), Self::deps_path(service), !fills_deps);
                 container.mounts.push(deps);

@@ -156,6 +156,7 @@ impl Maker<'_> {
         Ok(Program {
             unit: self.unit.clone(),
             service: Arc::new(service.clone()),
+            sources: self.wish.session.sources(service),
             command,
             env,
             files,

@@ -104,7 +104,7 @@ impl Machine {
         let waits = self.records.waits();
         let steps: Vec<Step> =
             plan(&wanted, &waits, &observed, &waits).into_iter().filter(|step| step.action == Action::Stop).collect();
-        effects.push(Effect::Tell(client, protocol::Event::Plan { steps: steps.clone() }));
+        effects.push(Effect::Tell(client, protocol::Event::Plan { steps: steps.clone(), keeps: Vec::new() }));
         effects.push(Effect::SaveNow);
         let mut operation = Operation::new(client, waits, steps);
         operation.down = Some(delete_data);

@@ -213,7 +213,7 @@ impl Bench {
             secrets: BTreeSet::from(["opensesame".to_owned()]),
             wanted,
         };
-        let prepared = Prepared { steps, desired, records, notes: Vec::new(), lease, dry_run };
+        let prepared = Prepared { steps, desired, records, keeps: Vec::new(), notes: Vec::new(), lease, dry_run };
         self.event(Event::Prepared { result: Ok(Box::new(prepared)) });
     }
 
@@ -286,7 +286,7 @@ impl Bench {
 
     pub(super) fn planned(&self) -> Vec<String> {
         let mut plans = self.told.iter().filter_map(|(_, event)| match event {
-            protocol::Event::Plan { steps } => Some(steps.iter().map(|step| step.unit.to_string()).collect()),
+            protocol::Event::Plan { steps, .. } => Some(steps.iter().map(|step| step.unit.to_string()).collect()),
             _ => None,
         });
         plans.next_back().unwrap_or_default()

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
-use super::{repository_schema, service_schema};
+use super::{lock_schema, repository_schema, service_schema};
 use crate::catalogue::Catalogue;
 use crate::diagnostic::{Problem, Problems};
 use crate::format::decode::record;
+use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
 use crate::format::service::ServiceFile;
 use crate::format::yaml;
@@ -110,6 +111,14 @@ fn repository() -> Value {
     })
 }
 
+/// A clustergraph.lock with every field.
+fn lock() -> Value {
+    json!({
+        "scheme": 2, "images": { "postgres:16": format!("sha256:{}", "a".repeat(64)) },
+        "stacks": { "python": "b".repeat(64) }, "tools": { "node": "20" },
+    })
+}
+
 /// What the decoder finds wrong.
 fn found(name: &str, document: &Value) -> Vec<Problem> {
     let file: Arc<str> = name.into();
@@ -119,6 +128,9 @@ fn found(name: &str, document: &Value) -> Vec<Problem> {
         Err(problem) => problems.add(*problem),
         Ok(yaml) if name == "service.yaml" => {
             ServiceFile::decode(yaml, "local", &mut problems);
+        }
+        Ok(yaml) if name == "clustergraph.lock" => {
+            LockFile::decode(&yaml, &mut problems);
         }
         Ok(yaml) => {
             let mut catalogue = Catalogue::with(None, None, &mut problems);
@@ -157,10 +169,11 @@ impl Judge {
     }
 }
 
-fn documents() -> [(&'static str, Value, Judge); 2] {
+fn documents() -> [(&'static str, Value, Judge); 3] {
     [
         ("service.yaml", service(), Judge::new(service_schema())),
         ("clustergraph.yaml", repository(), Judge::new(repository_schema())),
+        ("clustergraph.lock", lock(), Judge::new(lock_schema())),
     ]
 }
 
@@ -169,6 +182,7 @@ fn every_field_of_the_decoder_is_in_the_schemas_and_the_reverse() {
     let mut schemas = BTreeMap::new();
     maps(&super::service::service(), &mut schemas);
     maps(&super::repository::repository(), &mut schemas);
+    maps(&super::lock::lock(), &mut schemas);
     schemas.entry("a service".to_owned()).or_default().insert("clusters".to_owned());
     // The built-in entries are read once, by whoever is first.
     let _ = (Catalogue::built_in(), record::take());
@@ -270,20 +284,26 @@ fn disagreements(name: &str, document: &Value, schema: &Judge) -> Vec<String> {
 /// The document's fields one by one, each with what every document needs: what is wrong with one field shows in it alone.
 fn parts(document: &Value) -> Vec<Value> {
     let fields = document.as_object().unwrap();
-    let name = fields.get("name").map(|name| ("name".to_owned(), name.clone()));
+    let needed = ["name", "scheme"].iter().find_map(|name| Some(((*name).to_owned(), fields.get(*name)?.clone())));
     let part =
-        |(key, value): (&String, &Value)| name.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
+        |(key, value): (&String, &Value)| needed.clone().into_iter().chain([(key.clone(), value.clone())]).collect();
     fields.iter().map(part).collect()
 }
 
 #[test]
 fn the_schema_of_a_service_refuses_what_the_decoder_refuses_and_nothing_else() {
-    let [(name, document, schema), _] = documents();
+    let [(name, document, schema), ..] = documents();
     assert_eq!(disagreements(name, &document, &schema), Vec::<String>::new());
 }
 
 #[test]
 fn the_schema_of_a_repository_refuses_what_the_decoder_refuses_and_nothing_else() {
-    let [_, (name, document, schema)] = documents();
+    let [_, (name, document, schema), _] = documents();
+    assert_eq!(disagreements(name, &document, &schema), Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_of_a_lock_refuses_what_the_decoder_refuses_and_nothing_else() {
+    let [.., (name, document, schema)] = documents();
     assert_eq!(disagreements(name, &document, &schema), Vec::<String>::new());
 }
