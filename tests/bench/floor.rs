@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -35,7 +36,9 @@ pub(crate) struct Containers {
 pub(crate) fn containers(cluster: &Cluster) -> Option<Containers> {
     runtime().block_on(async {
         let engine = Docker::connect_with_defaults().ok()?.negotiate_version().await.ok()?;
-        let network = format!("ssi-bench-raw-{}", std::process::id());
+        // The engine takes two networks of one name, and then knows neither by it.
+        static RUN: AtomicUsize = AtomicUsize::new(0);
+        let network = format!("ssi-bench-raw-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
         let ports = free_ports(cluster.services);
         let began = Instant::now();
         let request = NetworkCreateRequest { name: network.clone(), ..Default::default() };
@@ -66,7 +69,10 @@ pub(crate) fn containers(cluster: &Cluster) -> Option<Containers> {
             }
         })
         .await;
-        engine.remove_network(&network).await.ok()?;
+        // An endpoint may outlive its container for a moment.
+        while engine.remove_network(&network).await.is_err() && began.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(LOOK).await;
+        }
         Some(Containers { up, list, down: began.elapsed() })
     })
 }
