@@ -71,7 +71,10 @@ impl Sides<'_> {
         if self.old.source != self.new.source {
             own.extend(self.files());
             let fields = between(&of_build(self.old), &of_build(self.new), |field| place(self.new, field));
-            own.extend(fields.into_iter().map(Cause::Field));
+            // Where it lies is part of how it is built, and told already.
+            let has_moved = self.old.folder != self.new.folder;
+            let follows = |field: &str| has_moved && matches!(field, "stack.recipe" | "build.folder");
+            own.extend(fields.into_iter().filter(|change| !follows(&change.field)).map(Cause::Field));
         }
         own.extend(self.edges());
         if self.old.behaviour != self.new.behaviour {

@@ -102,9 +102,10 @@ impl Graph {
         if is_at_or_below(path, &service.folder) || service.stack.workspace.iter().any(|file| file == name) {
             return true;
         }
-        // The nearest folder above it that is a source.
+        // It may have been in a folder that is included. What lies above the service's own folder cannot be.
         std::iter::successors(Some(folder), |folder| folder.rsplit_once('/').map(|(above, _)| above))
-            .any(|folder| !folder.is_empty() && service.sources.entry(folder).is_some())
+            .filter(|folder| !folder.is_empty() && !is_at_or_below(&service.folder, folder))
+            .any(|folder| service.sources.entry(folder).is_some())
     }
 
     fn with_dependents(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
