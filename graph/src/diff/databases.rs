@@ -11,6 +11,8 @@ pub(super) fn changes(before: &Graph, after: &Graph) -> BTreeMap<Node, Change> {
     let mut changes = BTreeMap::new();
     for name in both(&before.servers, &after.servers) {
         let change = match (before.servers.get(name), after.servers.get(name)) {
+            // Most are as they were: what they say is only written down to be told.
+            (Some(old), Some(new)) if old == new => None,
             (Some(old), Some(new)) => {
                 let fields = between(&of_server(Some(old)), &of_server(Some(new)), |_| None);
                 let own: Vec<Cause> = fields.into_iter().map(Cause::Field).collect();
@@ -51,10 +53,16 @@ fn database(
     new: &Database,
     changes: &BTreeMap<Node, Change>,
 ) -> Option<Change> {
+    let server = Node::new(NodeKind::Server, &new.server);
+    let is_same = (&old.kind, &old.version, &old.server, &old.params)
+        == (&new.kind, &new.version, &new.server, &new.params)
+        && (&old.topics, &old.extensions, &old.seed) == (&new.topics, &new.extensions, &new.seed);
+    if is_same && !changes.contains_key(&server) {
+        return None;
+    }
     let (mut olds, mut news) = (of_database(old), of_database(new));
     let mut through = Vec::new();
     if old.server == new.server {
-        let server = Node::new(NodeKind::Server, &new.server);
         through.extend(changes.contains_key(&server).then_some(server));
     } else {
         // What the other server is, its settings and its image say; only where they agree, its name does.

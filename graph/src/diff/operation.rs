@@ -11,7 +11,7 @@ use crate::graph::{Graph, Service};
 pub(super) fn changes(before: &Graph, after: &Graph) -> BTreeMap<Node, Vec<FieldChange>> {
     let mut found = BTreeMap::new();
     for (name, new) in &after.services {
-        let Some(old) = before.services.get(name) else { continue };
+        let Some(old) = before.services.get(name).filter(|old| !is_same(old, new)) else { continue };
         let changes = between(&fields(old), &fields(new), |field| place(new, field));
         if !changes.is_empty() {
             found.insert(Node::new(NodeKind::Service, name), changes);
@@ -31,6 +31,19 @@ pub(super) fn changes(before: &Graph, after: &Graph) -> BTreeMap<Node, Vec<Field
         }
     }
     found
+}
+
+/// Whether all of it is as it was, line by line: most are, and nothing is written down for them.
+fn is_same(old: &Service, new: &Service) -> bool {
+    let switches = |service: &Service| {
+        let Service { start, singleton, borrow, security, restart, watch, .. } = service;
+        (*start, *singleton, *borrow, *security, *restart, *watch)
+    };
+    switches(old) == switches(new)
+        && (&old.scale, &old.resources, &old.stop) == (&new.scale, &new.resources, &new.stop)
+        && (&old.health, &old.public, &old.egress) == (&new.health, &new.public, &new.egress)
+        && (&old.test, &old.smoke, &old.labels) == (&new.test, &new.smoke, &new.labels)
+        && old.secrets == new.secrets
 }
 
 /// All that a service.yaml says of operation. Places are left out: a line that moved changes nothing.
