@@ -131,11 +131,14 @@ fn owner(address: &str) -> &str {
 
 /// The contents in a service's own folder. What it includes from elsewhere is nobody's.
 fn contents(service: Option<&Service>) -> BTreeSet<Oid> {
-    /// git's id of the empty file, which says nothing of where it comes from.
-    const EMPTY: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+    /// git's ids of the empty file (SHA-1, SHA-256), which says nothing of where it comes from.
+    const EMPTY: [&str; 2] = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
     let folder = service.and_then(|service| service.sources.folder(&service.folder));
     let files = folder.iter().flat_map(|folder| folder.files()).map(|(_, file)| file.oid);
-    files.filter(|oid| oid.to_string() != EMPTY).collect()
+    files.filter(|oid| !EMPTY.contains(&oid.to_string().as_str())).collect()
 }
 
 /// Who came from whom.
