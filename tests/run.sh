@@ -112,7 +112,7 @@ stage build cargo build --quiet --locked --workspace --all-targets
 stage lint lint
 stage deny dependencies
 stage unit unit_tests
-stage local e2e local at lock commands compose runtimes fields falling
+stage local e2e local at lock commands compose runtimes fields falling versions
 stage readiness e2e readiness
 stage databases e2e databases stacks
 stage shop e2e shop

@@ -2,6 +2,7 @@
 
 mod dot;
 mod json;
+mod marks;
 mod picture;
 mod svg;
 mod tree;
@@ -12,17 +13,21 @@ use super::Global;
 use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
+use marks::Marks;
 use picture::Picture;
 
 /// Arguments of `ssi graph`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ssi graph\n  ssi graph --at HEAD~1 --output json\n  ssi graph --output svg > graph.svg\n  ssi graph --output dot | dot -Tpng > graph.png"
+    after_help = "Examples:\n  ssi graph\n  ssi graph --at HEAD~1 --output json\n  ssi graph --output svg > graph.svg\n  ssi graph --output dot | dot -Tpng > graph.png\n  ssi graph --at HEAD --diff HEAD~1"
 )]
 pub(crate) struct GraphArgs {
     /// Show a commit's graph instead of the work tree's
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
+    /// Colour what differs from this commit
+    #[arg(long, value_name = "REVISION")]
+    diff: Option<String>,
     /// How the graph is shown
     #[arg(long, value_name = "FORMAT", default_value = "tree")]
     output: Form,
@@ -43,11 +48,17 @@ enum Form {
 pub(super) fn run(global: &Global, args: &GraphArgs) -> Result<Exit, Failure> {
     let problems = if args.output == Form::Json { Output::Json } else { Output::Text };
     let graph = global.graph(args.at.as_deref(), problems)?;
+    let before = args.diff.as_deref().map(|revision| global.graph(Some(revision), problems)).transpose()?;
+    let marks = before.as_ref().map(|before| Marks::of(&before.diff(&graph))).unwrap_or_default();
+    let picture = || match &before {
+        Some(before) => Picture::compared(before, &graph, &marks),
+        None => Picture::of(&graph),
+    };
     let text = match args.output {
-        Form::Tree => tree::tree(&graph),
-        Form::Dot => dot::dot(&Picture::of(&graph)),
-        Form::Json => json::json(&graph).to_string(),
-        Form::Svg => svg::svg(&Picture::of(&graph)).map_err(Failure::unusable)?,
+        Form::Tree => tree::tree(&graph, &marks),
+        Form::Dot => dot::dot(&picture()),
+        Form::Json => json::json(&graph, before.as_ref(), &marks).to_string(),
+        Form::Svg => svg::svg(&picture()).map_err(Failure::unusable)?,
     };
     console::data(text.trim_end());
     Ok(Exit::Success)

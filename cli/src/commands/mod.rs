@@ -1,19 +1,23 @@
 //! The commands, one file each: its arguments, what it does.
 
+mod affected;
 mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod down;
 mod env;
 mod exec;
 mod forward;
 mod graph;
+mod history;
 mod import;
 mod init;
 mod list;
 mod lock;
 mod logs;
 mod ps;
+mod range;
 mod restart;
 mod run;
 mod schema;
@@ -89,6 +93,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the graph
     Graph(graph::GraphArgs),
+    /// Show what differs between two versions, and why
+    Diff(diff::DiffArgs),
+    /// Print the services that a change reaches
+    Affected(affected::AffectedArgs),
+    /// Show the commits that changed a service
+    History(history::HistoryArgs),
     /// Pin images, stacks and tools, so that everybody builds and runs the same
     Lock(lock::LockArgs),
     /// Print the JSON Schema of one of the files
@@ -139,6 +149,9 @@ pub(crate) fn run() -> ExitCode {
             match cli.command {
                 Command::Check(args) => check::run(global, &args),
                 Command::Graph(args) => graph::run(global, &args),
+                Command::Diff(args) => diff::run(global, &args),
+                Command::Affected(args) => affected::run(global, &args),
+                Command::History(args) => history::run(global, &args),
                 Command::Up(args) => up::run(global, args).await,
                 Command::Down(args) => down::run(global, args).await,
                 Command::Ps(args) => ps::run(global, &args).await,
@@ -206,11 +219,19 @@ impl Global {
 
     /// The graph of a work tree or of a revision.
     fn graph(&self, revision: Option<&str>, output: Output) -> Result<Graph, Failure> {
-        let tree = match revision {
+        Self::build(&self.tree(revision)?, output)
+    }
+
+    /// The files of a work tree or of a revision.
+    fn tree(&self, revision: Option<&str>) -> Result<Tree, Failure> {
+        Ok(match revision {
             Some(revision) => Tree::of_commit(&self.directory, revision)?,
             None => Tree::of_worktree(&self.directory)?,
-        };
-        Graph::build(&tree, "local").map_err(|error| match error {
+        })
+    }
+
+    fn build(tree: &Tree, output: Output) -> Result<Graph, Failure> {
+        Graph::build(tree, "local").map_err(|error| match error {
             BuildError::Tree(error) => error.into(),
             BuildError::Problems(problems) => {
                 if output == Output::Json {

@@ -115,6 +115,11 @@ enum Recipe<'s> {
 
 /// Which image: the files that a build reads, how it is built, and what of that is pinned.
 pub(crate) fn source_key(service: &Service, lock: &LockFile) -> Key {
+    Key::of_written("source", &source(service, lock))
+}
+
+/// All that [`source_key`] covers, to be written down.
+pub(crate) fn source<'s>(service: &'s Service, lock: &'s LockFile) -> impl Serialize + 's {
     let build = match &service.image {
         Image::Ready(image) => Recipe::Ready { image, pin: lock.digest(image) },
         Image::Recipe(recipe) => {
@@ -131,7 +136,7 @@ pub(crate) fn source_key(service: &Service, lock: &LockFile) -> Key {
             target: build.target.as_deref(),
         },
     };
-    Key::of_written("source", &Source { build, tree: service.sources.oid().to_string() })
+    Source { build, tree: service.sources.oid().to_string() }
 }
 
 /// What [`behaviour_key`] is made from, field by field.
@@ -178,6 +183,14 @@ struct StoreBehaviour<'s> {
 
 /// Behaviour: everything beside its sources that a running instance can observe, wiring as placeholders.
 pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Database>) -> Key {
+    Key::of_written("behaviour", &behaviour(service, databases))
+}
+
+/// All that [`behaviour_key`] covers, to be written down.
+pub(crate) fn behaviour<'s>(
+    service: &'s Service,
+    databases: &'s BTreeMap<String, Database>,
+) -> impl Serialize + use<'s> {
     let mut stores: Vec<StoreBehaviour<'_>> = service
         .databases
         .iter()
@@ -201,7 +214,7 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
         .collect();
     let secrets: BTreeMap<&str, bool> =
         service.secrets.iter().map(|secret| (secret.name.as_str(), secret.optional)).collect();
-    let behaviour = Behaviour {
+    Behaviour {
         databases: stores,
         env: Pairs(service.env.iter().map(|(name, value)| (name, value.placeholder()))),
         files: Pairs(service.files.iter().map(|(path, file)| (path, file.content.placeholder()))),
@@ -220,8 +233,7 @@ pub(crate) fn behaviour_key(service: &Service, databases: &BTreeMap<String, Data
         setup: &service.setup,
         stack: StackBehaviour { env: &service.stack.env, name: &service.stack.name },
         volumes: Pairs(service.volumes.iter().map(|(name, volume)| (name, &volume.path))),
-    };
-    Key::of_written("behaviour", &behaviour)
+    }
 }
 
 /// One node of a component, as its id sees it.

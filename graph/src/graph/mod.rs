@@ -30,6 +30,7 @@ use crate::wiring;
 pub use build::BuildError;
 pub use canonical::SCHEME;
 pub use identity::Key;
+pub(crate) use identity::{behaviour, source};
 pub use lock::Pinnable;
 pub use order::{Unit, UnitKind, Units};
 
@@ -124,6 +125,8 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Where each field of its service.yaml was written.
     pub places: Arc<BTreeMap<&'static str, Place>>,
+    /// Where each variable of its `env:` was written; what is wired has no line of its own.
+    pub env_places: Arc<BTreeMap<String, Place>>,
     /// Its environment with holes; see [`crate::wiring`].
     pub env: BTreeMap<String, crate::wiring::Value>,
     /// The files that a build reads, in repository layout, and nothing else.

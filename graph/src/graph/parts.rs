@@ -1,11 +1,13 @@
 //! Further processes and jobs: nodes of their own, made of their service's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::build::Builder;
 use super::identity::behaviour_key;
 use super::{Database, Located, Role, Service};
-use crate::format::service::Scale;
+use crate::diagnostic::Place;
+use crate::format::service::{Process, Scale};
 use crate::wiring::{self, Scene};
 
 impl Builder<'_> {
@@ -34,6 +36,7 @@ impl Builder<'_> {
                 run: Some(part.run.clone()),
                 health: part.health.clone(),
                 env: wiring::environment(file, Some(part), scene, &mut self.problems),
+                env_places: places(owner, part),
                 scale,
                 resources: part.resources.clone().unwrap_or_else(|| owner.resources.clone()),
                 restart: part.restart,
@@ -47,4 +50,14 @@ impl Builder<'_> {
         }
         parts
     }
+}
+
+/// Where its variables were written: its own are laid over its service's.
+fn places(owner: &Service, part: &Process) -> Arc<BTreeMap<String, Place>> {
+    if part.env.is_empty() {
+        return Arc::clone(&owner.env_places);
+    }
+    let mut places = (*owner.env_places).clone();
+    places.extend(part.env.iter().map(|(name, text)| (name.clone(), text.place.clone())));
+    Arc::new(places)
 }

@@ -119,6 +119,7 @@ impl Builder<'_> {
             smoke: file.smoke.clone(),
             labels: file.labels.clone(),
             places: Arc::clone(&file.places),
+            env_places: Arc::new(file.env.iter().map(|(name, text)| (name.clone(), text.place.clone())).collect()),
             env,
             sources,
             source: Key::default(),

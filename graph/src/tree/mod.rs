@@ -5,6 +5,7 @@
 
 mod archive;
 mod directory;
+pub mod history;
 mod locate;
 mod worktree;
 

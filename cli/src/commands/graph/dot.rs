@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::marks::Mark;
 use super::picture::{ArrowKind, Picture, Shape};
 
 /// Names are DNS labels and schedules those of cron: nothing needs escaping.
@@ -11,16 +12,34 @@ pub(super) fn dot(picture: &Picture) -> String {
     for node in &picture.nodes {
         let shape = if node.shape == Shape::Database { "shape=cylinder, " } else { "" };
         let bold = if node.is_entry { ", penwidth=2" } else { "" };
-        let _ = writeln!(text, "  \"{}\" [{shape}label=\"{}\\n{}\"{bold}];", node.id, node.title, node.about);
+        let mark = node.mark.map(|mark| ground(mark, node.shape)).unwrap_or_default();
+        let _ = writeln!(text, "  \"{}\" [{shape}label=\"{}\\n{}\"{bold}{mark}];", node.id, node.title, node.about);
     }
     for arrow in &picture.arrows {
-        let style = match arrow.kind {
-            ArrowKind::Part => " [style=dotted, arrowhead=none]",
-            _ if arrow.is_waited_for() => "",
-            _ => " [style=dashed]",
+        let mut style = match arrow.kind {
+            ArrowKind::Part => vec!["style=dotted".to_owned(), "arrowhead=none".to_owned()],
+            _ if arrow.is_waited_for() => Vec::new(),
+            _ => vec!["style=dashed".to_owned()],
         };
+        if let Some(mark) = arrow.mark {
+            style.push(format!("color=\"{}\"", mark.colours()[0]));
+            style.push("penwidth=1.6".to_owned());
+        }
+        let style = if style.is_empty() { String::new() } else { format!(" [{}]", style.join(", ")) };
         let _ = writeln!(text, "  \"{}\" -> \"{}\"{style};", arrow.from, arrow.to);
     }
     text.push_str("}\n");
     text
+}
+
+/// The colours of a node that differs.
+fn ground(mark: Mark, shape: Shape) -> String {
+    let [line, ground] = mark.colours();
+    let style = match (shape, mark) {
+        (Shape::Database, Mark::Removed) => "filled,dashed",
+        (Shape::Database, _) => "filled",
+        (_, Mark::Removed) => "rounded,filled,dashed",
+        _ => "rounded,filled",
+    };
+    format!(", style=\"{style}\", color=\"{line}\", fillcolor=\"{ground}\"")
 }

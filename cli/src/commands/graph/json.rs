@@ -3,9 +3,11 @@
 use clustergraph::format::service::Start;
 use clustergraph::graph::{Graph, Role};
 
-/// The graph as a program reads it.
-pub(super) fn json(graph: &Graph) -> serde_json::Value {
-    let services: Vec<_> = graph
+use super::marks::Marks;
+
+/// The graph as a program reads it; with what became of each node where it is compared with one before.
+pub(super) fn json(graph: &Graph, before: Option<&Graph>, marks: &Marks) -> serde_json::Value {
+    let mut services: Vec<_> = graph
         .services
         .values()
         .map(|service| {
@@ -28,13 +30,29 @@ pub(super) fn json(graph: &Graph) -> serde_json::Value {
             })
         })
         .collect();
-    let databases: Vec<_> = graph
+    let mut databases: Vec<_> = graph
         .databases
         .values()
         .map(|database| serde_json::json!({ "address": database.address, "owner": database.owner, "kind": database.kind, "version": database.version, "server": database.server }))
         .collect();
-    serde_json::json!({
+    if before.is_some() {
+        for (node, service) in services.iter_mut().zip(graph.services.keys()) {
+            node["change"] = serde_json::json!(marks.service(service));
+        }
+        for (node, address) in databases.iter_mut().zip(graph.databases.keys()) {
+            node["change"] = serde_json::json!(marks.database(address));
+        }
+    }
+    let mut value = serde_json::json!({
         "schema": "ssi.graph/1", "version": graph.version, "commit": graph.commit.as_ref().map(|commit| &commit.id),
         "services": services, "databases": databases,
-    })
+    });
+    if let Some(before) = before {
+        let [services, databases] = marks.removed();
+        value["compared"] = serde_json::json!({
+            "version": before.version, "commit": before.commit.as_ref().map(|commit| &commit.id),
+            "removed": { "services": services, "databases": databases },
+        });
+    }
+    value
 }

@@ -1,7 +1,14 @@
 //! What a picture of a graph shows, whatever draws it: nodes and arrows.
 
+use std::collections::BTreeSet;
+
 use clustergraph::format::service::{Start, Wait};
 use clustergraph::graph::{Graph, Role, Service};
+
+use super::marks::{Mark, Marks};
+
+/// What ids of databases begin with: a store that no service owns may be called as a service is.
+const DATABASE: &str = "database ";
 
 /// All of it.
 pub(super) struct Picture {
@@ -20,6 +27,8 @@ pub(super) struct Node {
     pub(super) is_entry: bool,
     /// Whether it starts only when it is named.
     pub(super) is_quiet: bool,
+    /// What became of it, where graphs are compared.
+    pub(super) mark: Option<Mark>,
 }
 
 /// What a node is drawn as.
@@ -38,6 +47,8 @@ pub(super) struct Arrow {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) kind: ArrowKind,
+    /// Whether it is new or gone, where graphs are compared.
+    pub(super) mark: Option<Mark>,
 }
 
 /// How one needs the other.
@@ -73,8 +84,7 @@ impl Picture {
     /// The picture of a graph. Names are DNS labels, with a `.` or a `/` between two of them.
     pub(super) fn of(graph: &Graph) -> Self {
         let services = graph.services.values().map(service);
-        // A store that no service owns may be called as a service is.
-        let id = |address: &String| format!("database {address}");
+        let id = |address: &String| format!("{DATABASE}{address}");
         let databases = graph.databases.values().map(|database| Node {
             id: id(&database.address),
             title: database.alias.clone(),
@@ -82,13 +92,14 @@ impl Picture {
             shape: Shape::Database,
             is_entry: false,
             is_quiet: false,
+            mark: None,
         });
         let arrows = graph.services.values().flat_map(|service| {
-            let arrow = |to: String, kind| Arrow { from: service.name.clone(), to, kind };
+            let arrow = |to: String, kind| Arrow { from: service.name.clone(), to, kind, mark: None };
             if service.is_part() {
                 // What its service needs, it needs: one line says both.
                 let (from, to) = (service.owner.clone(), service.name.clone());
-                return vec![Arrow { from, to, kind: ArrowKind::Part }];
+                return vec![Arrow { from, to, kind: ArrowKind::Part, mark: None }];
             }
             let calls = service.dependencies.iter().map(|edge| {
                 let kind = if edge.optional { ArrowKind::Optional } else { ArrowKind::Waits(edge.wait) };
@@ -98,6 +109,34 @@ impl Picture {
             calls.chain(stores).collect()
         });
         Self { nodes: services.chain(databases).collect(), arrows: arrows.collect() }
+    }
+
+    /// The picture of a graph with what became of each node since another one. What is gone is in it, too.
+    pub(super) fn compared(before: &Graph, after: &Graph, marks: &Marks) -> Self {
+        let (gone, mut picture) = (Self::of(before), Self::of(after));
+        let ids = |picture: &Self| -> BTreeSet<String> { picture.nodes.iter().map(|node| node.id.clone()).collect() };
+        let ends = |arrow: &Arrow| (arrow.from.clone(), arrow.to.clone());
+        let ways = |picture: &Self| -> BTreeSet<(String, String)> { picture.arrows.iter().map(ends).collect() };
+        let (known, was, is) = (ids(&picture), ways(&gone), ways(&picture));
+        for node in &mut picture.nodes {
+            node.mark = match node.id.strip_prefix(DATABASE) {
+                Some(address) => marks.database(address),
+                None => marks.service(&node.id),
+            };
+        }
+        for arrow in picture.arrows.iter_mut().filter(|arrow| !was.contains(&ends(arrow))) {
+            arrow.mark = Some(Mark::Added);
+        }
+        let nodes = gone.nodes.into_iter().filter(|node| !known.contains(&node.id));
+        picture.nodes.extend(nodes.map(|node| Node { mark: Some(Mark::Removed), ..node }));
+        let arrows = gone.arrows.into_iter().filter(|arrow| !is.contains(&ends(arrow)));
+        picture.arrows.extend(arrows.map(|arrow| Arrow { mark: Some(Mark::Removed), ..arrow }));
+        for node in &mut picture.nodes {
+            if let Some(mark) = node.mark {
+                node.title = format!("{} {}", mark.sign(), node.title);
+            }
+        }
+        picture
     }
 }
 
@@ -116,5 +155,6 @@ fn service(service: &Service) -> Node {
         shape,
         is_entry: service.public.is_some() && !service.is_part(),
         is_quiet: service.start == Start::Manual || matches!(service.role, Role::Job { .. }),
+        mark: None,
     }
 }

@@ -7,6 +7,7 @@ use dugong::graphlib::{Graph, GraphOptions};
 use dugong::{EdgeLabel, GraphLabel, LabelPos, NodeLabel};
 use unicode_width::UnicodeWidthStr;
 
+use super::marks::Mark;
 use super::picture::{Arrow, ArrowKind, Node, Picture, Shape};
 
 /// Colours by the reader's own choice, so that one file suits a light and a dark page.
@@ -32,6 +33,28 @@ const STYLE: &str = "
   .page { fill: var(--page); }
 ";
 
+/// The colours of what differs; nothing where no graphs are compared.
+fn marks(picture: &Picture) -> String {
+    if picture.nodes.iter().all(|node| node.mark.is_none()) && picture.arrows.iter().all(|arrow| arrow.mark.is_none()) {
+        return String::new();
+    }
+    let rules = |colours: fn(Mark) -> [&'static str; 2]| -> String {
+        let rule = |mark: Mark| {
+            let (class, [line, ground]) = (mark.as_str(), colours(mark));
+            format!(
+                ".{class} .box {{ stroke: {line}; fill: {ground}; }} .arrow.{class} {{ stroke: {line}; stroke-width: 2; }}"
+            )
+        };
+        Mark::ALL.into_iter().map(|mark| format!("  {}\n", rule(mark))).collect()
+    };
+    let gone = ".removed .box, .arrow.removed { stroke-dasharray: 5 4; }";
+    format!(
+        "{}  {gone}\n  @media (prefers-color-scheme: dark) {{\n{}  }}\n",
+        rules(Mark::colours),
+        rules(Mark::dark_colours)
+    )
+}
+
 /// Half the height of a cylinder's upper ellipse.
 const LID: f64 = 7.0;
 const MARGIN: f64 = 20.0;
@@ -48,7 +71,8 @@ pub(super) fn svg(picture: &Picture) -> Result<String, String> {
     let placed = Placed::of(picture)?;
     let (width, height) = (placed.width.ceil(), placed.height.ceil());
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"The graph\">\n<style>{STYLE}</style>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"The graph\">\n<style>{STYLE}{}</style>\n",
+        marks(picture)
     );
     text.push_str(
         "<defs><marker id=\"head\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"head\" d=\"M0 1 10 5 0 9z\"/></marker></defs>\n",
@@ -210,11 +234,14 @@ fn line(arrow: &Arrow, way: &Way, text: &mut String) {
         };
         last = Some((*x, *y));
     }
-    let (class, head) = match arrow.kind {
-        ArrowKind::Part => ("arrow part", ""),
-        _ if arrow.is_waited_for() => ("arrow", " marker-end=\"url(#head)\""),
-        _ => ("arrow unwaited", " marker-end=\"url(#head)\""),
+    let (mut class, head) = match arrow.kind {
+        ArrowKind::Part => ("arrow part".to_owned(), ""),
+        _ if arrow.is_waited_for() => ("arrow".to_owned(), " marker-end=\"url(#head)\""),
+        _ => ("arrow unwaited".to_owned(), " marker-end=\"url(#head)\""),
     };
+    if let Some(mark) = arrow.mark {
+        class = format!("{class} {}", mark.as_str());
+    }
     let _ = writeln!(text, "<path class=\"{class}\"{head} d=\"{path}\"/>");
 }
 
@@ -227,6 +254,9 @@ fn shape(node: &Node, at: &At, text: &mut String) {
     }
     if node.is_quiet {
         class.push_str(" quiet");
+    }
+    if let Some(mark) = node.mark {
+        class = format!("{class} {}", mark.as_str());
     }
     let _ = writeln!(text, "<g class=\"{class}\">");
     let mut middle = at.y;
@@ -278,11 +308,19 @@ mod tests {
     use super::*;
 
     fn node(id: &str, shape: Shape) -> Node {
-        Node { id: id.into(), title: id.into(), about: "stack".into(), shape, is_entry: false, is_quiet: false }
+        Node {
+            id: id.into(),
+            title: id.into(),
+            about: "stack".into(),
+            shape,
+            is_entry: false,
+            is_quiet: false,
+            mark: None,
+        }
     }
 
     fn arrow(from: &str, to: &str, wait: Wait) -> Arrow {
-        Arrow { from: from.into(), to: to.into(), kind: ArrowKind::Waits(wait) }
+        Arrow { from: from.into(), to: to.into(), kind: ArrowKind::Waits(wait), mark: None }
     }
 
     fn picture() -> Picture {

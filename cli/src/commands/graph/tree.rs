@@ -6,10 +6,11 @@ use std::fmt::Write;
 use clustergraph::format::service::{Start, Wait};
 use clustergraph::graph::{Graph, Role, Service};
 
+use super::marks::{Mark, Marks};
 use crate::console::{BOLD, CYAN, DIM, paint};
 
-/// A tree from the entries down. What was shown before is only named again.
-pub(super) fn tree(graph: &Graph) -> String {
+/// A tree from the entries down. What was shown before is only named again. What is gone is named at the end.
+pub(super) fn tree(graph: &Graph, marks: &Marks) -> String {
     let own = graph.services.values().filter(|service| !service.is_part());
     let depended: BTreeSet<&str> =
         graph.services.values().flat_map(|service| &service.dependencies).map(|edge| edge.service.as_str()).collect();
@@ -20,12 +21,15 @@ pub(super) fn tree(graph: &Graph) -> String {
     // Services that only call each other have no root: the first by name stands for them.
     loop {
         for root in &roots {
-            branch(graph, root, "", &Joint::default(), &mut shown, &mut text);
+            branch((graph, marks), root, "", &Joint::default(), &mut shown, &mut text);
         }
         match own.clone().find(|service| !shown.contains(service.name.as_str())) {
             Some(service) => roots = vec![&service.name],
             None => break,
         }
+    }
+    for gone in marks.removed().into_iter().flatten() {
+        let _ = writeln!(text, "{} {}", name(gone, Some(Mark::Removed), BOLD), paint("removed", DIM));
     }
     let _ = writeln!(text, "{}", paint(&format!("version {}", graph.version.short()), DIM));
     text
@@ -40,7 +44,7 @@ struct Joint<'a> {
 }
 
 fn branch<'g>(
-    graph: &'g Graph,
+    (graph, marks): (&'g Graph, &Marks),
     name: &'g str,
     indent: &str,
     joint: &Joint<'_>,
@@ -53,7 +57,13 @@ fn branch<'g>(
     if !joint.edge.is_empty() {
         about.push(joint.edge.clone());
     }
-    let _ = writeln!(text, "{indent}{}{} {}", joint.line, paint(name, BOLD), paint(&about.join(" "), DIM));
+    let _ = writeln!(
+        text,
+        "{indent}{}{} {}",
+        joint.line,
+        self::name(name, marks.service(name), BOLD),
+        paint(&about.join(" "), DIM)
+    );
     if again {
         return;
     }
@@ -69,18 +79,36 @@ fn branch<'g>(
             Wait::Ready => String::new(),
             wait => format!("wait: {}", wait.as_str()),
         };
-        branch(graph, &edge.service, &indent, &Joint { line, below, edge: words }, shown, text);
+        branch((graph, marks), &edge.service, &indent, &Joint { line, below, edge: words }, shown, text);
     }
     for (at, database) in databases.iter().enumerate() {
         let (line, _) = joints(service.dependencies.len() + at);
         let kind = format!("{} {}", database.kind, database.version);
-        let _ = writeln!(text, "{indent}{line}{} {}", paint(&database.address, CYAN), paint(&kind, DIM));
+        let _ = writeln!(
+            text,
+            "{indent}{line}{} {}",
+            self::name(&database.address, marks.database(&database.address), CYAN),
+            paint(&kind, DIM)
+        );
     }
     for (at, part) in parts.iter().enumerate() {
         shown.insert(&part.name);
         let (line, _) = joints(service.dependencies.len() + databases.len() + at);
         let words = self::about(part).join(" ");
-        let _ = writeln!(text, "{indent}{line}{} {}", paint(&part.name, BOLD), paint(&words, DIM));
+        let _ = writeln!(
+            text,
+            "{indent}{line}{} {}",
+            self::name(&part.name, marks.service(&part.name), BOLD),
+            paint(&words, DIM)
+        );
+    }
+}
+
+/// A name; that of a node that differs with the sign and in the colour of how.
+fn name(name: &str, mark: Option<Mark>, style: anstyle::Style) -> String {
+    match mark {
+        Some(mark) => paint(&format!("{} {name}", mark.sign()), mark.style()),
+        None => paint(name, style),
     }
 }
 
