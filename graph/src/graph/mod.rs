@@ -7,6 +7,7 @@ mod cycles;
 mod discover;
 mod identity;
 mod order;
+mod parallel;
 mod parts;
 mod resolve;
 mod source;
