@@ -118,7 +118,8 @@ impl Problems {
     /// Notes all that was found elsewhere.
     pub(crate) fn append(&mut self, mut others: Self) {
         self.found.append(&mut others.found);
-        self.texts.append(&mut others.texts);
+        // One by one: `append` of a map goes through all that is there already.
+        self.texts.extend(others.texts);
     }
 
     /// Keeps a file's text, so that excerpts can be shown from it.

@@ -186,12 +186,7 @@ enum Read {
     Yaml(Box<Yaml>),
 }
 
-fn matching(
-    directory: &Arc<Directory>,
-    below: &str,
-    parts: &[GlobMatcher],
-    found: &mut Vec<(String, Arc<Directory>)>,
-) {
+fn matching(directory: &Arc<Directory>, below: &str, parts: &[GlobMatcher], found: &mut Vec<(String, Arc<Directory>)>) {
     let Some((part, rest)) = parts.split_first() else {
         found.push((below.to_owned(), Arc::clone(directory)));
         return;

@@ -57,7 +57,8 @@ fn find_by_program(objects: &Objects, revision: &str) -> Result<(Commit, Oid), T
     // Older ones print the option too.
     let id = id.lines().last().unwrap_or_default();
     const FORMAT: &str = "--format=tformat:%T%n%ct%n%an%n%s";
-    let told = program::line(objects.worktree(), &["log", "-1", "--no-show-signature", "--no-color", FORMAT, id, "--"])?;
+    let told =
+        program::line(objects.worktree(), &["log", "-1", "--no-show-signature", "--no-color", FORMAT, id, "--"])?;
     let mut lines = told.splitn(4, '\n');
     let tree = lines.next().and_then(Oid::of_digits);
     let time = lines.next().and_then(|time| time.parse().ok());

@@ -36,7 +36,8 @@ impl Pointer {
                 _ => {}
             }
         }
-        let digest = digest.filter(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        let digest =
+            digest.filter(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         Some(Self { digest: digest.to_owned(), size: size? })
     }
 

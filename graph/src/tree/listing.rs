@@ -38,7 +38,9 @@ pub(super) fn list(worktree: &Path) -> Result<Listed, TreeError> {
             _ => continue,
         };
         let mut parts = rest.splitn(words + 1, |byte| *byte == b' ').skip(1);
-        let part = |parts: &mut dyn Iterator<Item = &[u8]>| parts.next().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let part = |parts: &mut dyn Iterator<Item = &[u8]>| {
+            parts.next().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
+        };
         let path = |raw: Option<&[u8]>| {
             let raw = raw.unwrap_or_default();
             std::str::from_utf8(raw).map(str::to_owned).map_err(|_| not_utf8(raw))

@@ -1,4 +1,4 @@
-//! Where the content of objects comes from: libgit2, or one `git cat-file --batch` where libgit2 cannot read.
+//! Where the content of objects comes from: libgit2, or one `git cat-file --batch` for what libgit2 does not find.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,43 +20,42 @@ pub(crate) struct Objects {
     git_dir: PathBuf,
     /// The work tree.
     worktree: PathBuf,
-    reader: Reader,
+    /// libgit2's handles are for one thread at a time: whoever reads takes one, or opens another. None where libgit2
+    /// does not know the repository's format.
+    library: Option<Mutex<Vec<Repository>>>,
+    /// Started when it is needed.
+    program: Mutex<Option<CatFile>>,
     /// Whether there is a link somewhere below a tree: a folder that many services include is looked through once.
     links: Mutex<BTreeMap<Oid, bool>>,
     /// Why a folder could not be read. What asks a folder for its entries cannot be told; whoever reads next is.
     failure: OnceLock<String>,
 }
 
-enum Reader {
-    /// libgit2's handles are for one thread at a time: whoever reads takes one, or opens another.
-    Library(Mutex<Vec<Repository>>),
-    Program(Mutex<Option<CatFile>>),
-}
-
 impl Objects {
     /// Opens a repository; by libgit2 where it can, else by git.
     pub(super) fn open(git_dir: &Path, worktree: &Path) -> Result<Self, TreeError> {
-        let reader = match Repository::open(git_dir) {
+        let library = match Repository::open(git_dir) {
             Ok(repository) => {
                 // Each object is read once, so keeping them would only cost memory. git does not hash what it
                 // reads from its own store either; `git fsck` does.
                 git2::opts::strict_hash_verification(false);
                 git2::opts::enable_caching(false);
-                Reader::Library(Mutex::new(vec![repository]))
+                Some(Mutex::new(vec![repository]))
             }
             Err(library) => {
-                // Another format (sha256, reftable, a partial clone): git must be able to read it.
+                // Another format (sha256, reftable): git must be able to read it.
                 program::output(worktree, &["rev-parse", "--git-dir"]).map_err(|program| {
                     let library = library.message().to_owned();
                     TreeError::Unreadable { repository: worktree.to_owned(), library, program: program.to_string() }
                 })?;
-                Reader::Program(Mutex::new(None))
+                None
             }
         };
         Ok(Self {
             git_dir: git_dir.to_owned(),
             worktree: worktree.to_owned(),
-            reader,
+            library,
+            program: Mutex::default(),
             links: Mutex::default(),
             failure: OnceLock::new(),
         })
@@ -77,7 +76,7 @@ impl Objects {
         &self,
         doing: impl FnOnce(&Repository) -> Result<T, TreeError>,
     ) -> Result<Option<T>, TreeError> {
-        let Reader::Library(pool) = &self.reader else { return Ok(None) };
+        let Some(pool) = &self.library else { return Ok(None) };
         let free = locked(pool).pop();
         let repository = match free {
             Some(repository) => repository,
@@ -95,20 +94,26 @@ impl Objects {
         limit: u64,
         reading: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, TreeError> {
-        if let Reader::Program(process) = &self.reader {
-            let (_, content) = self.by_program(process, oid, limit)?;
-            return Ok(content.map(|content| reading(&content)));
-        }
+        let mut reading = Some(reading);
         let read = self.with_library(|repository| {
             let id = library_oid(oid)?;
             let objects = repository.odb()?;
-            if limit < u64::MAX && objects.read_header(id).map_err(|error| self.missing(oid, error))?.0 as u64 > limit {
-                return Ok(None);
+            if limit < u64::MAX {
+                match found(objects.read_header(id))? {
+                    Some((size, _)) if size as u64 > limit => return Ok(Some(None)),
+                    Some(_) => {}
+                    None => return Ok(None),
+                }
             }
-            let object = objects.read(id).map_err(|error| self.missing(oid, error))?;
-            Ok(Some(reading(object.data())))
+            let object = found(objects.read(id))?;
+            Ok(object.map(|object| reading.take().map(|reading| reading(object.data()))))
         })?;
-        Ok(read.flatten())
+        if let Some(read) = read.flatten() {
+            return Ok(read);
+        }
+        // In a partial clone git fetches what is not there.
+        let (_, content) = self.by_program(oid, limit)?;
+        Ok(content.zip(reading).map(|(content, reading)| reading(&content)))
     }
 
     /// What an object holds.
@@ -120,14 +125,11 @@ impl Objects {
 
     /// An object's size in bytes.
     pub(super) fn size(&self, oid: Oid) -> Result<u64, TreeError> {
-        if let Reader::Program(process) = &self.reader {
-            return Ok(self.by_program(process, oid, 0)?.0);
+        let size = self.with_library(|repository| found(repository.odb()?.read_header(library_oid(oid)?)))?;
+        match size.flatten() {
+            Some((size, _)) => Ok(size as u64),
+            None => Ok(self.by_program(oid, 0)?.0),
         }
-        let size = self.with_library(|repository| {
-            let header = repository.odb()?.read_header(library_oid(oid)?);
-            Ok(header.map_err(|error| self.missing(oid, error))?.0 as u64)
-        })?;
-        Ok(size.unwrap_or_default())
     }
 
     /// Whether there is such an object here; where only git can tell, nobody asks.
@@ -136,13 +138,8 @@ impl Objects {
         matches!(held, Ok(Some(true)))
     }
 
-    fn by_program(
-        &self,
-        process: &Mutex<Option<CatFile>>,
-        oid: Oid,
-        limit: u64,
-    ) -> Result<(u64, Option<Vec<u8>>), TreeError> {
-        let mut process = locked(process);
+    fn by_program(&self, oid: Oid, limit: u64) -> Result<(u64, Option<Vec<u8>>), TreeError> {
+        let mut process = locked(&self.program);
         let cat_file = match process.as_mut() {
             Some(cat_file) => cat_file,
             None => process.insert(CatFile::start(&self.worktree)?),
@@ -154,21 +151,13 @@ impl Objects {
         read
     }
 
-    fn missing(&self, oid: Oid, error: git2::Error) -> TreeError {
-        match error.code() {
-            ErrorCode::NotFound => TreeError::Missing { oid, repository: self.worktree.clone() },
-            _ => error.into(),
-        }
-    }
-
     /// The entries of a tree, sorted by name. What cannot be read is remembered: see [`Self::intact`].
     pub(super) fn entries(self: &std::sync::Arc<Self>, oid: Oid) -> Vec<(Box<str>, Entry)> {
         let parsed = self.read(oid, |content| {
             let mut entries = Vec::with_capacity(content.len() / 32);
             for row in Rows::of(content, oid) {
                 let row = row?;
-                let name =
-                    std::str::from_utf8(row.name).map_err(|_| TreeError::NotUtf8(lossy(row.name)))?;
+                let name = std::str::from_utf8(row.name).map_err(|_| TreeError::NotUtf8(lossy(row.name)))?;
                 let entry = match row.kind {
                     Kind::Tree => Entry::unread(row.oid, self),
                     Kind::Commit => Entry::Submodule(row.oid),
@@ -234,10 +223,10 @@ impl Objects {
 
     /// Ends processes and closes files; they are opened again when something is asked.
     pub(super) fn rest(&self) {
-        match &self.reader {
-            Reader::Library(pool) => locked(pool).clear(),
-            Reader::Program(process) => *locked(process) = None,
+        if let Some(pool) = &self.library {
+            locked(pool).clear();
         }
+        *locked(&self.program) = None;
     }
 }
 
@@ -250,6 +239,15 @@ impl std::fmt::Debug for Objects {
 /// What a thread that panicked left is whole: nothing is changed in more than one step.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What libgit2 read; `None` where it does not find it.
+fn found<T>(read: Result<T, git2::Error>) -> Result<Option<T>, TreeError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn library_oid(oid: Oid) -> Result<git2::Oid, TreeError> {
