@@ -34,7 +34,6 @@ pub(super) struct Listed {
 /// A repository inside that is no submodule is passed over: its files belong to it.
 pub(super) fn read(objects: &Objects) -> Result<Arc<Directory>, TreeError> {
     let worktree = objects.worktree();
-    let index = |copy: &Path| objects.with_library(|_| of_copy(copy));
     let listed = match objects.with_library(|repository| list(repository, worktree))? {
         Some(listed) => listed,
         None => listing::list(worktree)?,
@@ -46,7 +45,7 @@ pub(super) fn read(objects: &Objects) -> Result<Arc<Directory>, TreeError> {
     for path in removed {
         root.remove(&path);
     }
-    let of_copy = |copy: &Path| match index(copy)? {
+    let of_copy = |copy: &Path| match objects.with_library(|_| by_library(copy))? {
         Some(entries) => Ok(entries),
         None => listing::index(worktree, Some(copy)),
     };
@@ -128,7 +127,7 @@ fn refuse_same_names(repository: &Repository, index: &Index) -> Result<(), TreeE
 }
 
 /// The files of a copy of the index.
-fn of_copy(copy: &Path) -> Result<Indexed, TreeError> {
+fn by_library(copy: &Path) -> Result<Indexed, TreeError> {
     let index = Index::open(copy)?;
     let files = index.iter().filter(|entry| stage(entry) == 0).map(|entry| {
         let path = std::str::from_utf8(&entry.path).map_err(|_| not_utf8(&entry.path))?;
@@ -198,11 +197,11 @@ fn added(
     objects: &Objects,
     changed: &[(String, PathBuf)],
     of_copy: impl Fn(&Path) -> Result<Indexed, TreeError>,
-) -> Result<Vec<(String, (Oid, Mode))>, TreeError> {
+) -> Result<Indexed, TreeError> {
     const COMMAND: &[&str] = &["update-index", "--add", "--replace", "--info-only", "-z", "--stdin"];
     let failed = |why: &str| program::failed(COMMAND, why);
     if changed.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Indexed::new());
     }
     let folder = tempfile::tempdir().map_err(|error| failed(&error.to_string()))?;
     let copy = folder.path().join("index");
