@@ -35,11 +35,11 @@ impl From<Duration> for Amount {
 }
 
 impl Amount {
-    /// Milliseconds or MiB, for ratios of like amounts.
+    /// Milliseconds or MB, for ratios of like amounts.
     fn number(self) -> f64 {
         match self {
             Self::Time(time) => time.as_secs_f64() * 1000.0,
-            Self::Memory(kibibytes) => kibibytes as f64 / 1024.0,
+            Self::Memory(kibibytes) => kibibytes as f64 * 1024.0 / 1e6,
         }
     }
 }
@@ -48,7 +48,7 @@ impl std::fmt::Display for Amount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let unit = match self {
             Self::Time(_) => "ms",
-            Self::Memory(_) => "MiB",
+            Self::Memory(_) => "MB",
         };
         write!(f, "{:.1} {unit}", self.number())
     }
@@ -63,7 +63,7 @@ pub(crate) enum Target {
     More(Duration),
     /// So much, whatever the other takes.
     Within(Duration),
-    /// So many MiB, whatever the other takes.
+    /// So many MB, whatever the other takes.
     Memory(u64),
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Display for Target {
             Self::Times(times) => write!(f, "<= {times}x"),
             Self::More(more) => write!(f, "+{} ms", more.as_millis()),
             Self::Within(limit) => write!(f, "< {} ms", limit.as_millis()),
-            Self::Memory(limit) => write!(f, "< {limit} MiB"),
+            Self::Memory(limit) => write!(f, "< {limit} MB"),
         }
     }
 }
