@@ -115,6 +115,13 @@ impl Problems {
         self.found.push(problem);
     }
 
+    /// Notes all that was found elsewhere.
+    pub(crate) fn append(&mut self, mut others: Self) {
+        self.found.append(&mut others.found);
+        // One by one: `append` of a map goes through all that is there already.
+        self.texts.extend(others.texts);
+    }
+
     /// Keeps a file's text, so that excerpts can be shown from it.
     pub fn keep_text(&mut self, file: &str, text: Arc<str>) {
         self.texts.insert(file.into(), text);

@@ -46,9 +46,9 @@ pub(crate) fn docker() -> Vec<Row> {
         }
         let row = |what: &str, ours: &[Duration], floor_name, floor: &[Duration], target| Row {
             what: format!("docker: {what} {services} services"),
-            ours: median(ours.to_vec()),
+            ours: median(ours.to_vec()).into(),
             floor_name,
-            floor: (!floor.is_empty()).then(|| median(floor.to_vec())),
+            floor: (!floor.is_empty()).then(|| median(floor.to_vec()).into()),
             target,
             runs: ours.len(),
         };
@@ -73,11 +73,11 @@ pub(crate) fn process() -> Vec<Row> {
         bare.push(floor::processes(&cluster));
     }
     let what = |what: &str| format!("process: {what} {SERVICES} services");
-    let floor = Some(median(bare));
+    let floor = Some(median(bare).into());
     let row = |name: &str, times: Vec<Duration>, target| Row {
         what: what(name),
         runs: times.len(),
-        ours: median(times),
+        ours: median(times).into(),
         floor_name: "fork, exec, critical path",
         floor,
         target,

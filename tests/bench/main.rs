@@ -26,8 +26,13 @@ fn main() {
         }
         _ => {}
     }
-    let rows: [(&str, Measure); 4] =
-        [("start", rows::start), ("read", rows::read), ("docker", local::docker), ("process", local::process)];
+    let rows: [(&str, Measure); 5] = [
+        ("start", rows::start),
+        ("read", rows::read),
+        ("diff", rows::diff),
+        ("docker", local::docker),
+        ("process", local::process),
+    ];
     let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("there is no row `{unknown}`: {}", known.join(", "));

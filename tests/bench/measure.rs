@@ -7,19 +7,54 @@ use std::time::{Duration, Instant};
 pub(crate) struct Row {
     /// What is done.
     pub(crate) what: String,
-    /// Our time.
-    pub(crate) ours: Duration,
-    /// Whose time stands beside it.
+    /// What we take.
+    pub(crate) ours: Amount,
+    /// Whose stands beside it.
     pub(crate) floor_name: &'static str,
-    /// That time; `None` where it could not be measured.
-    pub(crate) floor: Option<Duration>,
+    /// What that takes; `None` where it could not be measured.
+    pub(crate) floor: Option<Amount>,
     /// The target.
     pub(crate) target: Target,
     /// How many runs the medians are of.
     pub(crate) runs: usize,
 }
 
-/// What our time must reach.
+/// What is measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Amount {
+    /// How long it took.
+    Time(Duration),
+    /// The most memory that it held at once, in KiB.
+    Memory(u64),
+}
+
+impl From<Duration> for Amount {
+    fn from(time: Duration) -> Self {
+        Self::Time(time)
+    }
+}
+
+impl Amount {
+    /// Milliseconds or MB, for ratios of like amounts.
+    fn number(self) -> f64 {
+        match self {
+            Self::Time(time) => time.as_secs_f64() * 1000.0,
+            Self::Memory(kibibytes) => kibibytes as f64 * 1024.0 / 1e6,
+        }
+    }
+}
+
+impl std::fmt::Display for Amount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self {
+            Self::Time(_) => "ms",
+            Self::Memory(_) => "MB",
+        };
+        write!(f, "{:.1} {unit}", self.number())
+    }
+}
+
+/// What we must reach.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     /// So many times the other's time.
@@ -28,14 +63,18 @@ pub(crate) enum Target {
     More(Duration),
     /// So much, whatever the other takes.
     Within(Duration),
+    /// So many MB, whatever the other takes.
+    Memory(u64),
 }
 
 impl Target {
-    fn holds(self, ours: Duration, floor: Option<Duration>) -> Option<bool> {
+    fn holds(self, ours: Amount, floor: Option<Amount>) -> Option<bool> {
+        let (ours, floor) = (ours.number(), floor.map(Amount::number));
         match self {
-            Self::Times(times) => floor.map(|floor| ours <= floor.mul_f64(times)),
-            Self::More(more) => floor.map(|floor| ours <= floor + more),
-            Self::Within(limit) => Some(ours <= limit),
+            Self::Times(times) => floor.map(|floor| ours <= floor * times),
+            Self::More(more) => floor.map(|floor| ours <= floor + Amount::Time(more).number()),
+            Self::Within(limit) => Some(ours <= Amount::Time(limit).number()),
+            Self::Memory(limit) => Some(ours < limit as f64),
         }
     }
 }
@@ -46,6 +85,7 @@ impl std::fmt::Display for Target {
             Self::Times(times) => write!(f, "<= {times}x"),
             Self::More(more) => write!(f, "+{} ms", more.as_millis()),
             Self::Within(limit) => write!(f, "< {} ms", limit.as_millis()),
+            Self::Memory(limit) => write!(f, "< {limit} MB"),
         }
     }
 }
@@ -76,6 +116,28 @@ pub(crate) fn time(mut command: Command) -> Duration {
     took
 }
 
+/// Runs a command to its end and gives the most memory that it held at once, in KiB. The system keeps that number
+/// and is asked each millisecond: what is taken in the last one is missed.
+pub(crate) fn memory(mut command: Command) -> u64 {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let ended = loop {
+        let held = std::fs::read_to_string(&status).ok().and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().strip_suffix(" kB")?.parse().ok()
+        });
+        most = most.max(held.unwrap_or(0));
+        if let Some(ended) = child.try_wait().expect("it is a child") {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(ended.success() && most > 0, "{command:?}: {ended}");
+    most
+}
+
 /// The one in the middle.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
@@ -88,7 +150,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
         format!("{:<46} {:>10} {:>32} {:>8}  {:<18} {:>3}\n", "what", "ours", "floor or peer", "ratio", "target", "n");
     for row in rows {
         let (floor, ratio) = match row.floor {
-            Some(floor) => (milliseconds(floor), format!("{:.2}x", row.ours.as_secs_f64() / floor.as_secs_f64())),
+            Some(floor) => (floor.to_string(), format!("{:.2}x", row.ours.number() / floor.number())),
+            // Some have nothing beside them.
+            None if row.floor_name.is_empty() => ("-".to_owned(), "-".to_owned()),
             None => ("missing".to_owned(), "-".to_owned()),
         };
         let verdict = match row.target.holds(row.ours, row.floor) {
@@ -99,7 +163,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         text.push_str(&format!(
             "{:<46} {:>10} {:>32} {:>8}  {:<18} {:>3}\n",
             row.what,
-            milliseconds(row.ours),
+            row.ours.to_string(),
             format!("{} {floor}", row.floor_name),
             ratio,
             format!("{} {verdict}", row.target),
@@ -107,8 +171,4 @@ pub(crate) fn table(rows: &[Row]) -> String {
         ));
     }
     text
-}
-
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }

@@ -72,7 +72,7 @@ impl FilesChange {
             return;
         }
         // Both are sorted by name: one walk along both.
-        let (mut olds, mut news) = (before.entries.iter().peekable(), after.entries.iter().peekable());
+        let (mut olds, mut news) = (before.entries().peekable(), after.entries().peekable());
         loop {
             let order = match (olds.peek(), news.peek()) {
                 (None, None) => return,
@@ -83,7 +83,7 @@ impl FilesChange {
             let old = if order.is_le() { olds.next() } else { None };
             let new = if order.is_ge() { news.next() } else { None };
             let Some((name, _)) = old.or(new) else { return };
-            let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let below = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             self.entries(below, old.map(|(_, entry)| entry), new.map(|(_, entry)| entry));
         }
     }
@@ -105,7 +105,7 @@ impl FilesChange {
                 for (entry, kind) in [(before, FileChangeKind::Removed), (after, FileChangeKind::Added)] {
                     match entry {
                         Some(Entry::Directory(directory)) => {
-                            for (name, entry) in &directory.entries {
+                            for (name, entry) in directory.entries() {
                                 let sides = if kind == FileChangeKind::Added {
                                     (None, Some(entry))
                                 } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cycles::cycles;
 use super::identity::{give_ids, version};
+use super::parallel;
 use super::stores::Stores;
 use super::{Graph, Key, Located};
 use crate::catalogue::Catalogue;
@@ -36,11 +37,14 @@ impl Graph {
         let Some(repository) = builder.repository()? else { return Err(BuildError::Problems(builder.problems)) };
         builder.read_lock()?;
         let located = builder.located(&repository, cluster)?;
+        tree.intact()?;
         builder.refuse_same_names(&located);
         for problem in cycles(&located) {
             builder.problems.add(problem);
         }
         let mut graph = builder.resolve(repository, &located);
+        // A folder that could not be read seemed empty: what was made of it means nothing.
+        tree.intact()?;
         if !builder.problems.is_empty() {
             return Err(BuildError::Problems(builder.problems));
         }
@@ -87,6 +91,17 @@ impl<'t> Builder<'t> {
         let lock = Arc::default();
         Self { tree, catalogue, lock, problems, nameless: false, catalogue_broken: false, stores_broken: false }
     }
+
+    /// One that knows the same, for another thread; its problems are its own.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            tree: self.tree,
+            catalogue: Arc::clone(&self.catalogue),
+            lock: Arc::clone(&self.lock),
+            problems: Problems::default(),
+            ..*self
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -107,14 +122,25 @@ impl Builder<'_> {
                 }
             }
         }
-        let mut services = BTreeMap::new();
-        for located in located {
-            if let Some(service) = self.service(located, &folders, &scene, &stores.databases) {
-                let parts = self.parts(located, &service, &scene, &stores.databases);
-                services.extend(parts.into_iter().map(|part| (part.name.clone(), part)));
-                services.insert(service.name.clone(), service);
+        let built = parallel::chunks(located, |some| {
+            let mut builder = self.another();
+            let mut services = Vec::with_capacity(some.len());
+            for located in some {
+                if let Some(service) = builder.service(located, &folders, &scene, &stores.databases) {
+                    let parts = builder.parts(located, &service, &scene, &stores.databases);
+                    services.push((service.name.clone(), service));
+                    services.extend(parts.into_iter().map(|part| (part.name.clone(), part)));
+                }
             }
+            (services, builder.problems)
+        });
+        let mut all = Vec::with_capacity(located.len());
+        for (services, problems) in built {
+            all.extend(services);
+            self.problems.append(problems);
         }
+        // Made of all at once it is packed: nodes that grow are half empty.
+        let services = BTreeMap::from_iter(all);
         self.check_repository(&repository, &files, &stores.databases);
         let Stores { databases, servers } = stores;
         let lock = Arc::clone(&self.lock);

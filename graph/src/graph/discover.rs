@@ -1,12 +1,14 @@
 //! Which files there are, and what they say by themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use globset::{Glob, GlobMatcher};
 
 use super::Located;
 use super::build::Builder;
+use super::parallel;
+use super::source::joined;
 use crate::diagnostic::{Place, Problem};
 use crate::format::lock::{LOCK_FILE, LockFile};
 use crate::format::repository::RepositoryFile;
@@ -19,8 +21,8 @@ pub(super) const SERVICE_FILE: &str = "service.yaml";
 
 impl Builder<'_> {
     /// Reads one YAML file, noting what keeps it from being read.
-    fn yaml(&mut self, path: &str) -> Result<Read, TreeError> {
-        let Some(file) = self.tree.root().file(path) else { return Ok(Read::Absent) };
+    fn yaml(&mut self, folder: &Directory, name: &str, path: &str) -> Result<Read, TreeError> {
+        let Some(file) = folder.file(name) else { return Ok(Read::Absent) };
         if file.mode == Mode::Link {
             self.problems.add(
                 Problem::new("link", Place::start_of(path), format!("{path} is a symbolic link"))
@@ -28,11 +30,10 @@ impl Builder<'_> {
             );
             return Ok(Read::Bad);
         }
-        if self.tree.size(file)? > yaml::MAX_BYTES as u64 {
+        let Some(bytes) = self.tree.read_within(file, yaml::MAX_BYTES as u64)? else {
             self.problems.add(yaml::too_large(&path.into()));
             return Ok(Read::Bad);
-        }
-        let bytes = self.tree.read(file)?;
+        };
         Ok(match yaml::read(path, &bytes, &mut self.problems) {
             Some(yaml) => Read::Yaml(Box::new(yaml)),
             None => Read::Bad,
@@ -41,7 +42,7 @@ impl Builder<'_> {
 
     /// What is pinned; nothing where there is no lock, or where it cannot be read, which is noted.
     pub(super) fn read_lock(&mut self) -> Result<(), TreeError> {
-        if let Read::Yaml(yaml) = self.yaml(LOCK_FILE)? {
+        if let Read::Yaml(yaml) = self.yaml(self.tree.root(), LOCK_FILE, LOCK_FILE)? {
             self.lock = Arc::new(LockFile::decode(&yaml, &mut self.problems));
         }
         Ok(())
@@ -50,7 +51,7 @@ impl Builder<'_> {
     /// The repository's own settings; `None` when they are there but cannot be read, so that nobody knows
     /// which folders hold services.
     pub(super) fn repository(&mut self) -> Result<Option<RepositoryFile>, TreeError> {
-        Ok(match self.yaml(REPOSITORY_FILE)? {
+        Ok(match self.yaml(self.tree.root(), REPOSITORY_FILE, REPOSITORY_FILE)? {
             Read::Absent => Some(RepositoryFile::default()),
             Read::Bad => None,
             Read::Yaml(yaml) => {
@@ -66,7 +67,7 @@ impl Builder<'_> {
 
     /// Every service.yaml that the patterns reach.
     pub(super) fn located(&mut self, repository: &RepositoryFile, cluster: &str) -> Result<Vec<Located>, TreeError> {
-        let mut folders = BTreeSet::new();
+        let mut folders = BTreeMap::new();
         match &repository.services {
             None => folders.extend(self.expand("*", None)),
             Some(patterns) => {
@@ -75,18 +76,30 @@ impl Builder<'_> {
                 }
             }
         }
-        let mut located = Vec::new();
-        for folder in folders {
-            let path = if folder.is_empty() { SERVICE_FILE.to_owned() } else { format!("{folder}/{SERVICE_FILE}") };
-            let file = match self.yaml(&path)? {
-                Read::Absent => continue,
-                Read::Bad => None,
-                Read::Yaml(yaml) => ServiceFile::decode(*yaml, cluster, &mut self.problems),
-            };
-            match file {
-                Some(file) => located.push(Located { folder, file }),
-                None => self.nameless = true,
+        let folders: Vec<(String, Arc<Directory>)> = folders.into_iter().collect();
+        let read = parallel::chunks(&folders, |some| {
+            let mut builder = self.another();
+            let mut located = Vec::with_capacity(some.len());
+            for (folder, directory) in some.iter().filter(|(_, directory)| directory.file(SERVICE_FILE).is_some()) {
+                let file = match builder.yaml(directory, SERVICE_FILE, &joined(folder, SERVICE_FILE))? {
+                    Read::Absent => continue,
+                    Read::Bad => None,
+                    Read::Yaml(yaml) => ServiceFile::decode(*yaml, cluster, &mut builder.problems),
+                };
+                match file {
+                    Some(file) => located.push(Located { folder: folder.clone(), file }),
+                    None => builder.nameless = true,
+                }
             }
+            Ok::<_, TreeError>((located, builder))
+        });
+        let mut located = Vec::with_capacity(folders.len());
+        for read in read {
+            let (some, builder) = read?;
+            let Builder { problems, nameless, .. } = builder;
+            located.extend(some);
+            self.problems.append(problems);
+            self.nameless |= nameless;
         }
         if located.is_empty() && self.problems.is_empty() {
             let patterns = repository.services.as_deref().and_then(<[_]>::first);
@@ -99,8 +112,8 @@ impl Builder<'_> {
         Ok(located)
     }
 
-    /// The folders with a service.yaml that match a pattern.
-    fn expand(&mut self, pattern: &str, place: Option<&Place>) -> Vec<String> {
+    /// The folders that match a pattern; whether they hold services is not looked at yet.
+    fn expand(&mut self, pattern: &str, place: Option<&Place>) -> Vec<(String, Arc<Directory>)> {
         let mut parts = Vec::new();
         for part in pattern.split('/').filter(|_| pattern != ".") {
             match Glob::new(part) {
@@ -120,8 +133,8 @@ impl Builder<'_> {
         let mut found = Vec::new();
         matching(self.tree.root(), "", &parts, &mut found);
         if let Some(place) = place
-            && found.is_empty()
             && !pattern.contains(['*', '?', '[', '{'])
+            && found.iter().all(|(_, folder): &(String, Arc<Directory>)| folder.file(SERVICE_FILE).is_none())
         {
             self.nameless = true;
             self.problems.add(
@@ -162,19 +175,16 @@ enum Read {
     Yaml(Box<Yaml>),
 }
 
-fn matching(directory: &Directory, below: &str, parts: &[GlobMatcher], found: &mut Vec<String>) {
+fn matching(directory: &Arc<Directory>, below: &str, parts: &[GlobMatcher], found: &mut Vec<(String, Arc<Directory>)>) {
     let Some((part, rest)) = parts.split_first() else {
-        if matches!(directory.entries.get(SERVICE_FILE), Some(Entry::File(_))) {
-            found.push(below.to_owned());
-        }
+        found.push((below.to_owned(), Arc::clone(directory)));
         return;
     };
-    for (name, entry) in &directory.entries {
+    for (name, entry) in directory.entries() {
         if let Entry::Directory(directory) = entry
             && part.is_match(name)
         {
-            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-            matching(directory, &path, rest, found);
+            matching(directory, &joined(below, name), rest, found);
         }
     }
 }

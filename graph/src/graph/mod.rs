@@ -8,6 +8,7 @@ mod discover;
 mod identity;
 mod lock;
 mod order;
+mod parallel;
 mod parts;
 mod resolve;
 mod source;

@@ -43,7 +43,7 @@ impl Builder<'_> {
         }
         let folder = self.tree.root().folder(&service.folder).unwrap_or_default();
         let detected: Vec<&Arc<Stack>> =
-            stacks.values().filter(|stack| stack.detect.iter().any(|file| folder.entries.contains_key(file))).collect();
+            stacks.values().filter(|stack| stack.detect.iter().any(|file| folder.entry(file).is_some())).collect();
         let first = detected.iter().map(|stack| stack.rank).min();
         let detected: Vec<&Arc<Stack>> = detected.into_iter().filter(|stack| Some(stack.rank) == first).collect();
         match detected.as_slice() {

@@ -1,6 +1,7 @@
 //! Which files are a service's sources.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -29,17 +30,19 @@ pub(crate) fn sources(
     }
     let ignore = ignore.build().unwrap_or_else(|_| Gitignore::empty());
     let folder = service.folder.as_str();
-    let full = |path: &str| joined(folder, path);
     // What a setup installs is no source, whether or not `.gitignore` says so.
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
-    let unwanted = |path: &str, is_folder: bool| {
-        path == SERVICE_FILE
-            || folder.is_empty() && (path == "clustergraph.yaml" || path == LOCK_FILE)
-            || is_folder && all_folders.contains(&full(path).as_str())
-            || is_folder && Some(path) == installed
-            || ignore.matched(path, is_folder).is_ignore()
+    let whole = root.folder(folder).unwrap_or_default();
+    let is_folder = |path: &&str| matches!(whole.entry(path), Some(Entry::Directory(_)));
+    let settings = folder.is_empty().then_some(["clustergraph.yaml", LOCK_FILE]);
+    let own = whole.without_paths([SERVICE_FILE].into_iter().chain(settings.into_iter().flatten()));
+    let own = own.without_paths(below(all_folders, folder).chain(installed).filter(is_folder));
+    // Only what is ignored may lie anywhere.
+    let own = if ignore.is_empty() {
+        own
+    } else {
+        own.without(&|path, is_folder| ignore.matched(path, is_folder).is_ignore())
     };
-    let own = root.folder(folder).unwrap_or_default().without(&unwanted);
     if folder.is_empty() && service.file.include.is_empty() {
         return own;
     }
@@ -89,14 +92,19 @@ pub(super) fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// The folders of services below a folder, relative to it.
+fn below<'f>(all_folders: &BTreeSet<&'f str>, folder: &str) -> impl Iterator<Item = &'f str> {
+    let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let from = (Bound::Excluded(start.as_str()), Bound::Unbounded);
+    let folders: Vec<&'f str> =
+        all_folders.range::<str, _>(from).map_while(|path| path.strip_prefix(start.as_str())).collect();
+    folders.into_iter()
+}
+
 /// What another service is must not change this one, however it is written down: only its files may.
 fn without_service_files(directory: &Arc<Directory>, at: &str, all_folders: &BTreeSet<&str>) -> Arc<Directory> {
-    directory.without(&|path, is_folder| {
-        let folder = match path.rsplit_once('/') {
-            None if path == SERVICE_FILE => at.to_owned(),
-            Some((below, SERVICE_FILE)) => format!("{at}/{below}"),
-            _ => return false,
-        };
-        !is_folder && all_folders.contains(folder.as_str())
-    })
+    let own = all_folders.contains(at).then(|| SERVICE_FILE.to_owned());
+    let files: Vec<String> =
+        own.into_iter().chain(below(all_folders, at).map(|folder| joined(folder, SERVICE_FILE))).collect();
+    directory.without_paths(files.iter().map(String::as_str))
 }

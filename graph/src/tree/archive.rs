@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tar::{Builder, EntryType, Header};
 
+use super::directory::joined;
+use super::lfs::Pointer;
 use super::{Directory, Mode, Tree, TreeError};
 
 /// The Dockerfile of a build.
@@ -42,7 +44,13 @@ impl Tree {
             }
         };
         for (path, file) in files {
-            let content = self.read(file)?;
+            let mut content = self.read(file)?;
+            if file.mode != Mode::Link
+                && let Some(pointer) = Pointer::of(&content)
+            {
+                let below = joined(&self.located.prefix, &path);
+                content = pointer.content(&content, &below, self.objects.worktree())?;
+            }
             match file.mode {
                 Mode::Link => {
                     let target = String::from_utf8(content)
@@ -58,6 +66,7 @@ impl Tree {
             }
         }
         tar.finish().map_err(failed("the build context"))?;
+        self.intact()?;
         Ok(named)
     }
 }

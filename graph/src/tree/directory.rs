@@ -1,17 +1,21 @@
-//! Files and folders as git sees them.
+//! Files and folders as git sees them. A folder of a commit is read when it is first asked for its entries.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use git2::{ObjectType, Oid};
+use super::TreeError;
+use super::objects::Objects;
+use super::oid::{Format, Oid};
 
-/// A folder. Cheap to share; its id is computed once.
+/// A folder. Cheap to share; its entries are read, and its id is computed, at most once.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    /// What it holds, by name.
-    pub entries: BTreeMap<String, Entry>,
+    /// Sorted by name.
+    entries: OnceLock<Vec<(Box<str>, Entry)>>,
     oid: OnceLock<Oid>,
+    /// Where its entries are read from.
+    objects: Option<Arc<Objects>>,
 }
 
 /// One thing in a folder.
@@ -58,56 +62,117 @@ impl Mode {
     }
 }
 
+impl Entry {
+    /// A folder whose entries are read when they are asked for.
+    pub(super) fn unread(oid: Oid, objects: &Arc<Objects>) -> Self {
+        Self::Directory(Arc::new(Directory::unread(oid, objects)))
+    }
+
+    fn oid(&self) -> Oid {
+        match self {
+            Self::File(file) => file.oid,
+            Self::Submodule(oid) => *oid,
+            Self::Directory(directory) => directory.oid(),
+        }
+    }
+}
+
 impl Directory {
-    pub(crate) fn know_oid(&self, oid: Oid) {
-        // A second value could only be the same one.
-        let _ = self.oid.set(oid);
+    /// A folder of which only the id is known so far.
+    pub(super) fn unread(oid: Oid, objects: &Arc<Objects>) -> Self {
+        Self { entries: OnceLock::new(), oid: OnceLock::from(oid), objects: Some(Arc::clone(objects)) }
+    }
+
+    fn of(entries: Vec<(Box<str>, Entry)>) -> Self {
+        Self { entries: OnceLock::from(entries), oid: OnceLock::new(), objects: None }
+    }
+
+    fn read(&self) -> &Vec<(Box<str>, Entry)> {
+        self.entries.get_or_init(|| match (&self.objects, self.oid.get()) {
+            (Some(objects), Some(oid)) => objects.entries(*oid),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Takes its entries to change them: its id is no longer known.
+    fn take(&mut self) -> Vec<(Box<str>, Entry)> {
+        self.read();
+        std::mem::take(self).entries.into_inner().unwrap_or_default()
+    }
+
+    fn at(&self, name: &str) -> Result<usize, usize> {
+        self.read().binary_search_by(|(other, _)| (**other).cmp(name))
+    }
+
+    fn get(&self, name: &str) -> Option<&Entry> {
+        self.read().get(self.at(name).ok()?).map(|(_, entry)| entry)
+    }
+
+    /// That it could be read, and all below it that was asked for its entries: what could not be read holds nothing.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn intact(&self) -> Result<(), TreeError> {
+        if let Some(objects) = &self.objects {
+            objects.intact()?;
+        }
+        // What was never asked has nothing to tell.
+        for (_, entry) in self.entries.get().into_iter().flatten() {
+            if let Entry::Directory(directory) = entry {
+                directory.intact()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What it holds, sorted by name.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &Entry)> {
+        self.read().iter().map(|(name, entry)| (&**name, entry))
     }
 
     /// The id that git gives this folder (gitformat: tree objects). Empty folders are nothing to git.
     #[must_use]
     pub fn oid(&self) -> Oid {
         *self.oid.get_or_init(|| {
-            let mut rows: Vec<(String, &'static str, Oid, &str)> = Vec::new();
-            for (name, entry) in &self.entries {
-                match entry {
-                    Entry::File(file) => rows.push((name.clone(), file.mode.octal(), file.oid, name)),
-                    Entry::Submodule(oid) => rows.push((name.clone(), "160000", *oid, name)),
-                    Entry::Directory(directory) if directory.is_empty() => {}
-                    // git sorts a folder as if its name ended in a slash
-                    Entry::Directory(directory) => rows.push((format!("{name}/"), "40000", directory.oid(), name)),
-                }
-            }
-            rows.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-            let mut bytes = Vec::new();
-            for (_, mode, oid, name) in rows {
+            let mut rows: Vec<(&str, &Entry)> = self.entries().collect();
+            rows.sort_by(|one, other| as_git_sorts(*one, *other));
+            let mut bytes = Vec::with_capacity(48 * rows.len());
+            let mut format = Format::Sha1;
+            for (name, entry) in rows {
+                let mode = match entry {
+                    Entry::File(file) => file.mode.octal(),
+                    Entry::Submodule(_) => "160000",
+                    Entry::Directory(directory) if directory.is_empty() => continue,
+                    Entry::Directory(_) => "40000",
+                };
+                let oid = entry.oid();
+                format = oid.format();
                 bytes.extend_from_slice(mode.as_bytes());
                 bytes.push(b' ');
                 bytes.extend_from_slice(name.as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(oid.as_bytes());
             }
-            // Hashing bytes in memory cannot fail; the zero id would only make a key that matches nothing.
-            Oid::hash_object(ObjectType::Tree, &bytes).unwrap_or(Oid::ZERO_SHA1)
+            Oid::of_tree(format, &bytes)
         })
     }
 
     /// Whether git would see nothing here.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.values().all(|entry| matches!(entry, Entry::Directory(directory) if directory.is_empty()))
+        match self.oid.get() {
+            // Trees of git hold something, but for one.
+            Some(oid) => oid.is_empty_tree(),
+            None => self.entries().all(|(_, entry)| matches!(entry, Entry::Directory(folder) if folder.is_empty())),
+        }
     }
 
     /// What lies at a path of names with `/` between them. The empty path is no entry: see [`Self::folder`].
     #[must_use]
     pub fn entry(&self, path: &str) -> Option<&Entry> {
-        let (first, rest) = match path.split_once('/') {
-            Some((first, rest)) => (first, Some(rest)),
-            None => (path, None),
-        };
-        match (self.entries.get(first)?, rest) {
-            (entry, None) => Some(entry),
-            (Entry::Directory(directory), Some(rest)) => directory.entry(rest),
+        let Some((first, rest)) = path.split_once('/') else { return self.get(path) };
+        match self.get(first)? {
+            Entry::Directory(directory) => directory.entry(rest),
             _ => None,
         }
     }
@@ -135,78 +200,100 @@ impl Directory {
 
     /// Puts something at a path, making the folders on the way.
     pub fn insert(&mut self, path: &str, entry: Entry) {
-        self.oid = OnceLock::new();
-        match path.split_once('/') {
-            None => {
-                self.entries.insert(path.to_owned(), entry);
-            }
-            Some((first, rest)) => {
-                let folder =
-                    self.entries.entry(first.to_owned()).or_insert_with(|| Entry::Directory(Arc::new(Self::default())));
-                if !matches!(folder, Entry::Directory(_)) {
-                    *folder = Entry::Directory(Arc::new(Self::default()));
+        let (name, rest) = match path.split_once('/') {
+            None => (path, None),
+            Some((first, rest)) => (first, Some(rest)),
+        };
+        let at = self.at(name);
+        let mut entries = self.take();
+        let at = at.unwrap_or_else(|at| {
+            entries.insert(at, (name.into(), Entry::Directory(Arc::default())));
+            at
+        });
+        let place = &mut entries[at].1;
+        match rest {
+            None => *place = entry,
+            Some(rest) => {
+                if !matches!(place, Entry::Directory(_)) {
+                    *place = Entry::Directory(Arc::default());
                 }
-                if let Entry::Directory(directory) = folder {
+                if let Entry::Directory(directory) = place {
                     Arc::make_mut(directory).insert(rest, entry);
                 }
             }
         }
+        *self = Self::of(entries);
     }
 
     /// Takes away what lies at a path, and the folders that hold nothing without it: git knows no empty ones.
     pub fn remove(&mut self, path: &str) {
-        self.oid = OnceLock::new();
-        match path.split_once('/') {
-            None => {
-                self.entries.remove(path);
-            }
-            Some((first, rest)) => {
-                let Some(Entry::Directory(directory)) = self.entries.get_mut(first) else { return };
+        if self.entry(path).is_none() {
+            return;
+        }
+        let (name, rest) = match path.split_once('/') {
+            None => (path, None),
+            Some((first, rest)) => (first, Some(rest)),
+        };
+        let Ok(at) = self.at(name) else { return };
+        let mut entries = self.take();
+        let is_gone = match (rest, &mut entries[at].1) {
+            (Some(rest), Entry::Directory(directory)) => {
                 let directory = Arc::make_mut(directory);
                 directory.remove(rest);
-                if directory.entries.is_empty() {
-                    self.entries.remove(first);
-                }
+                directory.read().is_empty()
             }
+            _ => true,
+        };
+        if is_gone {
+            entries.remove(at);
         }
+        *self = Self::of(entries);
     }
 
     /// This folder without what `unwanted` says of a path (relative to this folder) and whether it is a folder.
-    /// Folders that stay whole are shared, not copied.
+    /// Folders that stay whole are shared, not copied. Every folder below is read: where it is known what goes, see
+    /// [`Self::without_paths`].
     #[must_use]
     pub fn without(self: &Arc<Self>, unwanted: &dyn Fn(&str, bool) -> bool) -> Arc<Self> {
         self.without_below(&mut String::new(), unwanted).unwrap_or_else(|| Arc::clone(self))
     }
 
+    /// This folder without what lies at some paths. Only the folders on the way are read.
+    #[must_use]
+    pub fn without_paths<'p>(self: &Arc<Self>, paths: impl IntoIterator<Item = &'p str>) -> Arc<Self> {
+        let mut less = Arc::clone(self);
+        for path in paths {
+            if less.entry(path).is_some() {
+                Arc::make_mut(&mut less).remove(path);
+            }
+        }
+        less
+    }
+
     /// `None` when nothing goes. `path` is this folder's, and so it is again at the end.
     fn without_below(&self, path: &mut String, unwanted: &dyn Fn(&str, bool) -> bool) -> Option<Arc<Self>> {
-        let mut changed: Option<Self> = None;
+        let mut kept: Option<Vec<(Box<str>, Entry)>> = None;
         let above = path.len();
-        for (name, entry) in &self.entries {
+        for (at, (name, entry)) in self.read().iter().enumerate() {
             path.truncate(above);
             if above > 0 {
                 path.push('/');
             }
             path.push_str(name);
-            let is_folder = matches!(entry, Entry::Directory(_));
-            let replacement = if unwanted(path, is_folder) {
-                None
-            } else if let Entry::Directory(directory) = entry {
-                match directory.without_below(path, unwanted) {
-                    None => continue,
-                    Some(less) => Some(Entry::Directory(less)),
-                }
-            } else {
-                continue;
+            let goes = unwanted(path, matches!(entry, Entry::Directory(_)));
+            let less = match entry {
+                Entry::Directory(directory) if !goes => directory.without_below(path, unwanted),
+                _ => None,
             };
-            let copy = changed.get_or_insert_with(|| Self { entries: self.entries.clone(), oid: OnceLock::new() });
-            match replacement {
-                None => copy.entries.remove(name),
-                Some(entry) => copy.entries.insert(name.clone(), entry),
-            };
+            if goes || less.is_some() {
+                kept.get_or_insert_with(|| self.read()[..at].to_vec());
+            }
+            if let Some(kept) = kept.as_mut().filter(|_| !goes) {
+                kept.push((name.clone(), less.map_or_else(|| entry.clone(), Entry::Directory)));
+            }
         }
         path.truncate(above);
-        changed.map(Arc::new)
+        kept.map(|kept| Arc::new(Self::of(kept)))
     }
 
     /// All files below, with their paths relative to this folder, in order.
@@ -234,35 +321,49 @@ impl Directory {
     }
 
     fn collect_submodules(&self, below: &str, submodules: &mut Vec<String>) {
-        for (name, entry) in &self.entries {
-            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+        for (name, entry) in self.entries() {
             match entry {
-                Entry::Submodule(_) => submodules.push(path),
-                Entry::Directory(directory) => directory.collect_submodules(&path, submodules),
+                Entry::Submodule(_) => submodules.push(joined(below, name)),
+                Entry::Directory(directory) => directory.collect_submodules(&joined(below, name), submodules),
                 Entry::File(_) => {}
             }
         }
     }
 
     fn collect_links<'d>(&'d self, below: &str, links: &mut Vec<(String, &'d File)>) {
-        let path = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
-        for (name, entry) in &self.entries {
+        // Most folders have no links, and are not made of their objects for that.
+        if let (Some(objects), Some(oid), None) = (&self.objects, self.oid.get(), self.entries.get())
+            && !objects.has_links(*oid)
+        {
+            return;
+        }
+        for (name, entry) in self.entries() {
             match entry {
-                Entry::File(file) if file.mode == Mode::Link => links.push((path(name), file)),
-                Entry::Directory(directory) => directory.collect_links(&path(name), links),
+                Entry::File(file) if file.mode == Mode::Link => links.push((joined(below, name), file)),
+                Entry::Directory(directory) => directory.collect_links(&joined(below, name), links),
                 Entry::File(_) | Entry::Submodule(_) => {}
             }
         }
     }
 
     fn collect_files<'d>(&'d self, below: &str, files: &mut Vec<(String, &'d File)>) {
-        for (name, entry) in &self.entries {
-            let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+        for (name, entry) in self.entries() {
             match entry {
-                Entry::File(file) => files.push((path, file)),
-                Entry::Directory(directory) => directory.collect_files(&path, files),
+                Entry::File(file) => files.push((joined(below, name), file)),
+                Entry::Directory(directory) => directory.collect_files(&joined(below, name), files),
                 Entry::Submodule(_) => {}
             }
         }
     }
+}
+
+/// git sorts a folder as if its name ended in a slash.
+fn as_git_sorts((one, entry): (&str, &Entry), (other, other_entry): (&str, &Entry)) -> Ordering {
+    let ended = |entry: &Entry| matches!(entry, Entry::Directory(_)).then_some(b'/');
+    one.bytes().chain(ended(entry)).cmp(other.bytes().chain(ended(other_entry)))
+}
+
+/// A name below a folder; the empty path is the root.
+pub(super) fn joined(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }

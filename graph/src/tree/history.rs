@@ -4,8 +4,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
+use super::program::git;
 use super::{Commit, TreeError, locate};
 
 /// A commit with what it changed against its first parent.
@@ -42,14 +43,14 @@ pub fn first_parents(folder: &Path, revision: &str) -> Result<FirstParents, Tree
     let located = locate(folder)?;
     let start = commit_id(folder, revision)?;
     let format = "--format=%x01%H%x00%P%x00%an%x00%ct%x00%s";
-    let mut git = program(&located.worktree);
-    git.args(["-c", "core.quotePath=false", "-c", "log.showSignature=false", "-c", "log.diffMerges=first-parent"]);
-    git.args(["log", "--first-parent", "-m", "--name-only", "--no-renames", "--no-color", "--encoding=UTF-8", format]);
-    git.args([&start, "--"]);
+    let mut log = git(&located.worktree);
+    log.args(["-c", "core.quotePath=false", "-c", "log.showSignature=false", "-c", "log.diffMerges=first-parent"]);
+    log.args(["log", "--first-parent", "-m", "--name-only", "--no-renames", "--no-color", "--encoding=UTF-8", format]);
+    log.args([&start, "--"]);
     if !located.prefix.is_empty() {
-        git.arg(format!(":(top,literal){}", located.prefix));
+        log.arg(format!(":(top,literal){}", located.prefix));
     }
-    let mut git = git.stderr(Stdio::null()).spawn().map_err(|error| failed("log", &error.to_string()))?;
+    let mut git = log.stderr(Stdio::null()).spawn().map_err(|error| failed("log", &error.to_string()))?;
     let stdout = git.stdout.take().ok_or_else(|| failed("log", "it has no output"))?;
     let prefix = if located.prefix.is_empty() { String::new() } else { format!("{}/", located.prefix) };
     Ok(FirstParents { git, lines: BufReader::new(stdout).split(b'\n').peekable(), prefix, has_ended: false })
@@ -147,21 +148,13 @@ pub fn is_shallow(folder: &Path) -> Result<bool, TreeError> {
 fn ask(folder: &Path, arguments: &[&str]) -> Result<Option<String>, TreeError> {
     let located = locate(folder)?;
     let command = arguments.first().copied().unwrap_or_default();
-    let output = program(&located.worktree)
+    let output = git(&located.worktree)
         .args(arguments)
         .stderr(Stdio::null())
         .output()
         .map_err(|error| failed(command, &error.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned);
     Ok(text.filter(|_| output.status.success()))
-}
-
-fn program(worktree: &Path) -> Command {
-    let mut git = Command::new("git");
-    git.current_dir(worktree).stdin(Stdio::null()).stdout(Stdio::piped());
-    // Inside a hook these name another repository's parts.
-    git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_PREFIX").env_remove("GIT_INDEX_FILE");
-    git
 }
 
 fn failed(command: &str, why: &str) -> TreeError {

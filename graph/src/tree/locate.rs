@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::Repository;
+use git2::{ErrorCode, Repository};
 
-use super::TreeError;
+use super::{TreeError, program};
 
 /// The file that marks a repository's root where that is not git's.
 const REPOSITORY_FILE: &str = "clustergraph.yaml";
@@ -34,9 +34,14 @@ impl Located {
 /// When there is no repository or it has no work tree.
 pub fn locate(folder: &Path) -> Result<Located, TreeError> {
     let folder = folder.canonicalize().map_err(|error| TreeError::Io { path: folder.to_owned(), error })?;
-    let repository = Repository::discover(&folder).map_err(|_| TreeError::NoRepository(folder.clone()))?;
-    let worktree = repository.workdir().ok_or_else(|| TreeError::Bare(folder.clone()))?;
-    let worktree = worktree.canonicalize().map_err(|error| TreeError::Io { path: worktree.to_owned(), error })?;
+    let (git_dir, worktree) = match Repository::discover(&folder) {
+        Ok(repository) => (repository.path().to_owned(), repository.workdir().map(Path::to_owned)),
+        Err(error) if error.code() == ErrorCode::NotFound => return Err(TreeError::NoRepository(folder)),
+        // What libgit2 cannot open, git may; else its words say why.
+        Err(_) => by_program(&folder)?,
+    };
+    let worktree = worktree.ok_or_else(|| TreeError::Bare(folder.clone()))?;
+    let worktree = worktree.canonicalize().map_err(|error| TreeError::Io { path: worktree.clone(), error })?;
     let marked = folder
         .ancestors()
         .take_while(|ancestor| ancestor.starts_with(&worktree))
@@ -45,5 +50,16 @@ pub fn locate(folder: &Path) -> Result<Located, TreeError> {
         None => String::new(),
         Some(prefix) => prefix.to_str().ok_or_else(|| TreeError::NotUtf8(prefix.display().to_string()))?.to_owned(),
     };
-    Ok(Located { git_dir: repository.path().to_owned(), worktree, prefix })
+    Ok(Located { git_dir, worktree, prefix })
+}
+
+/// The git folder and the work tree, as git finds them.
+fn by_program(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), TreeError> {
+    let git_dir = program::line(folder, &["rev-parse", "--absolute-git-dir"])?;
+    let is_inside = program::line(folder, &["rev-parse", "--is-inside-work-tree"])? == "true";
+    let worktree = match is_inside {
+        true => Some(PathBuf::from(program::line(folder, &["rev-parse", "--show-toplevel"])?)),
+        false => None,
+    };
+    Ok((PathBuf::from(git_dir), worktree))
 }

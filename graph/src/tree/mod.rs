@@ -4,40 +4,33 @@
 //! the work tree is clean: every file carries the id that git gives its content.
 
 mod archive;
+mod commit;
 mod directory;
 pub mod history;
+mod lfs;
+mod listing;
 mod locate;
+mod objects;
+mod oid;
+mod program;
 mod worktree;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use git2::{ObjectType, Repository};
-
 pub use archive::Dockerfile;
+pub use commit::Commit;
 pub use directory::{Directory, Entry, File, Mode};
-pub use git2::Oid;
 pub use locate::{Located, locate};
+use objects::Objects;
+pub use oid::Oid;
 
-/// A repository's files, read once.
+/// A repository's files. Each folder and file of a commit is read when it is asked for.
 pub struct Tree {
-    repository: Repository,
+    objects: Arc<Objects>,
     root: Arc<Directory>,
     commit: Option<Commit>,
     located: Located,
-}
-
-/// What is told of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// Its full id, in hexadecimal.
-    pub id: String,
-    /// The first line of its message.
-    pub summary: String,
-    /// Its author's name.
-    pub author: String,
-    /// When it was made, in seconds since 1970.
-    pub time: i64,
 }
 
 /// Why a repository's files could not be read.
@@ -65,6 +58,50 @@ pub enum TreeError {
     /// A submodule has changes of its own.
     #[error("the submodule {0} has changes that are not committed: commit them there, then here")]
     DirtySubmodule(String),
+    /// Two names that this machine cannot tell apart.
+    #[error(
+        "{one} and {other} differ only in case, and this file system takes them for one: rename one where they can be told apart"
+    )]
+    SameName {
+        /// The first.
+        one: String,
+        /// The second.
+        other: String,
+    },
+    /// Neither libgit2 nor git can read the repository.
+    #[error("{repository} is in a format that cannot be read here: {library}; {program}. A newer git may read it")]
+    Unreadable {
+        /// Its work tree.
+        repository: PathBuf,
+        /// What libgit2 said.
+        library: String,
+        /// What git said.
+        program: String,
+    },
+    /// An object is not there.
+    #[error("{repository} lacks the object {oid}: it is damaged, or a clone of a part. `git fsck` tells which")]
+    Missing {
+        /// Which.
+        oid: Oid,
+        /// The work tree.
+        repository: PathBuf,
+    },
+    /// A tree object makes no sense.
+    #[error("the tree {0} is damaged, or too deep: `git fsck` tells what is wrong with it")]
+    Broken(Oid),
+    /// A folder could not be read when it was asked for; what was made of it is not whole.
+    #[error("{0}")]
+    Folder(String),
+    /// What a pointer of Git LFS stands for is not here.
+    #[error(
+        "{path} is a pointer of Git LFS, and what it stands for is not here: {why}. `git lfs install` and `git lfs pull` bring it"
+    )]
+    Lfs {
+        /// Which file.
+        path: String,
+        /// Why it could not be brought.
+        why: String,
+    },
     /// git itself failed.
     #[error("git: {0}")]
     Git(#[from] git2::Error),
@@ -93,10 +130,10 @@ impl Tree {
     /// When there is no repository, or git or the file system fails.
     pub fn of_worktree(folder: &Path) -> Result<Self, TreeError> {
         let located = locate(folder)?;
-        let repository = Repository::open(&located.git_dir)?;
-        let whole = worktree::read(&repository, &located.worktree)?;
+        let objects = Arc::new(Objects::open(&located.git_dir, &located.worktree)?);
+        let whole = worktree::read(&objects)?;
         let root = whole.folder(&located.prefix).unwrap_or_default();
-        Ok(Self { repository, root, commit: None, located })
+        Ok(Self { objects, root, commit: None, located })
     }
 
     /// The files of a commit, read from git's objects; the work tree is neither read nor touched.
@@ -105,27 +142,12 @@ impl Tree {
     /// When there is no repository or no such commit, or git fails.
     pub fn of_commit(folder: &Path, revision: &str) -> Result<Self, TreeError> {
         let located = locate(folder)?;
-        let repository = Repository::open(&located.git_dir)?;
-        let (commit, root) = {
-            let object =
-                repository.revparse_single(revision).and_then(|object| object.peel(ObjectType::Commit)).map_err(
-                    |error| TreeError::NoCommit { revision: revision.to_owned(), why: error.message().to_owned() },
-                )?;
-            let found = object.into_commit().map_err(|_| TreeError::NoCommit {
-                revision: revision.to_owned(),
-                why: "it is no commit".to_owned(),
-            })?;
-            let whole = Arc::new(read_tree(&repository, &found.tree()?)?);
-            let root = whole.folder(&located.prefix).unwrap_or_default();
-            let commit = Commit {
-                id: found.id().to_string(),
-                summary: found.summary().ok().flatten().unwrap_or_default().to_owned(),
-                author: String::from_utf8_lossy(found.author().name_bytes()).into_owned(),
-                time: found.time().seconds(),
-            };
-            (commit, root)
-        };
-        Ok(Self { repository, root, commit: Some(commit), located })
+        let objects = Arc::new(Objects::open(&located.git_dir, &located.worktree)?);
+        let (commit, tree) = commit::find(&objects, revision)?;
+        let whole = Arc::new(Directory::unread(tree, &objects));
+        let root = whole.folder(&located.prefix).unwrap_or_default();
+        objects.intact()?;
+        Ok(Self { objects, root, commit: Some(commit), located })
     }
 
     /// The commit, when this is one's tree.
@@ -149,14 +171,25 @@ impl Tree {
     /// The content of a file.
     ///
     /// # Errors
-    /// When git or the file system fails.
+    /// When git or the file system fails, now or when a folder was asked for its entries.
     pub fn read(&self, file: &File) -> Result<Vec<u8>, TreeError> {
+        // Whoever lays out files must not take what is missing for what is not there.
+        self.intact()?;
         match &file.on_disk {
-            Some(path) if file.mode == Mode::Link => std::fs::read_link(path)
-                .map(|target| target.into_os_string().into_encoded_bytes())
-                .map_err(|error| TreeError::Io { path: path.clone(), error }),
-            Some(path) => std::fs::read(path).map_err(|error| TreeError::Io { path: path.clone(), error }),
-            None => Ok(self.repository.find_blob(file.oid)?.content().to_vec()),
+            Some(path) => read_on_disk(file, path),
+            None => self.objects.read(file.oid, <[u8]>::to_vec),
+        }
+    }
+
+    /// The content of a file that is no larger than `limit` bytes; `None` when it is larger, and is not read.
+    ///
+    /// # Errors
+    /// When git or the file system fails.
+    pub fn read_within(&self, file: &File, limit: u64) -> Result<Option<Vec<u8>>, TreeError> {
+        match &file.on_disk {
+            Some(_) if self.size(file)? > limit => Ok(None),
+            Some(path) => read_on_disk(file, path).map(Some),
+            None => self.objects.read_within(file.oid, limit, <[u8]>::to_vec),
         }
     }
 
@@ -169,37 +202,31 @@ impl Tree {
             Some(path) => std::fs::symlink_metadata(path)
                 .map(|metadata| metadata.len())
                 .map_err(|error| TreeError::Io { path: path.clone(), error }),
-            None => {
-                let (size, _) = self.repository.odb()?.read_header(file.oid)?;
-                Ok(size as u64)
-            }
+            None => self.objects.size(file.oid),
         }
+    }
+
+    /// That every folder could be read that was asked for its entries so far: one that could not be read has
+    /// none. Whoever decides by what is not there asks this afterwards.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn intact(&self) -> Result<(), TreeError> {
+        self.objects.intact()
     }
 }
 
-fn read_tree(repository: &Repository, tree: &git2::Tree<'_>) -> Result<Directory, TreeError> {
-    let mut directory = Directory::default();
-    for entry in tree {
-        let name = entry
-            .name()
-            .map_err(|_| TreeError::NotUtf8(String::from_utf8_lossy(entry.name_bytes()).into_owned()))?
-            .to_owned();
-        let entry = match entry.kind() {
-            Some(ObjectType::Tree) => {
-                Entry::Directory(Arc::new(read_tree(repository, &repository.find_tree(entry.id())?)?))
-            }
-            Some(ObjectType::Commit) => Entry::Submodule(entry.id()),
-            _ => {
-                let mode = match entry.filemode() {
-                    0o120_000 => Mode::Link,
-                    0o100_755 => Mode::Executable,
-                    _ => Mode::Plain,
-                };
-                Entry::File(File { oid: entry.id(), mode, on_disk: None })
-            }
-        };
-        directory.entries.insert(name, entry);
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // A graph outlives its tree, and with it folders that can still be asked: they hold nothing open till then.
+        self.objects.rest();
     }
-    directory.know_oid(tree.id());
-    Ok(directory)
+}
+
+fn read_on_disk(file: &File, path: &Path) -> Result<Vec<u8>, TreeError> {
+    let read = match file.mode {
+        Mode::Link => std::fs::read_link(path).map(|target| target.into_os_string().into_encoded_bytes()),
+        Mode::Plain | Mode::Executable => std::fs::read(path),
+    };
+    read.map_err(|error| TreeError::Io { path: path.to_owned(), error })
 }

@@ -1,8 +1,9 @@
 //! A work tree as the tree that `git add --all` would make of it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use git2::{
@@ -10,49 +11,129 @@ use git2::{
     SubmoduleStatus,
 };
 
-use super::TreeError;
 use super::directory::{Directory, Entry, File, Mode};
+use super::objects::Objects;
+use super::oid::Oid;
+use super::{TreeError, listing, program};
+
+/// What the index says, and what of it differs on disk.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// The files of the index.
+    pub(super) root: Directory,
+    /// Submodules at other commits.
+    pub(super) submodules: Vec<(String, Entry)>,
+    /// What is no longer there.
+    pub(super) removed: Vec<String>,
+    /// What is there and differs.
+    pub(super) changed: Vec<(String, PathBuf)>,
+}
 
 /// Reads the index, then what differs from it on disk.
 ///
 /// A repository inside that is no submodule is passed over: its files belong to it.
-pub(super) fn read(repository: &Repository, worktree: &Path) -> Result<Arc<Directory>, TreeError> {
+pub(super) fn read(objects: &Objects) -> Result<Arc<Directory>, TreeError> {
+    let worktree = objects.worktree();
+    let listed = match objects.with_library(|repository| list(repository, worktree))? {
+        Some(listed) => listed,
+        None => listing::list(worktree)?,
+    };
+    let Listed { mut root, submodules, removed, changed } = listed;
+    for (path, entry) in submodules {
+        root.insert(&path, entry);
+    }
+    for path in removed {
+        root.remove(&path);
+    }
+    let of_copy = |copy: &Path| match objects.with_library(|_| by_library(copy))? {
+        Some(entries) => Ok(entries),
+        None => listing::index(worktree, Some(copy)),
+    };
+    for (path, (oid, mode)) in added(objects, &changed, of_copy)? {
+        // What git has an object of (a file that was only touched, or changed back) is read from there.
+        let on_disk = (!objects.holds(oid)).then(|| worktree.join(&path));
+        root.insert(&path, Entry::File(File { oid, mode, on_disk }));
+    }
+    Ok(Arc::new(root))
+}
+
+/// What an index says of each path that is a file.
+pub(super) type Indexed = BTreeMap<String, (Oid, Mode)>;
+
+fn list(repository: &Repository, worktree: &Path) -> Result<Listed, TreeError> {
     let index = repository.index()?;
-    let mut root = of_index(&index)?;
+    refuse_same_names(repository, &index)?;
+    let mut listed = Listed { root: of_index(&index)?, ..Listed::default() };
     let mut options = StatusOptions::new();
     options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
-    let mut removed = Vec::new();
-    let mut changed = Vec::new();
     for status in repository.statuses(Some(&mut options))?.iter() {
         let path = status.path().map_err(|_| not_utf8(status.path_bytes()))?.trim_end_matches('/').to_owned();
-        if matches!(root.entry(&path), Some(Entry::Submodule(_))) {
+        if matches!(listed.root.entry(&path), Some(Entry::Submodule(_))) {
             match submodule(repository, &path)? {
-                Some(entry) => root.insert(&path, entry),
-                None => removed.push(path),
+                Some(entry) => listed.submodules.push((path, entry)),
+                None => listed.removed.push(path),
             }
             continue;
         }
+        // What lies behind a link that took a folder's place is not there, whatever the system says.
+        let is_deleted = status.status().contains(Status::WT_DELETED);
+        listed.look(worktree, path, is_deleted, status.status().contains(Status::WT_NEW))?;
+    }
+    listed.removed.retain(|path| !is_sparse(&index, path));
+    Ok(listed)
+}
+
+impl Listed {
+    /// Looks at what is said to differ.
+    pub(super) fn look(
+        &mut self,
+        worktree: &Path,
+        path: String,
+        is_deleted: bool,
+        is_new: bool,
+    ) -> Result<(), TreeError> {
         let on_disk = worktree.join(&path);
         match std::fs::symlink_metadata(&on_disk) {
-            // What lies behind a link that took a folder's place is not there, whatever the system says.
-            _ if status.status().contains(Status::WT_DELETED) => removed.push(path),
-            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => changed.push((path, on_disk)),
-            Ok(_) if status.status().contains(Status::WT_NEW) => {}
-            Ok(_) => removed.push(path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => removed.push(path),
+            _ if is_deleted => self.removed.push(path),
+            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => self.changed.push((path, on_disk)),
+            Ok(_) if is_new => {}
+            Ok(_) => self.removed.push(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.removed.push(path),
             Err(error) => return Err(TreeError::Io { path: on_disk, error }),
         }
+        Ok(())
     }
-    for path in removed.iter().filter(|path| !is_sparse(&index, path)) {
-        root.remove(path);
+}
+
+/// Where the disk does not tell cases apart, one of two names would hide the other.
+fn refuse_same_names(repository: &Repository, index: &Index) -> Result<(), TreeError> {
+    if !repository.config()?.get_bool("core.ignorecase").unwrap_or(false) {
+        return Ok(());
     }
-    let objects = repository.odb()?;
-    for (path, entry) in added(repository, worktree, &changed)? {
-        // What git has an object of (a file that was only touched, or changed back) is read from there.
-        let on_disk = (!objects.exists(entry.id)).then(|| worktree.join(&path));
-        root.insert(&path, Entry::File(File { oid: entry.id, mode: mode(&entry), on_disk }));
+    let mut seen: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for entry in index.iter().filter(|entry| stage(entry) == 0) {
+        let path = String::from_utf8_lossy(&entry.path).into_owned();
+        // Folders, too: `Shop/a` and `shop/b` lie in one folder there.
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for part in ends.filter_map(|end| path.get(..end)) {
+            let other = seen.entry(part.to_lowercase()).or_insert_with(|| part.as_bytes().to_vec());
+            if other != part.as_bytes() {
+                let one = String::from_utf8_lossy(other).into_owned();
+                return Err(TreeError::SameName { one, other: part.to_owned() });
+            }
+        }
     }
-    Ok(Arc::new(root))
+    Ok(())
+}
+
+/// The files of a copy of the index.
+fn by_library(copy: &Path) -> Result<Indexed, TreeError> {
+    let index = Index::open(copy)?;
+    let files = index.iter().filter(|entry| stage(entry) == 0).map(|entry| {
+        let path = std::str::from_utf8(&entry.path).map_err(|_| not_utf8(&entry.path))?;
+        Ok((path.to_owned(), (Oid::from(entry.id), mode(entry.mode))))
+    });
+    files.collect()
 }
 
 fn of_index(index: &Index) -> Result<Directory, TreeError> {
@@ -61,8 +142,8 @@ fn of_index(index: &Index) -> Result<Directory, TreeError> {
     for entry in index.iter().filter(|entry| stage(entry) == 0) {
         let path = std::str::from_utf8(&entry.path).map_err(|_| not_utf8(&entry.path))?;
         let entry = match entry.mode {
-            0o160_000 => Entry::Submodule(entry.id),
-            _ => Entry::File(File { oid: entry.id, mode: mode(&entry), on_disk: None }),
+            0o160_000 => Entry::Submodule(entry.id.into()),
+            number => Entry::File(File { oid: entry.id.into(), mode: mode(number), on_disk: None }),
         };
         root.insert(path, entry);
     }
@@ -73,8 +154,9 @@ fn stage(entry: &IndexEntry) -> u16 {
     (entry.flags >> 12) & 3
 }
 
-fn mode(entry: &IndexEntry) -> Mode {
-    match entry.mode {
+/// What an index calls a file's mode.
+pub(super) fn mode(number: u32) -> Mode {
+    match number {
         0o120_000 => Mode::Link,
         0o100_755 => Mode::Executable,
         _ => Mode::Plain,
@@ -100,10 +182,10 @@ fn submodule(repository: &Repository, path: &str) -> Result<Option<Entry>, TreeE
         return Err(TreeError::DirtySubmodule(path.to_owned()));
     }
     let submodule = repository.find_submodule(path)?;
-    Ok(submodule.workdir_id().or(submodule.index_id()).map(Entry::Submodule))
+    Ok(submodule.workdir_id().or(submodule.index_id()).map(|id| Entry::Submodule(id.into())))
 }
 
-fn not_utf8(path: &[u8]) -> TreeError {
+pub(super) fn not_utf8(path: &[u8]) -> TreeError {
     TreeError::NotUtf8(String::from_utf8_lossy(path).into_owned())
 }
 
@@ -112,30 +194,24 @@ fn not_utf8(path: &[u8]) -> TreeError {
 /// Filters (line ends, LFS) may be programs, and what they do depends on what the index holds already; only git
 /// knows all of it. So git does it: one process for all files, on a copy of the index, and without making objects.
 fn added(
-    repository: &Repository,
-    worktree: &Path,
+    objects: &Objects,
     changed: &[(String, PathBuf)],
-) -> Result<Vec<(String, IndexEntry)>, TreeError> {
+    of_copy: impl Fn(&Path) -> Result<Indexed, TreeError>,
+) -> Result<Indexed, TreeError> {
     const COMMAND: &[&str] = &["update-index", "--add", "--replace", "--info-only", "-z", "--stdin"];
-    let failed = |why: &str| TreeError::Program { command: COMMAND.join(" "), why: why.to_owned() };
+    let failed = |why: &str| program::failed(COMMAND, why);
     if changed.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Indexed::new());
     }
     let folder = tempfile::tempdir().map_err(|error| failed(&error.to_string()))?;
     let copy = folder.path().join("index");
-    copy_index(&repository.path().join("index"), &copy)?;
-    let mut git = Command::new("git")
+    copy_index(&objects.git_dir().join("index"), &copy)?;
+    let mut git = program::git(objects.worktree())
         .args(["-c", "core.safecrlf=false", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"])
         .args(COMMAND)
-        .current_dir(worktree)
-        // Inside a hook these name another repository's parts, or a commit's half-made index.
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_PREFIX")
         .env("GIT_INDEX_FILE", &copy)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(&error.to_string()))?;
     let mut stdin = git.stdin.take().ok_or_else(|| failed("it has no input"))?;
@@ -146,13 +222,13 @@ fn added(
     // git's own words tell more than a broken pipe does.
     let _ = writer.join();
     if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
+        return Err(failed(&String::from_utf8_lossy(&output.stderr)));
     }
-    let index = Index::open(&copy)?;
+    let mut index = of_copy(&copy)?;
     changed
         .iter()
         .map(|(path, _)| {
-            let entry = index.get_path(Path::new(path), 0);
+            let entry = index.remove(path);
             entry.map(|entry| (path.clone(), entry)).ok_or_else(|| failed(&format!("it passed over {path:?}")))
         })
         .collect()

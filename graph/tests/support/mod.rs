@@ -17,8 +17,13 @@ pub(crate) struct Repo {
 impl Repo {
     /// An empty repository without commits.
     pub(crate) fn new() -> Self {
+        Self::of_format("sha1")
+    }
+
+    /// An empty repository whose objects have ids of this format.
+    pub(crate) fn of_format(format: &str) -> Self {
         let repo = Self { dir: tempfile::tempdir().unwrap() };
-        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo.git(&["init", "--quiet", "--initial-branch=main", &format!("--object-format={format}")]);
         for (name, value) in [
             ("user.name", "A. Person"),
             ("user.email", "person@example.org"),
@@ -33,7 +38,12 @@ impl Repo {
 
     /// A repository with one service `web` in a folder of its own, committed.
     pub(crate) fn with_web() -> Self {
-        let repo = Self::new();
+        Self::new().holding_web()
+    }
+
+    /// This repository with one service `web`, committed.
+    pub(crate) fn holding_web(self) -> Self {
+        let repo = self;
         repo.write("web/service.yaml", "name: web\nrun: [./server]\n");
         repo.write("web/server", "#!/bin/sh\n");
         repo.write("web/page.html", "<p>hello\n");

@@ -103,8 +103,8 @@ fn find<'c>(
             return;
         }
     }
-    for (name, entry) in &here.entries {
-        let is_others = name.starts_with('.') || OTHERS.contains(&name.as_str());
+    for (name, entry) in here.entries() {
+        let is_others = name.starts_with('.') || OTHERS.contains(&name);
         if let Entry::Directory(inner) = entry
             && !is_others
             && depth < DEEP

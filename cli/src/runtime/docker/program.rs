@@ -39,10 +39,10 @@ impl Docker {
         let (service, root) = (&program.service, program.sources.root());
         let mut paths = Vec::new();
         if service.folder.is_empty() {
-            paths.extend(service.sources.entries.keys().cloned());
+            paths.extend(service.sources.entries().map(|(name, _)| name.to_owned()));
         } else {
             let own = service.sources.folder(&service.folder).unwrap_or_default();
-            paths.extend(own.entries.keys().map(|name| format!("{}/{name}", service.folder)));
+            paths.extend(own.entries().map(|(name, _)| format!("{}/{name}", service.folder)));
             let included = service.sources.files().into_iter().map(|(path, _)| path);
             let prefix = format!("{}/", service.folder);
             paths.extend(included.filter(|path| !path.starts_with(&prefix)));

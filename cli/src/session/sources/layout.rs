@@ -36,7 +36,9 @@ impl Layout {
         let tree = Tree::of_commit(&self.repository.root(), &self.commit).map_err(|error| error.to_string())?;
         make_folder(to)?;
         let mut links = Vec::new();
-        for (path, file) in self.sources.files() {
+        let files = self.sources.files();
+        self.sources.intact().map_err(|error| error.to_string())?;
+        for (path, file) in files {
             let at = to.join(safe(&path)?);
             let content = tree.read(file).map_err(|error| error.to_string())?;
             if file.mode == Mode::Link {
