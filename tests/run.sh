@@ -99,7 +99,8 @@ demo() {
 
 trap finish EXIT
 trap 'exit 130' INT TERM
-# Servers of databases run as another user and must reach the folder.
+# Servers of databases run as another user and must reach the folder. They cannot write there, and must not be sent to: that
+# this is the folder of temporary files for all that is tested here, tests it.
 chmod 755 "$OUTPUT"
 export DEMO_FOLDER=$OUTPUT/demo
 mkdir "$DEMO_FOLDER" "$OUTPUT/log"
