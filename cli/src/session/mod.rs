@@ -3,7 +3,6 @@
 mod client;
 mod folders;
 mod index;
-mod lfs;
 pub(crate) mod marks;
 mod records;
 mod revision;

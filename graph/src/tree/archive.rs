@@ -49,7 +49,7 @@ impl Tree {
                 && let Some(pointer) = Pointer::of(&content)
             {
                 let below = joined(&self.located.prefix, &path);
-                content = pointer.content(&content, &below, self.objects.worktree())?;
+                content = pointer.content(&content, &below, &self.objects)?;
             }
             match file.mode {
                 Mode::Link => {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use archive::Dockerfile;
 pub use commit::Commit;
 pub use directory::{Directory, Entry, File, Mode};
+pub use lfs::Pointer;
 pub use locate::{Located, locate};
 use objects::Objects;
 pub use oid::Oid;

@@ -7,9 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clustergraph::tree::{Directory, Located, Mode, Tree};
-
-use super::super::lfs;
+use clustergraph::tree::{Directory, Located, Mode, Pointer, Tree};
 
 /// The sources of a service at a commit.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Layout {
                 links.push((at, content));
                 continue;
             }
-            let content = match lfs::Pointer::read(&content) {
+            let content = match Pointer::of(&content) {
                 Some(pointer) => self.large(&path, &pointer)?,
                 None => content,
             };
@@ -104,8 +102,8 @@ impl Layout {
     }
 
     /// What a pointer of Git LFS stands for.
-    fn large(&self, path: &str, pointer: &lfs::Pointer) -> Result<Vec<u8>, String> {
-        pointer.content(&self.repository.git_dir).ok_or_else(|| {
+    fn large(&self, path: &str, pointer: &Pointer) -> Result<Vec<u8>, String> {
+        pointer.stored(&self.repository.git_dir).ok_or_else(|| {
             format!(
                 "`{path}` at {} is kept by Git LFS, and this machine does not have it: `git lfs fetch origin {}` brings it",
                 self.short(),
