@@ -101,7 +101,15 @@ fn the_map_names_every_file_with_its_subject() {
         let document = format!("{before}{BEGIN}{stands}{END}{after}");
         std::fs::write(workspace().join("ARCHITECTURE.md"), document).expect("it is written");
     } else {
-        assert_eq!(written, stands, "the map is not the house: see its first line for the command that writes it");
+        let (written, stands): (BTreeSet<&str>, BTreeSet<&str>) = (written.lines().collect(), stands.lines().collect());
+        let wrong: Vec<String> = (written.difference(&stands).map(|line| format!("- {line}")))
+            .chain(stands.difference(&written).map(|line| format!("+ {line}")))
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "the map is not the house (its first line has the command that writes it):\n{}",
+            wrong.join("\n")
+        );
     }
 }
 

@@ -54,8 +54,9 @@ struct Entry {
 pub(super) fn run(global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
     let name = &args.service;
     let start = Tree::of_commit(&global.directory, &args.at)?;
-    known_service(&Global::build(&start, args.printed.output)?, name)?;
-    let mut after = State::of(start, name)?;
+    let graph = Global::build(&start, args.printed.output)?;
+    known_service(&graph, name)?;
+    let mut after = State::Present(Box::new(graph), start);
     let mut entries = Vec::new();
     let mut is_whole = true;
     for step in first_parents(&global.directory, &args.at)? {

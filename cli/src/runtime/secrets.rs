@@ -33,10 +33,9 @@ impl EnvFiles {
         let committed = self.committed.as_ref().and_then(|tree| Some((tree, tree.root().file(&name)?)));
         match committed.filter(|(_, file)| file.mode != Mode::Link) {
             None => read(&self.root.join(name)),
-            Some((tree, file)) if tree.size(file).is_ok_and(|size| size > LARGEST) => Err(too_large(&name)),
             Some((tree, file)) => {
-                let bytes = tree.read(file).map_err(|error| format!("{name}: {error}"))?;
-                variables(&name, &bytes)
+                let bytes = tree.read_within(file, LARGEST).map_err(|error| format!("{name}: {error}"))?;
+                variables(&name, &bytes.ok_or_else(|| too_large(&name))?)
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fields::{Fields, between, flat};
 use super::{Cause, Change, FieldChange, FilesChange, Node, NodeKind};
 use crate::graph::{Database, DatabaseServer, Graph};
+use crate::tree::{Entry, joined};
 
 /// Of all databases, migrations and servers.
 pub(super) fn changes(before: &Graph, after: &Graph) -> BTreeMap<Node, Change> {
@@ -116,7 +117,7 @@ fn migration(before: &Graph, after: &Graph, old: &Database, new: &Database) -> V
     let mut own: Vec<Cause> = found.into_iter().map(Cause::Field).collect();
     let (was, is) = (schema(before, old), schema(after, new));
     if let Some((path, _)) = is.as_ref().or(was.as_ref()) {
-        let entry = |side: &Option<(String, crate::tree::Entry)>| side.as_ref().map(|(_, entry)| entry.clone());
+        let entry = |side: &Option<(String, Entry)>| side.as_ref().map(|(_, entry)| entry.clone());
         let files = FilesChange::between_entries(path, entry(&was).as_ref(), entry(&is).as_ref());
         own.extend(files.map(Cause::Files));
     }
@@ -134,10 +135,10 @@ fn migration(before: &Graph, after: &Graph, old: &Database, new: &Database) -> V
 }
 
 /// Where a migration's schema lies, and what lies there.
-fn schema(graph: &Graph, database: &Database) -> Option<(String, crate::tree::Entry)> {
+fn schema(graph: &Graph, database: &Database) -> Option<(String, Entry)> {
     let owner = graph.services.get(database.owner.as_ref()?)?;
     let schema = database.migrate.as_ref()?.schema.as_ref()?;
-    let path = if owner.folder.is_empty() { schema.clone() } else { format!("{}/{schema}", owner.folder) };
+    let path = joined(&owner.folder, schema);
     let entry = owner.sources.entry(&path)?.clone();
     Some((path, entry))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::tree::{Directory, Entry, File};
+use crate::tree::{Directory, Entry, File, joined};
 
 /// Files that are named one by one; the others are counted.
 const NAMED: usize = 20;
@@ -83,8 +83,7 @@ impl FilesChange {
             let old = if order.is_le() { olds.next() } else { None };
             let new = if order.is_ge() { news.next() } else { None };
             let Some((name, _)) = old.or(new) else { return };
-            let below = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-            self.entries(below, old.map(|(_, entry)| entry), new.map(|(_, entry)| entry));
+            self.entries(joined(path, name), old.map(|(_, entry)| entry), new.map(|(_, entry)| entry));
         }
     }
 

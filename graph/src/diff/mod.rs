@@ -159,6 +159,12 @@ impl ChangeKind {
         }
     }
 
+    /// Of a node that is in both graphs.
+    fn of_causes(own: &[Cause]) -> Self {
+        let is_rewired = own.iter().any(|cause| matches!(cause, Cause::Edge(_)));
+        if is_rewired { Self::Rewired } else { Self::Changed }
+    }
+
     fn of_presence(is_before: bool) -> Self {
         if is_before { Self::Removed } else { Self::Added }
     }
@@ -179,9 +185,7 @@ impl Change {
 
     /// A node that is in both.
     fn of(own: Vec<Cause>, through: Vec<Node>) -> Self {
-        let rewired = own.iter().any(|cause| matches!(cause, Cause::Edge(_)));
-        let kind = if rewired { ChangeKind::Rewired } else { ChangeKind::Changed };
-        Self { kind, before: None, after: None, own, through }
+        Self { kind: ChangeKind::of_causes(&own), before: None, after: None, own, through }
     }
 }
 

@@ -131,14 +131,18 @@ fn owner(address: &str) -> &str {
 
 /// The contents in a service's own folder. What it includes from elsewhere is nobody's.
 fn contents(service: Option<&Service>) -> BTreeSet<Oid> {
-    /// git's ids of the empty file (SHA-1, SHA-256), which says nothing of where it comes from.
-    const EMPTY: [&str; 2] = [
-        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
-        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
-    ];
     let folder = service.and_then(|service| service.sources.folder(&service.folder));
     let files = folder.iter().flat_map(|folder| folder.files()).map(|(_, file)| file.oid);
-    files.filter(|oid| !EMPTY.contains(&oid.to_string().as_str())).collect()
+    // An empty one says nothing of where it comes from.
+    files.filter(|oid| !oid.is_empty_file()).collect()
+}
+
+/// How many files went from one service to another: at least one that did not `stay`, where what both have is at least half
+/// of the `whole`.
+fn moved(old: &BTreeSet<Oid>, new: &BTreeSet<Oid>, stay: &BTreeSet<Oid>, whole: &BTreeSet<Oid>) -> Option<usize> {
+    let shared = old.intersection(new).count();
+    let moved = old.intersection(new).filter(|oid| !stay.contains(oid)).count();
+    (moved > 0 && 2 * shared >= whole.len()).then_some(moved)
 }
 
 /// Who came from whom.
@@ -157,20 +161,14 @@ fn moves(before: &Graph, after: &Graph, added: &BTreeSet<String>, removed: &BTre
         news.iter().map(|name| (name, contents(after.services.get(name)))).collect();
     let nothing = BTreeSet::new();
     // What a new service took: enough of it is of the other, and something is no longer there.
-    let taken = |from: &String, into: &String| -> Option<usize> {
-        let (Some(old), Some(new)) = (was.get(from), is.get(into)) else { return None };
-        let left = is.get(from).unwrap_or(&nothing);
-        let shared = old.intersection(new).count();
-        let moved = old.intersection(new).filter(|oid| !left.contains(oid)).count();
-        (moved > 0 && 2 * shared >= new.len()).then_some(moved)
+    let taken = |from: &String, into: &String| {
+        let (old, new) = (was.get(from)?, is.get(into)?);
+        moved(old, new, is.get(from).unwrap_or(&nothing), new)
     };
     // What one that is gone gave to another: most of it, and something of that was not there before.
-    let given = |from: &String, into: &String| -> Option<usize> {
-        let (Some(old), Some(new)) = (was.get(from), is.get(into)) else { return None };
-        let had = was.get(into).unwrap_or(&nothing);
-        let shared = old.intersection(new).count();
-        let moved = old.intersection(new).filter(|oid| !had.contains(oid)).count();
-        (moved > 0 && 2 * shared >= old.len()).then_some(moved)
+    let given = |from: &String, into: &String| {
+        let (old, new) = (was.get(from)?, is.get(into)?);
+        moved(old, new, was.get(into).unwrap_or(&nothing), old)
     };
     // The most files decide; of several, the first by name.
     let best = |found: Vec<(usize, &String)>| -> Option<(usize, String)> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::databases::both;
 use super::fields::{between, of_behaviour, of_build, place};
-use super::{Cause, Change, EdgeChange, FieldChange, FilesChange, Node, NodeKind};
+use super::{Cause, Change, ChangeKind, EdgeChange, FieldChange, FilesChange, Node, NodeKind};
 use crate::format::service::Dependency;
 use crate::graph::{Database, Graph, Service};
 use crate::wiring::{Hole, Value};
@@ -25,8 +25,7 @@ pub(super) fn changes(before: &Graph, after: &Graph, changes: &mut BTreeMap<Node
         };
         found.insert(name, change);
     }
-    let parts: Vec<&Service> = after.services.values().filter(|service| service.is_part()).collect();
-    for part in parts {
+    for part in after.services.values().filter(|service| service.is_part()) {
         leave_to_owner(part, &mut found);
     }
     changes.extend(found.into_iter().map(|(name, change)| (Node::new(NodeKind::Service, name), change)));
@@ -48,8 +47,7 @@ fn leave_to_owner(part: &Service, found: &mut BTreeMap<&str, Change>) {
     change.through.retain(|node| !owner.through.contains(node));
     if change.own.len() + change.through.len() < said {
         change.through.push(Node::new(NodeKind::Service, &part.owner));
-        let kind = Change::of(change.own.clone(), Vec::new()).kind;
-        change.kind = kind;
+        change.kind = ChangeKind::of_causes(&change.own);
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::graph::{Graph, Service};
-use crate::tree::Directory;
-
-const REPOSITORY_FILE: &str = "clustergraph.yaml";
-const SERVICE_FILE: &str = "service.yaml";
+use crate::graph::{Graph, SERVICE_FILE, Service};
+use crate::tree::{Directory, REPOSITORY_FILE, joined};
 
 /// Services that paths reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,8 +127,4 @@ impl Graph {
 
 fn is_at_or_below(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn joined(folder: &str, path: &str) -> String {
-    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }

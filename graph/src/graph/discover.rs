@@ -8,16 +8,14 @@ use globset::{Glob, GlobMatcher};
 use super::Located;
 use super::build::Builder;
 use super::parallel;
-use super::source::joined;
 use crate::diagnostic::{Place, Problem};
 use crate::format::lock::{LOCK_FILE, LockFile};
 use crate::format::repository::RepositoryFile;
 use crate::format::service::ServiceFile;
 use crate::format::yaml::{self, Yaml};
-use crate::tree::{Directory, Entry, Mode, TreeError};
+use crate::tree::{Directory, Entry, Mode, REPOSITORY_FILE, TreeError, joined};
 
-const REPOSITORY_FILE: &str = "clustergraph.yaml";
-pub(super) const SERVICE_FILE: &str = "service.yaml";
+pub(crate) const SERVICE_FILE: &str = "service.yaml";
 
 impl Builder<'_> {
     /// Reads one YAML file, noting what keeps it from being read.

@@ -25,11 +25,12 @@ use crate::format::service::{
     Build, Command, Dependency, Health, Migrate, Port, Public, Resources, Restart, Scale, Secret, Security,
     ServiceFile, Smoke, Start, Stop, TestSuite, Volume, Watch,
 };
-use crate::tree::{Commit, Directory};
+use crate::tree::{Commit, Directory, joined};
 use crate::wiring;
 
 pub use build::BuildError;
 pub use canonical::SCHEME;
+pub(crate) use discover::SERVICE_FILE;
 pub use identity::Key;
 pub(crate) use identity::{behaviour, source};
 pub use lock::Pinnable;
@@ -307,6 +308,6 @@ pub(crate) struct Located {
 impl Located {
     /// A path below its folder, as one of the repository.
     pub(crate) fn full(&self, path: &str) -> String {
-        source::joined(&self.folder, path)
+        joined(&self.folder, path)
     }
 }

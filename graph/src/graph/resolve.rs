@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::build::Builder;
 use super::identity::{behaviour_key, source_key};
-use super::source::{above, joined, sources};
+use super::source::{above, sources};
 use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
@@ -15,7 +15,7 @@ use crate::format::expression::{Expression, Template};
 use crate::format::lock::LockFile;
 use crate::format::service::{Build, ServiceFile};
 use crate::format::yaml::MAX_BYTES;
-use crate::tree::{Directory, Mode};
+use crate::tree::{Directory, Mode, joined};
 use crate::wiring::{self, Scene};
 
 impl Builder<'_> {

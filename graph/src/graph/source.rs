@@ -11,7 +11,7 @@ use super::discover::SERVICE_FILE;
 use crate::catalogue::Stack;
 use crate::diagnostic::{Problem, Problems};
 use crate::format::lock::LOCK_FILE;
-use crate::tree::{Directory, Entry};
+use crate::tree::{Directory, Entry, REPOSITORY_FILE, joined};
 
 /// The files that a build of `service` reads, in repository layout: its folder without `service.yaml`,
 /// the folders of services below it and what it ignores, its stack's files in the folders above (`go.work`), and what it
@@ -34,7 +34,7 @@ pub(crate) fn sources(
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let whole = root.folder(folder).unwrap_or_default();
     let is_folder = |path: &&str| matches!(whole.entry(path), Some(Entry::Directory(_)));
-    let settings = folder.is_empty().then_some(["clustergraph.yaml", LOCK_FILE]);
+    let settings = folder.is_empty().then_some([REPOSITORY_FILE, LOCK_FILE]);
     let own = whole.without_paths([SERVICE_FILE].into_iter().chain(settings.into_iter().flatten()));
     let own = own.without_paths(below(all_folders, folder).chain(installed).filter(is_folder));
     // Only what is ignored may lie anywhere.
@@ -85,11 +85,6 @@ pub(super) fn above(folder: &str) -> impl Iterator<Item = &str> {
         (!folder.is_empty()).then(|| folder.rsplit_once('/').map_or("", |(above, _)| above))
     }
     std::iter::successors(parent(&folder), parent)
-}
-
-/// A name below a folder.
-pub(super) fn joined(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// The folders of services below a folder, relative to it.

@@ -364,6 +364,6 @@ fn as_git_sorts((one, entry): (&str, &Entry), (other, other_entry): (&str, &Entr
 }
 
 /// A name below a folder; the empty path is the root.
-pub(super) fn joined(folder: &str, name: &str) -> String {
+pub(crate) fn joined(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }

@@ -28,7 +28,7 @@ pub(super) fn list(worktree: &Path) -> Result<Listed, TreeError> {
         root.insert(&row.path, entry);
     }
     let mut listed = Listed { root, ..Listed::default() };
-    for line in output(worktree, STATUS)?.split(|byte| *byte == 0) {
+    for line in program::output(worktree, STATUS)?.split(|byte| *byte == 0) {
         let Some((kind, rest)) = line.split_first() else { continue };
         // Before the path: for a change 7 words, of a conflict 9, of an untracked file none.
         let words = match kind {
@@ -84,17 +84,9 @@ struct Row {
 
 /// Entries of other stages are sides of a conflict; the status names it, and the disk decides.
 fn rows(worktree: &Path, copy: Option<&Path>) -> Result<Vec<Row>, TreeError> {
-    let listed = match copy {
-        None => output(worktree, INDEX)?,
-        Some(copy) => {
-            let output = program::git(worktree).args(INDEX).env("GIT_INDEX_FILE", copy).output();
-            let output = output.map_err(|error| program::failed(INDEX, &error.to_string()))?;
-            if !output.status.success() {
-                return Err(program::failed(INDEX, &String::from_utf8_lossy(&output.stderr)));
-            }
-            output.stdout
-        }
-    };
+    let mut git = program::git(worktree);
+    git.envs(copy.map(|copy| ("GIT_INDEX_FILE", copy)));
+    let listed = program::output_of(git, INDEX)?;
     let mut rows = Vec::new();
     for line in listed.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let tab = line.iter().position(|byte| *byte == b'\t').unwrap_or(line.len());
@@ -112,8 +104,4 @@ fn rows(worktree: &Path, copy: Option<&Path>) -> Result<Vec<Row>, TreeError> {
         }
     }
     Ok(rows)
-}
-
-fn output(worktree: &Path, arguments: &[&str]) -> Result<Vec<u8>, TreeError> {
-    program::output(worktree, arguments)
 }

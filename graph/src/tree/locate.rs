@@ -7,7 +7,7 @@ use git2::{ErrorCode, Repository};
 use super::{TreeError, program};
 
 /// The file that marks a repository's root where that is not git's.
-const REPOSITORY_FILE: &str = "clustergraph.yaml";
+pub(crate) const REPOSITORY_FILE: &str = "clustergraph.yaml";
 
 /// A repository on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

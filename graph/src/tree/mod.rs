@@ -20,8 +20,10 @@ use std::sync::Arc;
 
 pub use archive::Dockerfile;
 pub use commit::Commit;
+pub(crate) use directory::joined;
 pub use directory::{Directory, Entry, File, Mode};
 pub use lfs::Pointer;
+pub(crate) use locate::REPOSITORY_FILE;
 pub use locate::{Located, locate};
 use objects::Objects;
 pub use oid::Oid;

@@ -47,7 +47,12 @@ impl Oid {
 
     /// The id of a tree object of this content.
     pub(super) fn of_tree(format: Format, content: &[u8]) -> Self {
-        let header = format!("tree {}\0", content.len());
+        Self::of_object("tree", format, content)
+    }
+
+    /// The id of an object of this kind and content (gitformat: loose objects).
+    fn of_object(kind: &str, format: Format, content: &[u8]) -> Self {
+        let header = format!("{kind} {}\0", content.len());
         let mut bytes = [0; 32];
         match format {
             Format::Sha1 => {
@@ -65,6 +70,11 @@ impl Oid {
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.format.length()]
+    }
+
+    /// Whether it is the id of a file that holds nothing.
+    pub(crate) fn is_empty_file(&self) -> bool {
+        *self == Self::of_object("blob", self.format, &[])
     }
 
     /// Whether it is the id of a tree that holds nothing.
@@ -110,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_empty_tree_has_the_ids_that_git_gives_it() {
+    fn what_is_empty_has_the_ids_that_git_gives_it() {
         let known = [
             (Format::Sha1, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
             (Format::Sha256, "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"),
@@ -121,6 +131,13 @@ mod tests {
             assert!(oid.is_empty_tree());
             assert_eq!(Oid::of_digits(digits), Some(oid));
             assert!(!Oid::of_tree(format, b"x").is_empty_tree());
+            assert!(!oid.is_empty_file());
+        }
+        for digits in [
+            "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+            "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+        ] {
+            assert!(Oid::of_digits(digits).unwrap().is_empty_file());
         }
         assert_eq!(Oid::of_digits("4b82"), None);
     }

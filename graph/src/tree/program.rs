@@ -22,7 +22,12 @@ pub(super) fn git(folder: &Path) -> Command {
 
 /// Runs git to its end and gives what it prints.
 pub(super) fn output(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, TreeError> {
-    let output = git(folder).args(arguments).output().map_err(|error| failed(arguments, &error.to_string()))?;
+    output_of(git(folder), arguments)
+}
+
+/// Runs a git that was told more of its surroundings.
+pub(super) fn output_of(mut git: Command, arguments: &[&str]) -> Result<Vec<u8>, TreeError> {
+    let output = git.args(arguments).output().map_err(|error| failed(arguments, &error.to_string()))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
