@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use clustergraph::diagnostic::{Problem, Problems};
-use clustergraph::graph::{BuildError, Graph};
+use clustergraph::graph::{BuildError, Graph, Snapshots};
 use clustergraph::tree::Tree;
 
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub(crate) async fn read(global: &Global, commit: &str) -> Result<Repository> {
     let (global, commit) = (global.clone(), commit.to_owned());
     let read = move || {
         let tree = Tree::of_commit(&global.directory, &commit)?;
-        let graph = Graph::build(&tree, &global.cluster)?;
+        let graph = Snapshots::of_user().graph(&tree, &global.cluster)?;
         let unsupported = unsupported::problems(&graph, &global.cluster);
         if !unsupported.is_empty() {
             return Err(BuildError::Problems(with_texts(unsupported, &tree)).into());

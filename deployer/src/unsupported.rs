@@ -51,7 +51,7 @@ impl Found {
             Role::Service if service.is_part() => return self.add(&service.place, "a further process"),
             Role::Service | Role::Base => {}
         }
-        for (field, place) in SERVICE.iter().filter_map(|field| Some((field, service.places.get(field)?))) {
+        for (field, place) in SERVICE.iter().filter_map(|field| Some((field, service.places.get(*field)?))) {
             self.add(place, &format!("`{field}`"));
         }
         if service.start == Start::Manual {

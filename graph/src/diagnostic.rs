@@ -3,6 +3,9 @@
 //! Nothing here stops at the first problem. Whoever finds one adds it to [`Problems`] and goes on;
 //! the caller shows all of them at once.
 
+mod serial;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,8 +14,10 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+pub(crate) use serial::afresh;
+
 /// A stretch of one file. Lines and columns count from 1, bytes from 0.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// Path of the file, relative to the repository's root, `/` between its parts.
     pub file: Arc<str>,
@@ -21,9 +26,11 @@ pub struct Place {
     /// Column in characters, from 1.
     pub column: u32,
     /// The bytes of the file that are meant.
-    #[serde(skip)]
     pub bytes: Range<usize>,
 }
+
+/// Where things of one file were written, by their names.
+pub type Places = BTreeMap<Cow<'static, str>, Place>;
 
 impl Place {
     /// The start of a file, for problems that concern all of it.

@@ -5,20 +5,20 @@ mod database;
 mod environment;
 mod expression;
 
-use serde::ser::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub(crate) use environment::{Files, Scene, environment};
 pub(crate) use expression::filled;
 
 /// A variable's value before hosts, ports and passwords are known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Value {
     /// Texts and holes, in order.
     pub pieces: Vec<Piece>,
 }
 
 /// One piece of a [`Value`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Piece {
     /// Text as it is.
     Text(String),
@@ -27,7 +27,7 @@ pub enum Piece {
 }
 
 /// What each runtime knows.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Hole {
     /// The host at which a service is reached.
     ServiceHost(String),

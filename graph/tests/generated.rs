@@ -8,10 +8,11 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::format::service::{Start, Wait};
-use clustergraph::graph::{Graph, Key, Role, Unit, UnitKind, Units};
+use clustergraph::graph::{Graph, Key, Reading, Role, Snapshots, Unit, UnitKind, Units};
 use clustergraph::plan::{Action, Observed, Step, Wanted, plan};
+use clustergraph::tree::Tree;
 use proptest::prelude::*;
-use support::Repo;
+use support::{Repo, told};
 
 /// One node as it is generated: what it is, and what it has.
 #[derive(Debug, Clone)]
@@ -107,13 +108,17 @@ fn text(number: usize, node: &Node, nodes: &[Node]) -> String {
 }
 
 fn graph(nodes: &[Node]) -> Graph {
+    repository(nodes).worktree()
+}
+
+fn repository(nodes: &[Node]) -> Repo {
     let repo = Repo::new();
     repo.write("clustergraph.yaml", "databases: { shared: { kind: postgres } }\n");
     for (number, node) in nodes.iter().enumerate() {
         repo.write(&format!("{}/service.yaml", name(number)), text(number, node, nodes));
         repo.write(&format!("{}/Dockerfile", name(number)), "FROM scratch\n");
     }
-    repo.worktree()
+    repo
 }
 
 /// Some of the nodes, by bits; none means all that start by themselves.
@@ -238,6 +243,29 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_it_is_what_reading_tells_and_so_is_what_follows(nodes in any_nodes(), edited in any::<prop::sample::Index>()) {
+        let repo = repository(&nodes);
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::at(folder.path());
+        repo.commit();
+        let head = || Tree::of_commit(&repo.root(), "HEAD").unwrap();
+        let known = |tree: &Tree| told(&snapshots.graph(tree, "local").unwrap());
+        let whole = |tree: &Tree| told(&Graph::build(tree, "local").unwrap());
+        let before = head();
+        known(&before);
+        prop_assert_eq!(known(&before), whole(&before));
+        repo.write(&format!("{}/Dockerfile", name(edited.index(nodes.len()))), "FROM scratch\nUSER 1\n");
+        repo.commit();
+        let after = head();
+        prop_assert_eq!(known(&after), whole(&after));
+        prop_assert_eq!(known(&after), whole(&after));
+        let read = |tree| snapshots.read(tree, "local").unwrap();
+        let (old, new) = Reading::differing(read(&before), read(&after)).unwrap();
+        let diff = Graph::build(&before, "local").unwrap().diff(&Graph::build(&after, "local").unwrap());
+        prop_assert_eq!(format!("{:?}", old.diff(&new)), format!("{diff:?}"));
     }
 
     #[test]

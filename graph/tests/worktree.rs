@@ -367,3 +367,16 @@ fn a_submodule_that_is_not_checked_out_counts_as_its_commit() {
     repo.git(&["submodule", "--quiet", "deinit", "--force", "web/lib"]);
     assert_same(&before, &repo.worktree());
 }
+
+#[test]
+fn an_edited_file_that_is_put_into_a_container_counts_with_the_line_ends_that_git_keeps() {
+    let repo = Repo::new();
+    repo.git(&["config", "core.autocrlf", "true"]);
+    repo.write("web/service.yaml", "name: web\nrun: [./server]\nfiles: { /etc/web.conf: web.conf }\n");
+    repo.write("web/web.conf", "level = info\r\n");
+    repo.commit();
+    repo.write("web/web.conf", "level = debug\r\nby = me\r\n");
+    let graph = repo.assert_counts_as_committed();
+    let file = &graph.services["web"].files["/etc/web.conf"];
+    assert_eq!(file.content, clustergraph::wiring::Value::text("level = debug\nby = me\n"));
+}

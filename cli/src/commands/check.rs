@@ -1,7 +1,6 @@
 //! `ssi check`: all that is wrong, at once.
 
 use clap::Args;
-use clustergraph::graph::Role;
 
 use super::{Global, Printed};
 use crate::console;
@@ -20,28 +19,26 @@ pub(crate) struct CheckArgs {
 }
 
 pub(super) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
-    let graph = global.graph(args.at.as_deref(), args.printed.output)?;
+    let tree = global.tree(args.at.as_deref())?;
+    let summary = Global::read(&tree, args.printed.output)?.summary();
     match args.printed.output {
         Output::Json => console::data(
             &serde_json::json!({
-                "schema": "ssi.check/1", "version": graph.version,
-                "services": graph.services.len(), "databases": graph.databases.len(), "problems": [],
+                "schema": "ssi.check/1", "version": summary.version,
+                "services": summary.nodes(), "databases": summary.databases, "problems": [],
             })
             .to_string(),
         ),
         Output::Text => {
-            let parts = graph.services.values().filter(|service| service.is_part());
-            let (jobs, processes): (Vec<_>, Vec<_>) = parts.partition(|part| matches!(part.role, Role::Job { .. }));
-            let services = graph.services.len() - jobs.len() - processes.len();
-            let mut words = vec![count(services, "service", "services")];
+            let mut words = vec![count(summary.services, "service", "services")];
             for (number, one, several) in [
-                (processes.len(), "process", "processes"),
-                (jobs.len(), "job", "jobs"),
-                (graph.databases.len(), "database", "databases"),
+                (summary.processes, "process", "processes"),
+                (summary.jobs, "job", "jobs"),
+                (summary.databases, "database", "databases"),
             ] {
                 words.extend((number > 0).then(|| count(number, one, several)));
             }
-            console::data(&format!("{}, no problems; version {}", words.join(", "), graph.version.short()));
+            console::data(&format!("{}, no problems; version {}", words.join(", "), summary.version.short()));
         }
     }
     Ok(Exit::Success)

@@ -7,6 +7,8 @@ mod picture;
 mod svg;
 mod tree;
 
+use std::mem::ManuallyDrop;
+
 use clap::{Args, ValueEnum};
 
 use super::Global;
@@ -47,8 +49,13 @@ enum Form {
 
 pub(super) fn run(global: &Global, args: &GraphArgs) -> Result<Exit, Failure> {
     let problems = if args.output == Form::Json { Output::Json } else { Output::Text };
-    let graph = global.graph(args.at.as_deref(), problems)?;
-    let before = args.diff.as_deref().map(|revision| global.graph(Some(revision), problems)).transpose()?;
+    // The process ends when it has printed: what it holds is not taken apart piece by piece before.
+    let graph = ManuallyDrop::new(global.graph(args.at.as_deref(), problems)?);
+    let before = args
+        .diff
+        .as_deref()
+        .map(|revision| global.graph(Some(revision), problems).map(ManuallyDrop::new))
+        .transpose()?;
     let marks = before.as_ref().map(|before| Marks::of(&before.diff(&graph))).unwrap_or_default();
     let picture = || match &before {
         Some(before) => Picture::compared(before, &graph, &marks),
@@ -57,7 +64,7 @@ pub(super) fn run(global: &Global, args: &GraphArgs) -> Result<Exit, Failure> {
     let text = match args.output {
         Form::Tree => tree::tree(&graph, &marks),
         Form::Dot => dot::dot(&picture()),
-        Form::Json => json::json(&graph, before.as_ref(), &marks).to_string(),
+        Form::Json => json::json(&graph, before.as_deref(), &marks).to_string(),
         Form::Svg => svg::svg(&picture()).map_err(Failure::unusable)?,
     };
     console::data(text.trim_end());

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clustergraph::diff::{ChangeKind, Diff, Node, NodeKind};
-use clustergraph::graph::{BuildError, Graph, Key};
+use clustergraph::graph::{BuildError, Graph, Key, Snapshots};
 use clustergraph::tree::history::{Step, first_parents, is_shallow};
 use clustergraph::tree::{Commit, Tree};
 
@@ -97,7 +97,7 @@ pub(super) fn run(global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> 
 
 impl State {
     fn of(tree: Tree, name: &str) -> Result<Self, Failure> {
-        match Graph::build(&tree, "local") {
+        match Snapshots::of_user().graph(&tree, "local") {
             Ok(graph) if graph.services.contains_key(name) => Ok(Self::Present(Box::new(graph), tree)),
             Ok(graph) => Ok(Self::Absent(Box::new(graph))),
             Err(BuildError::Problems(problems)) => Ok(Self::Broken(problems.len())),

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph};
+use clustergraph::graph::{BuildError, Graph, Reading, Snapshots};
 use clustergraph::tree::Tree;
 
 use crate::console;
@@ -231,7 +231,17 @@ impl Global {
     }
 
     fn build(tree: &Tree, output: Output) -> Result<Graph, Failure> {
-        Graph::build(tree, "local").map_err(|error| match error {
+        let graph = Self::read(tree, output)?.into_graph();
+        graph.map_err(|error| Self::no_graph(error, output))
+    }
+
+    /// What is known of the graph of these files.
+    fn read(tree: &Tree, output: Output) -> Result<Reading<'_>, Failure> {
+        Snapshots::of_user().read(tree, "local").map_err(|error| Self::no_graph(error, output))
+    }
+
+    fn no_graph(error: BuildError, output: Output) -> Failure {
+        match error {
             BuildError::Tree(error) => error.into(),
             BuildError::Problems(problems) => {
                 if output == Output::Json {
@@ -244,7 +254,7 @@ impl Global {
                 report.push_str(&format!("{count} {} found", if count == 1 { "problem" } else { "problems" }));
                 Failure { exit: Exit::InvalidGraph, message: report }
             }
-        })
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! `A..B`: which two versions are compared, written as for `git diff`.
 
-use clustergraph::graph::Graph;
+use std::mem::ManuallyDrop;
+
+use clustergraph::graph::{Graph, Reading};
 use clustergraph::tree::history::merge_base;
 
 use super::Global;
@@ -10,29 +12,37 @@ use crate::report::Output;
 /// What a range on a command line means to its reader.
 pub(super) const HELP: &str = "A..B, A...B (from their common ancestor), or A for A to the work tree";
 
-/// Two graphs, and what they are called.
+/// Two graphs, as far as they differ. The process ends when it has told so: they are not taken apart piece by piece before.
 pub(super) struct Range {
-    pub(super) before: Graph,
-    pub(super) after: Graph,
+    pub(super) before: ManuallyDrop<Graph>,
+    pub(super) after: ManuallyDrop<Graph>,
 }
 
-/// Reads both sides; HEAD and the work tree where nothing else is said.
+/// Reads what differs on both sides; HEAD and the work tree where nothing else is said.
 pub(super) fn read(global: &Global, range: Option<&str>, output: Output) -> Result<Range, Failure> {
     let (before, after) = sides(range);
     let before = match before {
         Before::Revision(revision) => revision,
         Before::CommonWith(revision) => merge_base(&global.directory, &revision, after.as_deref().unwrap_or("HEAD"))?,
     };
-    let graph = |revision: Option<&str>| {
-        global.graph(revision, output).map_err(|failure| match failure.exit {
-            Exit::InvalidGraph if output == Output::Text => {
-                let message = format!("{}:\n{}", revision.unwrap_or("the work tree"), failure.message);
-                Failure { message, ..failure }
-            }
-            _ => failure,
-        })
+    let of_before = global.tree(Some(&before))?;
+    let of_after = match &after {
+        Some(after) => of_before.at(after)?,
+        None => global.tree(None)?,
     };
-    Ok(Range { before: graph(Some(&before))?, after: graph(after.as_deref())? })
+    let told = |revision: &str, failure: Failure| match failure.exit {
+        Exit::InvalidGraph if output == Output::Text => {
+            let message = format!("{revision}:\n{}", failure.message);
+            Failure { message, ..failure }
+        }
+        _ => failure,
+    };
+    let old = Global::read(&of_before, output).map_err(|failure| told(&before, failure))?;
+    let new = Global::read(&of_after, output)
+        .map_err(|failure| told(after.as_deref().unwrap_or("the work tree"), failure))?;
+    let differing = Reading::differing(old, new).map_err(|error| Global::no_graph(error, output))?;
+    let (before, after) = differing;
+    Ok(Range { before: ManuallyDrop::new(before), after: ManuallyDrop::new(after) })
 }
 
 /// What a comparison begins with.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clustergraph::tree::{Located, locate};
+use clustergraph::tree::{Located, locate, user_cache};
 use serde::{Deserialize, Serialize};
 
 use super::revision::At;
@@ -110,12 +110,10 @@ impl Base {
             .unwrap_or_else(
                 || if root { "/var/lib/clustergraph".into() } else { home.join(".local/state/clustergraph") },
             );
-        let cache =
-            folder_of("CLUSTERGRAPH_CACHE_DIR", "XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache/clustergraph"));
         let runtime = folder_of("CLUSTERGRAPH_RUNTIME_DIR", "XDG_RUNTIME_DIR").unwrap_or_else(|| {
             std::env::temp_dir().join(format!("clustergraph-{}", rustix::process::geteuid().as_raw()))
         });
-        Self { state, cache, runtime }
+        Self { state, cache: user_cache(), runtime }
     }
 
     /// A session of an id.

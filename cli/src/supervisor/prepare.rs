@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clustergraph::diagnostic::suggestion;
-use clustergraph::graph::{BuildError, Graph, Unit};
+use clustergraph::graph::{BuildError, Graph, Snapshots, Unit};
 use clustergraph::plan::{Observed, plan};
 
 use super::Prepared;
@@ -121,7 +121,7 @@ async fn read_graph(session: &Session, up: &Up) -> Result<Graph, Failure> {
     let (session, colour, width) = (session.clone(), up.colour, up.width);
     let read = tokio::task::spawn_blocking(move || {
         let tree = session.tree()?;
-        Graph::build(&tree, LOCAL).map_err(|error| match error {
+        Snapshots::of_user().graph(&tree, LOCAL).map_err(|error| match error {
             BuildError::Problems(problems) => {
                 Failure { exit: Exit::InvalidGraph, message: problems.render(colour, width).trim_end().to_owned() }
             }

@@ -6,6 +6,7 @@ mod handshake;
 mod native;
 mod read;
 mod settings;
+mod shared;
 mod stack;
 mod tool;
 mod version;
@@ -23,6 +24,7 @@ pub use fill::{fill, fill_database};
 pub use handshake::{Answer, Handshake};
 pub use native::{Artifact, Home, Native};
 pub use settings::Settings;
+pub use shared::SharedCatalogue;
 pub use stack::{CONTAINER_CACHE, CONTAINER_DEPS, CONTAINER_ROOT, Setup, Stack};
 pub use tool::Tool;
 pub use version::says_version;
@@ -62,7 +64,7 @@ const DATABASES: &[Entry] = entries![
 ];
 const TOOLS: (&str, &str) = ("tools.yaml", include_str!("../../catalogue/tools.yaml"));
 
-static BUILT_IN: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::read(&mut Problems::default())));
+static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::read(&mut Problems::default()));
 
 impl Catalogue {
     /// The entries that come with the program.
@@ -72,9 +74,9 @@ impl Catalogue {
     }
 
     /// The built-in entries with those of a clustergraph.yaml, which win.
-    pub(crate) fn with(stacks: Option<&Yaml>, kinds: Option<&Yaml>, problems: &mut Problems) -> Arc<Self> {
+    pub(crate) fn with(stacks: Option<&Yaml>, kinds: Option<&Yaml>, problems: &mut Problems) -> SharedCatalogue {
         if stacks.is_none() && kinds.is_none() {
-            return Arc::clone(&BUILT_IN);
+            return SharedCatalogue::default();
         }
         let mut catalogue = Self::clone(&BUILT_IN);
         for (key, yaml) in stacks.map(|yaml| decode::entries(yaml, "`stacks`", problems)).unwrap_or_default() {
@@ -89,7 +91,7 @@ impl Catalogue {
                 catalogue.databases.insert(name, kind);
             }
         }
-        Arc::new(catalogue)
+        SharedCatalogue::from(catalogue)
     }
 
     fn read(problems: &mut Problems) -> Self {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::read;
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
@@ -19,7 +21,7 @@ pub const CONTAINER_CACHE: &str = "/cache";
 ///
 /// `env`, `setup.run` and `run` hold `{deps}`, the folder of dependencies, filled once for each content of the lock files and
 /// then only read, and `{cache}`, a folder of the service that is kept between starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
     /// Its name in `stack:`.
     pub name: String,
@@ -50,7 +52,7 @@ pub struct Stack {
 }
 
 /// How a stack installs dependencies, once for each content of the lock files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     /// Files that decide what is installed, in the service's folder or, for those that are also of the workspace, in the
     /// nearest above it; nothing is when one is missing.

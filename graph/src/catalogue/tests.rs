@@ -4,7 +4,7 @@ use super::*;
 use crate::diagnostic::Problem;
 
 /// Reads a clustergraph.yaml's `stacks` and `kinds`.
-fn declared(text: &str) -> (Arc<Catalogue>, Vec<Problem>) {
+fn declared(text: &str) -> (SharedCatalogue, Vec<Problem>) {
     let mut problems = Problems::default();
     let document = yaml::parse(&"clustergraph.yaml".into(), text).expect("YAML");
     let mut fields = decode::Fields::open(&document, "clustergraph.yaml", &mut problems).expect("a map");

@@ -6,25 +6,33 @@ use super::databases::both;
 use super::fields::{between, of_behaviour, of_build, place};
 use super::{Cause, Change, ChangeKind, EdgeChange, FieldChange, FilesChange, Node, NodeKind};
 use crate::format::service::Dependency;
-use crate::graph::{Database, Graph, Service};
+use crate::graph::{Database, Graph, Service, parallel};
 use crate::wiring::{Hole, Value};
 
 /// Adds all services, further processes and jobs whose id differs.
 pub(super) fn changes(before: &Graph, after: &Graph, changes: &mut BTreeMap<Node, Change>) {
-    let mut found: BTreeMap<&str, Change> = BTreeMap::new();
-    for name in both(&before.services, &after.services) {
-        let change = match (before.services.get(name), after.services.get(name)) {
-            (Some(old), Some(new)) if old.id == new.id => continue,
-            (Some(old), Some(new)) => {
-                let mut sides = Sides { before, after, old, new, others: changes, through: BTreeSet::new() };
-                let own = sides.own();
-                let change = Change::of(own, sides.through.into_iter().collect());
-                Change { before: Some(old.id), after: Some(new.id), ..change }
-            }
-            (old, new) => Change::only(old.is_some(), old.or(new).map(|service| service.id)),
-        };
-        found.insert(name, change);
-    }
+    let differing: Vec<(&str, Option<&Service>, Option<&Service>)> = both(&before.services, &after.services)
+        .into_iter()
+        .map(|name| (name.as_str(), before.services.get(name), after.services.get(name)))
+        .filter(|(_, old, new)| old.map(|old| old.id) != new.map(|new| new.id))
+        .collect();
+    let others: &BTreeMap<Node, Change> = changes;
+    let told = parallel::chunks(&differing, |some| {
+        let told = some.iter().map(|(name, old, new)| {
+            let change = match (*old, *new) {
+                (Some(old), Some(new)) => {
+                    let mut sides = Sides { before, after, old, new, others, through: BTreeSet::new() };
+                    let own = sides.own();
+                    let change = Change::of(own, sides.through.into_iter().collect());
+                    Change { before: Some(old.id), after: Some(new.id), ..change }
+                }
+                (old, new) => Change::only(old.is_some(), old.or(new).map(|service| service.id)),
+            };
+            (*name, change)
+        });
+        told.collect::<Vec<_>>()
+    });
+    let mut found: BTreeMap<&str, Change> = told.into_iter().flatten().collect();
     for part in after.services.values().filter(|service| service.is_part()) {
         leave_to_owner(part, &mut found);
     }

@@ -3,11 +3,10 @@
 mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 pub use cluster::{Cluster, Egress, ExternalDatabase, Ingress, Quota, Strategy};
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, SharedCatalogue};
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
 use crate::format::decode::{self, Fields};
 use crate::format::dns_label;
@@ -54,7 +53,7 @@ pub struct Suite {
 
 impl RepositoryFile {
     /// Reads the document, noting every problem. What it declares of stacks and kinds goes to `catalogue`.
-    pub(crate) fn decode(document: &Yaml, catalogue: &mut Arc<Catalogue>, problems: &mut Problems) -> Self {
+    pub(crate) fn decode(document: &Yaml, catalogue: &mut SharedCatalogue, problems: &mut Problems) -> Self {
         let mut file = Self::default();
         let before = problems.noted();
         let Some(mut fields) = Fields::open(document, "clustergraph.yaml", problems) else {

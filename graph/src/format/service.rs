@@ -28,7 +28,7 @@ pub(crate) use stores::declared;
 pub use stores::{DatabaseSource, DatabaseUse, Migrate, Store};
 pub use surroundings::{FileUse, Secret, Volume};
 
-use crate::diagnostic::{Place, Problem, Problems};
+use crate::diagnostic::{Place, Places, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::expression::Template;
 use crate::format::yaml::{Key, Value, Yaml, merge};
@@ -111,7 +111,7 @@ pub struct ServiceFile {
     /// Labels for people and tools; never seen by the service.
     pub labels: BTreeMap<String, String>,
     /// Where each of its fields was written.
-    pub places: Arc<BTreeMap<&'static str, Place>>,
+    pub places: Arc<Places>,
     /// Fields that were written but not wholly understood: what they lack is no further problem.
     broken: BTreeSet<&'static str>,
 }
@@ -137,7 +137,7 @@ impl ServiceFile {
 
     fn decode_one(document: &Yaml, problems: &mut Problems) -> Option<Self> {
         let fields = Fields::open(document, "service.yaml", problems)?;
-        let mut file = Reader { fields, problems, broken: BTreeSet::new(), places: BTreeMap::new() };
+        let mut file = Reader { fields, problems, broken: BTreeSet::new(), places: Places::new() };
         let name = file.name();
         let stack = file.field("stack", |yaml, problems| placed(yaml, "`stack`", problems)).flatten();
         let dependencies = file.items("dependencies", edges::dependency);
@@ -240,7 +240,7 @@ struct Reader<'y, 'p> {
     fields: Fields<'y>,
     problems: &'p mut Problems,
     broken: BTreeSet<&'static str>,
-    places: BTreeMap<&'static str, Place>,
+    places: Places,
 }
 
 impl<'y> Reader<'y, '_> {
@@ -254,7 +254,7 @@ impl<'y> Reader<'y, '_> {
         read: impl FnOnce(&'y Key, &'y Yaml, &mut Problems) -> T,
     ) -> Option<T> {
         let (key, yaml) = self.fields.take_with_key(name)?;
-        self.places.insert(name, key.place.clone());
+        self.places.insert(name.into(), key.place.clone());
         let before = self.problems.noted();
         let value = read(key, yaml, self.problems);
         if self.problems.noted() > before {

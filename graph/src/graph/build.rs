@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cycles::cycles;
-use super::identity::{give_ids, version};
+use super::identity::{give_ids, version_of};
 use super::parallel;
 use super::stores::Stores;
 use super::{Graph, Key, Located};
-use crate::catalogue::Catalogue;
+use crate::catalogue::SharedCatalogue;
 use crate::diagnostic::Problems;
 use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
@@ -48,8 +48,8 @@ impl Graph {
         if !builder.problems.is_empty() {
             return Err(BuildError::Problems(builder.problems));
         }
-        give_ids(&mut graph.services);
-        graph.version = version(&graph.services);
+        give_ids(&mut graph.services, &|_| None);
+        graph.version = version_of(graph.services.iter().map(|(name, service)| (name, service.id)));
         graph.commit = tree.commit().cloned();
         Ok(graph)
     }
@@ -72,7 +72,7 @@ impl RepositoryFile {
 /// What building knows on its way; its parts are in [`super::discover`], [`super::check`] and [`super::resolve`].
 pub(super) struct Builder<'t> {
     pub(super) tree: &'t Tree,
-    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) catalogue: SharedCatalogue,
     pub(super) lock: Arc<LockFile>,
     pub(super) problems: Problems,
     /// Whether some service's name could not be read: then a name that nobody has may be that one's.
@@ -85,18 +85,24 @@ pub(super) struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    fn new(tree: &'t Tree) -> Self {
-        let mut problems = Problems::default();
-        let catalogue = Catalogue::with(None, None, &mut problems);
-        let lock = Arc::default();
-        Self { tree, catalogue, lock, problems, nameless: false, catalogue_broken: false, stores_broken: false }
+    pub(super) fn new(tree: &'t Tree) -> Self {
+        let catalogue = SharedCatalogue::default();
+        Self {
+            tree,
+            catalogue,
+            lock: Arc::default(),
+            problems: Problems::default(),
+            nameless: false,
+            catalogue_broken: false,
+            stores_broken: false,
+        }
     }
 
     /// One that knows the same, for another thread; its problems are its own.
     pub(super) fn another(&self) -> Self {
         Self {
             tree: self.tree,
-            catalogue: Arc::clone(&self.catalogue),
+            catalogue: self.catalogue.clone(),
             lock: Arc::clone(&self.lock),
             problems: Problems::default(),
             ..*self
@@ -107,8 +113,8 @@ impl<'t> Builder<'t> {
 impl Builder<'_> {
     fn resolve(&mut self, repository: RepositoryFile, located: &[Located]) -> Graph {
         let files: Files<'_> = located.iter().map(|service| (service.file.name.as_str(), &service.file)).collect();
-        let folders = located.iter().map(|service| service.folder.as_str()).collect();
-        let catalogue = Arc::clone(&self.catalogue);
+        let folders = located.iter().map(|service| service.folder.clone()).collect();
+        let catalogue = self.catalogue.clone();
         let scene = Scene { files: &files, stores: &repository.databases, catalogue: &catalogue };
         let mut stores = Stores::default();
         for (name, store) in &repository.databases {

@@ -63,6 +63,19 @@ impl Builder<'_> {
         })
     }
 
+    /// The service.yaml of a folder; nothing where it cannot be read, which is noted.
+    pub(super) fn service_file(
+        &mut self,
+        folder: &Directory,
+        path: &str,
+        cluster: &str,
+    ) -> Result<Option<ServiceFile>, TreeError> {
+        Ok(match self.yaml(folder, SERVICE_FILE, path)? {
+            Read::Absent | Read::Bad => None,
+            Read::Yaml(yaml) => ServiceFile::decode(*yaml, cluster, &mut self.problems),
+        })
+    }
+
     /// Every service.yaml that the patterns reach.
     pub(super) fn located(&mut self, repository: &RepositoryFile, cluster: &str) -> Result<Vec<Located>, TreeError> {
         let mut folders = BTreeMap::new();
@@ -79,12 +92,7 @@ impl Builder<'_> {
             let mut builder = self.another();
             let mut located = Vec::with_capacity(some.len());
             for (folder, directory) in some.iter().filter(|(_, directory)| directory.file(SERVICE_FILE).is_some()) {
-                let file = match builder.yaml(directory, SERVICE_FILE, &joined(folder, SERVICE_FILE))? {
-                    Read::Absent => continue,
-                    Read::Bad => None,
-                    Read::Yaml(yaml) => ServiceFile::decode(*yaml, cluster, &mut builder.problems),
-                };
-                match file {
+                match builder.service_file(directory, &joined(folder, SERVICE_FILE), cluster)? {
                     Some(file) => located.push(Located { folder: folder.clone(), file }),
                     None => builder.nameless = true,
                 }

@@ -63,6 +63,9 @@ impl std::str::FromStr for Key {
 
 impl Serialize for Key {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(&self.0);
+        }
         let mut digits = [0; 64];
         // The room is exactly what 32 bytes need.
         let _ = hex::encode_to_slice(self.0, &mut digits);
@@ -72,6 +75,10 @@ impl Serialize for Key {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let bytes = <&[u8]>::deserialize(deserializer)?;
+            return bytes.try_into().map(Self).map_err(serde::de::Error::custom);
+        }
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
@@ -254,11 +261,12 @@ struct Edge<'s> {
     wait: &'static str,
 }
 
-/// Gives every service its id: the hash of its source, its behaviour and the ids of what it depends on.
+/// Gives every service its id: the hash of its source, its behaviour and the ids of what it depends on. The ids of services
+/// that are not among them are known otherwise: none of these depends on one of them.
 ///
 /// Services on a cycle (which only `wait: none` can close) are versioned together: each one's id covers
 /// the behaviour of all of them.
-pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
+pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>, known: &dyn Fn(&str) -> Option<Key>) {
     let names: Vec<String> = services.keys().cloned().collect();
     let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
     let mut graph = DiGraph::<usize, ()>::new();
@@ -284,7 +292,10 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
                         r#as: &dependency.alias,
                         id: match members.contains(dependency.service.as_str()) {
                             true => None,
-                            false => services.get(&dependency.service).map(|target| target.id),
+                            false => match services.get(&dependency.service) {
+                                Some(target) => Some(target.id),
+                                None => known(&dependency.service),
+                            },
                         },
                         optional: dependency.optional,
                         service: &dependency.service,
@@ -314,7 +325,7 @@ pub(crate) fn give_ids(services: &mut BTreeMap<String, Service>) {
     }
 }
 
-/// Which cluster: the hash over all ids.
-pub(crate) fn version(services: &BTreeMap<String, Service>) -> Key {
-    Key::of_written("version", &Pairs(services.iter().map(|(name, service)| (name, service.id))))
+/// Which cluster: the hash over all ids, which come sorted by name.
+pub(crate) fn version_of<'s>(ids: impl Iterator<Item = (&'s String, Key)> + Clone) -> Key {
+    Key::of_written("version", &Pairs(ids))
 }

@@ -8,17 +8,21 @@ mod discover;
 mod identity;
 mod lock;
 mod order;
-mod parallel;
+pub(crate) mod parallel;
 mod parts;
 mod resolve;
+mod snapshot;
 mod source;
 mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::catalogue::{Catalogue, Stack};
-use crate::diagnostic::Place;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{SharedCatalogue, Stack};
+use crate::diagnostic::{Place, Places};
 use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
 use crate::format::service::{
@@ -35,6 +39,7 @@ pub use identity::Key;
 pub(crate) use identity::{behaviour, source};
 pub use lock::Pinnable;
 pub use order::{Unit, UnitKind, Units};
+pub use snapshot::{Reading, Snapshots, Summary};
 
 /// A validated cluster: every name resolves, every wait ends, every node has its identities.
 #[derive(Debug, Clone)]
@@ -42,7 +47,7 @@ pub struct Graph {
     /// The repository's settings.
     pub repository: RepositoryFile,
     /// What is known of stacks and kinds of databases: built in, and of this repository.
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: SharedCatalogue,
     /// What the repository pins.
     pub lock: Arc<LockFile>,
     /// Services, their further processes and their jobs, by name.
@@ -59,7 +64,9 @@ pub struct Graph {
 
 /// One service with all that was resolved for it. A further process or a job of a service.yaml is one, too: it has its
 /// owner's sources, image, setup, environment, files, volumes, secrets, dependencies and databases, and no ports.
-#[derive(Debug, Clone)]
+///
+/// Written down by serde it lacks its stack and its sources: a snapshot knows both by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Service {
     /// Its name; `OWNER.NAME` for a process or job.
     pub name: String,
@@ -72,6 +79,7 @@ pub struct Service {
     /// Where it is declared.
     pub place: Place,
     /// Its stack, built in or declared.
+    #[serde(skip)]
     pub stack: Arc<Stack>,
     /// Services that it calls.
     pub dependencies: Vec<Dependency>,
@@ -125,13 +133,18 @@ pub struct Service {
     pub smoke: Option<Smoke>,
     /// Labels for people and tools.
     pub labels: BTreeMap<String, String>,
+    /// Sources outside its folder, relative to the repository's root.
+    pub include: Vec<String>,
+    /// Patterns (as in `.gitignore`) of files that are no sources.
+    pub ignore: Vec<String>,
     /// Where each field of its service.yaml was written.
-    pub places: Arc<BTreeMap<&'static str, Place>>,
+    pub places: Arc<Places>,
     /// Where each variable of its `env:` was written; what is wired has no line of its own.
     pub env_places: Arc<BTreeMap<String, Place>>,
     /// Its environment with holes; see [`crate::wiring`].
     pub env: BTreeMap<String, crate::wiring::Value>,
     /// The files that a build reads, in repository layout, and nothing else.
+    #[serde(skip)]
     pub sources: Arc<Directory>,
     /// Which image.
     pub source: Key,
@@ -142,7 +155,7 @@ pub struct Service {
 }
 
 /// What a node is there for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// It runs.
     Service,
@@ -158,7 +171,7 @@ pub enum Role {
 }
 
 /// A file that is put into a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Where it lies in the repository.
     pub path: String,
@@ -169,7 +182,7 @@ pub struct File {
 }
 
 /// What a service's container is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Image {
     /// A ready image.
     Ready(String),
@@ -180,7 +193,7 @@ pub enum Image {
 }
 
 /// A logical database.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// `OWNER/ALIAS`, or the name of a store of `clustergraph.yaml`: by this, never by an id, its data is found again.
     pub address: String,
@@ -213,7 +226,7 @@ pub struct Database {
 }
 
 /// A database server: one for each kind, version, settings and image, unless a database wants one of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseServer {
     /// `KIND-VERSION`, with a hash of settings and image where there are some, or the owner of a dedicated one.
     pub name: String,
@@ -228,6 +241,14 @@ pub struct DatabaseServer {
 }
 
 impl Graph {
+    /// The further processes and jobs of a service.
+    pub fn parts(&self, owner: &str) -> impl Iterator<Item = &Service> {
+        // Names of services hold no dot: what begins so is its own.
+        let first = format!("{owner}.");
+        let from = self.services.range::<str, _>((Bound::Excluded(first.as_str()), Bound::Unbounded));
+        from.map(|(_, service)| service).take_while(move |service| service.name.starts_with(&first))
+    }
+
     /// A service's environment where only `running` run: what is made of an optional dependency that does not run is
     /// left out.
     #[must_use]

@@ -9,7 +9,7 @@ const MOST: usize = 8;
 const AT_ONCE: usize = 64;
 
 /// Works on all items, some at a time, and gives the results in the items' order.
-pub(super) fn chunks<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+pub(crate) fn chunks<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let chunks: Vec<&[T]> = items.chunks(AT_ONCE).collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST).min(chunks.len());
     if threads < 2 {

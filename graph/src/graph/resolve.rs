@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::build::Builder;
 use super::identity::{behaviour_key, source_key};
-use super::source::{above, sources};
+use super::source::{Selection, above, holds, sources};
 use super::{Database, Image, Key, Located, Role, Service};
 use crate::catalogue::{CONTAINER_ROOT, Stack, fill};
 use crate::diagnostic::{Place, Problem, suggestion};
@@ -68,7 +68,7 @@ impl Builder<'_> {
     pub(super) fn service(
         &mut self,
         located: &Located,
-        folders: &BTreeSet<&str>,
+        folders: &BTreeSet<String>,
         scene: &Scene<'_>,
         databases: &BTreeMap<String, Database>,
     ) -> Option<Service> {
@@ -77,7 +77,10 @@ impl Builder<'_> {
         let files = self.files(located, scene);
         let stack = self.stack(located)?;
         let runs = self.check_something_runs(file, &stack);
-        let sources = sources(self.tree.root(), located, &stack, folders, &mut self.problems);
+        self.check_include(located);
+        let include: Vec<String> = file.include.iter().map(|(path, _)| path.clone()).collect();
+        let selection = Selection { folder: &located.folder, ignore: &file.ignore, include: &include, stack: &stack };
+        let sources = sources(self.tree.root(), &selection, folders);
         self.check_links(file, &sources);
         let image = self.image(located, &stack, &sources);
         let (setup, setup_key) = setup(located, &stack, &sources, &self.lock);
@@ -118,6 +121,8 @@ impl Builder<'_> {
             test: file.test.clone(),
             smoke: file.smoke.clone(),
             labels: file.labels.clone(),
+            include,
+            ignore: file.ignore.clone(),
             places: Arc::clone(&file.places),
             env_places: Arc::new(file.env.iter().map(|(name, text)| (name.clone(), text.place.clone())).collect()),
             env,
@@ -129,6 +134,24 @@ impl Builder<'_> {
         service.source = source_key(&service, &self.lock);
         service.behaviour = behaviour_key(&service, databases);
         Some(service)
+    }
+
+    /// What it includes from elsewhere must be there, and elsewhere.
+    fn check_include(&mut self, located: &Located) {
+        for (path, place) in &located.file.include {
+            if holds(path, &located.folder) {
+                self.problems.add(
+                    Problem::new("include", place.clone(), format!("`{path}` holds the service's own folder"))
+                        .mend("its own folder is there anyway; include what lies beside it"),
+                );
+            } else if self.tree.root().entry(path).is_none() {
+                self.problems.add(
+                    Problem::new("missing-file", place.clone(), format!("there is no `{path}` to include")).mend(
+                        "the path starts at the folder of clustergraph.yaml; files that git ignores are no sources",
+                    ),
+                );
+            }
+        }
     }
 
     fn image(&mut self, located: &Located, stack: &Stack, sources: &Directory) -> Image {
@@ -210,7 +233,7 @@ impl Builder<'_> {
                 Problem::new("too-large", asked.clone(), format!("`{path}` is larger than {} KiB", MAX_BYTES / 1024))
                     .mend("large files belong into the image")
             }
-            Some(file) => match self.tree.read(file).map(String::from_utf8) {
+            Some(file) => match self.tree.read_text(file).map(String::from_utf8) {
                 Ok(Ok(text)) => {
                     self.problems.keep_text(path, Arc::from(text.as_str()));
                     return Some(text);

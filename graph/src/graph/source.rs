@@ -6,30 +6,38 @@ use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::Located;
 use super::discover::SERVICE_FILE;
 use crate::catalogue::Stack;
-use crate::diagnostic::{Problem, Problems};
 use crate::format::lock::LOCK_FILE;
 use crate::tree::{Directory, Entry, REPOSITORY_FILE, joined};
 
-/// The files that a build of `service` reads, in repository layout: its folder without `service.yaml`,
+/// What a service says of its sources.
+pub(crate) struct Selection<'s> {
+    /// Its folder.
+    pub(crate) folder: &'s str,
+    /// Patterns of what is none.
+    pub(crate) ignore: &'s [String],
+    /// What it includes from elsewhere.
+    pub(crate) include: &'s [String],
+    /// Its stack, which may know more.
+    pub(crate) stack: &'s Stack,
+}
+
+/// The files that a build of a service reads, in repository layout: its folder without `service.yaml`,
 /// the folders of services below it and what it ignores, its stack's files in the folders above (`go.work`), and what it
-/// includes from elsewhere.
+/// includes from elsewhere, where that is there.
 pub(crate) fn sources(
     root: &Arc<Directory>,
-    service: &Located,
-    stack: &Stack,
-    all_folders: &BTreeSet<&str>,
-    problems: &mut Problems,
+    selection: &Selection<'_>,
+    all_folders: &BTreeSet<String>,
 ) -> Arc<Directory> {
+    let Selection { folder, stack, .. } = *selection;
     let mut ignore = GitignoreBuilder::new("");
-    for pattern in &service.file.ignore {
+    for pattern in selection.ignore {
         // Each was tried when the file was read; one that fails nevertheless ignores nothing.
         let _ = ignore.add_line(None, pattern);
     }
     let ignore = ignore.build().unwrap_or_else(|_| Gitignore::empty());
-    let folder = service.folder.as_str();
     // What a setup installs is no source, whether or not `.gitignore` says so.
     let installed = stack.setup.as_ref().and_then(|setup| setup.into.as_deref());
     let whole = root.folder(folder).unwrap_or_default();
@@ -43,7 +51,7 @@ pub(crate) fn sources(
     } else {
         own.without(&|path, is_folder| ignore.matched(path, is_folder).is_ignore())
     };
-    if folder.is_empty() && service.file.include.is_empty() {
+    if folder.is_empty() && selection.include.is_empty() {
         return own;
     }
     let mut sources = Directory::default();
@@ -57,26 +65,21 @@ pub(crate) fn sources(
             sources.insert(&path, Entry::File(file.clone()));
         }
     }
-    for (path, place) in &service.file.include {
-        if folder == path || folder.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/')) {
-            problems.add(
-                Problem::new("include", place.clone(), format!("`{path}` holds the service's own folder"))
-                    .mend("its own folder is there anyway; include what lies beside it"),
-            );
-            continue;
-        }
+    for path in selection.include.iter().filter(|path| !holds(path, folder)) {
         match root.entry(path) {
             Some(Entry::Directory(directory)) => {
                 sources.insert(path, Entry::Directory(without_service_files(directory, path, all_folders)));
             }
             Some(entry) => sources.insert(path, entry.clone()),
-            None => problems.add(
-                Problem::new("missing-file", place.clone(), format!("there is no `{path}` to include"))
-                    .mend("the path starts at the folder of clustergraph.yaml; files that git ignores are no sources"),
-            ),
+            None => {}
         }
     }
     Arc::new(sources)
+}
+
+/// Whether a folder is another one, or lies above it.
+pub(super) fn holds(path: &str, folder: &str) -> bool {
+    folder.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The folders above a folder, the nearest first; the root is the empty path.
@@ -88,7 +91,7 @@ pub(super) fn above(folder: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The folders of services below a folder, relative to it.
-fn below<'f>(all_folders: &BTreeSet<&'f str>, folder: &str) -> impl Iterator<Item = &'f str> {
+fn below<'f>(all_folders: &'f BTreeSet<String>, folder: &str) -> impl Iterator<Item = &'f str> {
     let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let from = (Bound::Excluded(start.as_str()), Bound::Unbounded);
     let folders: Vec<&'f str> =
@@ -97,7 +100,7 @@ fn below<'f>(all_folders: &BTreeSet<&'f str>, folder: &str) -> impl Iterator<Ite
 }
 
 /// What another service is must not change this one, however it is written down: only its files may.
-fn without_service_files(directory: &Arc<Directory>, at: &str, all_folders: &BTreeSet<&str>) -> Arc<Directory> {
+fn without_service_files(directory: &Arc<Directory>, at: &str, all_folders: &BTreeSet<String>) -> Arc<Directory> {
     let own = all_folders.contains(at).then(|| SERVICE_FILE.to_owned());
     let files: Vec<String> =
         own.into_iter().chain(below(all_folders, at).map(|folder| joined(folder, SERVICE_FILE))).collect();

@@ -28,7 +28,7 @@ impl Builder<'_> {
         params: &BTreeMap<String, String>,
         stores: &mut Stores,
     ) {
-        let catalogue = std::sync::Arc::clone(&self.catalogue);
+        let catalogue = self.catalogue.clone();
         let Some(kind) = self.kind(&catalogue.databases, store) else { return };
         let version = store.version.clone().unwrap_or_else(|| kind.default.clone());
         // An image of one's own has the versions that it has.

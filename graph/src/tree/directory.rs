@@ -14,8 +14,32 @@ pub struct Directory {
     /// Sorted by name.
     entries: OnceLock<Vec<(Box<str>, Entry)>>,
     oid: OnceLock<Oid>,
-    /// Where its entries are read from.
-    objects: Option<Arc<Objects>>,
+    /// Where its entries come from.
+    origin: Origin,
+}
+
+/// Where a folder's entries come from when they are first asked for.
+#[derive(Debug, Clone, Default)]
+enum Origin {
+    /// They are there.
+    #[default]
+    Here,
+    /// A tree of git's.
+    Objects(Arc<Objects>),
+    /// A folder that is made of others.
+    Made(Arc<Recipe>),
+}
+
+/// How a folder is made of others, and whom to ask whether those could be read.
+struct Recipe {
+    make: Box<dyn Fn() -> Arc<Directory> + Send + Sync>,
+    objects: Arc<Objects>,
+}
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a folder that is made of others")
+    }
 }
 
 /// One thing in a folder.
@@ -80,17 +104,25 @@ impl Entry {
 impl Directory {
     /// A folder of which only the id is known so far.
     pub(super) fn unread(oid: Oid, objects: &Arc<Objects>) -> Self {
-        Self { entries: OnceLock::new(), oid: OnceLock::from(oid), objects: Some(Arc::clone(objects)) }
+        let origin = Origin::Objects(Arc::clone(objects));
+        Self { entries: OnceLock::new(), oid: OnceLock::from(oid), origin }
+    }
+
+    /// A folder whose id is known, and that is made when it is first asked for its entries.
+    pub(super) fn made(oid: Oid, objects: &Arc<Objects>, make: impl Fn() -> Arc<Self> + Send + Sync + 'static) -> Self {
+        let recipe = Recipe { make: Box::new(make), objects: Arc::clone(objects) };
+        Self { entries: OnceLock::new(), oid: OnceLock::from(oid), origin: Origin::Made(Arc::new(recipe)) }
     }
 
     fn of(entries: Vec<(Box<str>, Entry)>) -> Self {
-        Self { entries: OnceLock::from(entries), oid: OnceLock::new(), objects: None }
+        Self { entries: OnceLock::from(entries), oid: OnceLock::new(), origin: Origin::Here }
     }
 
     fn read(&self) -> &Vec<(Box<str>, Entry)> {
-        self.entries.get_or_init(|| match (&self.objects, self.oid.get()) {
-            (Some(objects), Some(oid)) => objects.entries(*oid),
-            _ => Vec::new(),
+        self.entries.get_or_init(|| match (&self.origin, self.oid.get()) {
+            (Origin::Objects(objects), Some(oid)) => objects.entries(*oid),
+            (Origin::Made(recipe), _) => (recipe.make)().read().clone(),
+            (Origin::Here | Origin::Objects(_), _) => Vec::new(),
         })
     }
 
@@ -113,8 +145,10 @@ impl Directory {
     /// # Errors
     /// The first failure.
     pub fn intact(&self) -> Result<(), TreeError> {
-        if let Some(objects) = &self.objects {
-            objects.intact()?;
+        match &self.origin {
+            Origin::Here => {}
+            Origin::Objects(objects) => objects.intact()?,
+            Origin::Made(recipe) => recipe.objects.intact()?,
         }
         // What was never asked has nothing to tell.
         for (_, entry) in self.entries.get().into_iter().flatten() {
@@ -332,7 +366,7 @@ impl Directory {
 
     fn collect_links<'d>(&'d self, below: &str, links: &mut Vec<(String, &'d File)>) {
         // Most folders have no links, and are not made of their objects for that.
-        if let (Some(objects), Some(oid), None) = (&self.objects, self.oid.get(), self.entries.get())
+        if let (Origin::Objects(objects), Some(oid), None) = (&self.origin, self.oid.get(), self.entries.get())
             && !objects.has_links(*oid)
         {
             return;

@@ -4,7 +4,9 @@
 //! the work tree is clean: every file carries the id that git gives its content.
 
 mod archive;
+mod cache;
 mod commit;
+mod compare;
 mod directory;
 pub mod history;
 mod lfs;
@@ -19,7 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use archive::Dockerfile;
+pub use cache::user_cache;
+pub(crate) use cache::{Cache, Stored};
 pub use commit::Commit;
+pub(crate) use compare::{compare, compare_entries};
 pub(crate) use directory::joined;
 pub use directory::{Directory, Entry, File, Mode};
 pub use lfs::Pointer;
@@ -34,6 +39,8 @@ pub struct Tree {
     root: Arc<Directory>,
     commit: Option<Commit>,
     located: Located,
+    /// Whether git has an object of every file.
+    is_stored: bool,
 }
 
 /// Why a repository's files could not be read.
@@ -134,9 +141,9 @@ impl Tree {
     pub fn of_worktree(folder: &Path) -> Result<Self, TreeError> {
         let located = locate(folder)?;
         let objects = Arc::new(Objects::open(&located.git_dir, &located.worktree)?);
-        let whole = worktree::read(&objects)?;
+        let (whole, is_stored) = worktree::read(&objects)?;
         let root = whole.folder(&located.prefix).unwrap_or_default();
-        Ok(Self { objects, root, commit: None, located })
+        Ok(Self { objects, root, commit: None, located, is_stored })
     }
 
     /// The files of a commit, read from git's objects; the work tree is neither read nor touched.
@@ -146,11 +153,42 @@ impl Tree {
     pub fn of_commit(folder: &Path, revision: &str) -> Result<Self, TreeError> {
         let located = locate(folder)?;
         let objects = Arc::new(Objects::open(&located.git_dir, &located.worktree)?);
-        let (commit, tree) = commit::find(&objects, revision)?;
-        let whole = Arc::new(Directory::unread(tree, &objects));
+        Self::of_objects(&objects, located, revision)
+    }
+
+    /// The files of another commit of the same repository.
+    ///
+    /// # Errors
+    /// When there is no such commit, or git fails.
+    pub fn at(&self, revision: &str) -> Result<Self, TreeError> {
+        Self::of_objects(&self.objects, self.located.clone(), revision)
+    }
+
+    fn of_objects(objects: &Arc<Objects>, located: Located, revision: &str) -> Result<Self, TreeError> {
+        let (commit, tree) = commit::find(objects, revision)?;
+        let whole = Arc::new(Directory::unread(tree, objects));
         let root = whole.folder(&located.prefix).unwrap_or_default();
         objects.intact()?;
-        Ok(Self { objects, root, commit: Some(commit), located })
+        Ok(Self { objects: Arc::clone(objects), root, commit: Some(commit), located, is_stored: true })
+    }
+
+    /// The first of these trees that the repository has, for who knows that there were some; its failures are its own.
+    /// Nothing where libgit2 finds none.
+    pub(crate) fn first_of(&self, roots: impl IntoIterator<Item = Oid>) -> Option<Self> {
+        let objects = Arc::new(Objects::open(&self.located.git_dir, &self.located.worktree).ok()?);
+        let root = roots.into_iter().find(|root| objects.holds(*root))?;
+        let root = Arc::new(Directory::unread(root, &objects));
+        Some(Self { objects, root, commit: None, located: self.located.clone(), is_stored: true })
+    }
+
+    /// A folder whose id is known, and that is made of this tree's files when it is first asked for its entries.
+    pub(crate) fn made(&self, oid: Oid, make: impl Fn() -> Arc<Directory> + Send + Sync + 'static) -> Arc<Directory> {
+        Arc::new(Directory::made(oid, &self.objects, make))
+    }
+
+    /// Whether git has an object of every file: what is told of such a tree holds wherever there is one of the same id.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored
     }
 
     /// The commit, when this is one's tree.
@@ -194,6 +232,21 @@ impl Tree {
             Some(path) => read_on_disk(file, path).map(Some),
             None => self.objects.read_within(file.oid, limit, <[u8]>::to_vec),
         }
+    }
+
+    /// The content of a file with the line ends that git keeps: those of a file that was edited here are the disk's.
+    ///
+    /// # Errors
+    /// As those of [`Self::read`].
+    pub fn read_text(&self, file: &File) -> Result<Vec<u8>, TreeError> {
+        let content = self.read(file)?;
+        if file.on_disk.is_none() || file.oid.is_of_file(&content) {
+            return Ok(content);
+        }
+        // What else git's filters do (large files, keywords) is not a text's affair.
+        let with_next = content.iter().zip(content.iter().skip(1).chain([&0]));
+        let kept: Vec<u8> = with_next.filter(|pair| *pair != (&b'\r', &b'\n')).map(|(byte, _)| *byte).collect();
+        Ok(if file.oid.is_of_file(&kept) { kept } else { content })
     }
 
     /// The size of a file in bytes, without reading it.

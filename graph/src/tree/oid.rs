@@ -1,5 +1,6 @@
 //! The ids that git gives objects, in both of its formats, and the hashes behind them.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -41,7 +42,7 @@ impl Oid {
     }
 
     /// An id from its hexadecimal digits; `None` when they are none.
-    pub(super) fn of_digits(digits: &str) -> Option<Self> {
+    pub(crate) fn of_digits(digits: &str) -> Option<Self> {
         Self::of_bytes(&hex::decode(digits).ok()?)
     }
 
@@ -72,9 +73,14 @@ impl Oid {
         &self.bytes[..self.format.length()]
     }
 
+    /// Whether it is the id of a file that holds this.
+    pub(super) fn is_of_file(&self, content: &[u8]) -> bool {
+        *self == Self::of_object("blob", self.format, content)
+    }
+
     /// Whether it is the id of a file that holds nothing.
     pub(crate) fn is_empty_file(&self) -> bool {
-        *self == Self::of_object("blob", self.format, &[])
+        self.is_of_file(&[])
     }
 
     /// Whether it is the id of a tree that holds nothing.
@@ -96,6 +102,20 @@ impl From<git2::Oid> for Oid {
         let raw = oid.as_bytes();
         bytes[..raw.len()].copy_from_slice(raw);
         Self { format: if raw.len() == 32 { Format::Sha256 } else { Format::Sha1 }, bytes }
+    }
+}
+
+/// By its bytes.
+impl Serialize for Oid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Oid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        Self::of_bytes(bytes).ok_or_else(|| serde::de::Error::custom("an id of no known length"))
     }
 }
 

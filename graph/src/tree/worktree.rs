@@ -29,10 +29,10 @@ pub(super) struct Listed {
     pub(super) changed: Vec<(String, PathBuf)>,
 }
 
-/// Reads the index, then what differs from it on disk.
+/// Reads the index, then what differs from it on disk; and whether git has an object of every file.
 ///
 /// A repository inside that is no submodule is passed over: its files belong to it.
-pub(super) fn read(objects: &Objects) -> Result<Arc<Directory>, TreeError> {
+pub(super) fn read(objects: &Objects) -> Result<(Arc<Directory>, bool), TreeError> {
     let worktree = objects.worktree();
     let listed = match objects.with_library(|repository| list(repository, worktree))? {
         Some(listed) => listed,
@@ -49,12 +49,14 @@ pub(super) fn read(objects: &Objects) -> Result<Arc<Directory>, TreeError> {
         Some(entries) => Ok(entries),
         None => listing::index(worktree, Some(copy)),
     };
+    let mut is_stored = true;
     for (path, (oid, mode)) in added(objects, &changed, of_copy)? {
         // What git has an object of (a file that was only touched, or changed back) is read from there.
         let on_disk = (!objects.holds(oid)).then(|| worktree.join(&path));
+        is_stored &= on_disk.is_none();
         root.insert(&path, Entry::File(File { oid, mode, on_disk }));
     }
-    Ok(Arc::new(root))
+    Ok((Arc::new(root), is_stored))
 }
 
 /// What an index says of each path that is a file.

@@ -156,3 +156,21 @@ pub(crate) fn assert_same(one: &Graph, other: &Graph) {
 pub(crate) fn keys(service: &Service) -> [String; 3] {
     [service.source, service.behaviour, service.id].map(|key| key.to_string())
 }
+
+/// All that a graph says, its sources file by file.
+pub(crate) fn told(graph: &Graph) -> serde_json::Value {
+    let services = graph.services.iter().map(|(name, service)| {
+        let files: Vec<String> = service
+            .sources
+            .files()
+            .into_iter()
+            .map(|(path, file)| format!("{path} {} {:?}", file.oid, file.mode))
+            .collect();
+        serde_json::json!([name, service, service.stack.name, service.sources.oid().to_string(), files])
+    });
+    serde_json::json!({
+        "version": graph.version, "services": services.collect::<Vec<_>>(), "databases": graph.databases,
+        "servers": graph.servers, "commit": graph.commit.as_ref().map(|commit| &commit.id),
+        "clusters": graph.repository.clusters.len(), "stacks": graph.catalogue.stacks.len(),
+    })
+}

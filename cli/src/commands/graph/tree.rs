@@ -69,7 +69,7 @@ fn branch<'g>(
     }
     let indent = format!("{indent}{}", joint.below);
     let databases: Vec<_> = service.databases.iter().filter_map(|address| graph.databases.get(address)).collect();
-    let parts: Vec<_> = graph.services.values().filter(|part| part.is_part() && part.owner == *name).collect();
+    let parts: Vec<_> = graph.parts(name).collect();
     let count = service.dependencies.len() + databases.len() + parts.len();
     let joints = |at: usize| if at + 1 == count { ("└─ ", "   ") } else { ("├─ ", "│  ") };
     for (at, edge) in service.dependencies.iter().enumerate() {

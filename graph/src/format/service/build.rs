@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::surroundings::variables;
 use crate::diagnostic::{Place, Problems};
 use crate::format::decode::{self, Fields};
@@ -9,7 +11,7 @@ use crate::format::repo_path;
 use crate::format::yaml::{Key, Yaml};
 
 /// How an image is built from a Dockerfile of the service's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// The folder of the repository that the build sees as its root; the repository's layout otherwise.
     pub context: Option<String>,

@@ -1,12 +1,14 @@
 //! Which other services a service is wired to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::dns_label;
 use crate::format::yaml::{Value, Yaml};
 
 /// A service that this one calls.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dependency {
     /// The other service's name.
     pub service: String,
@@ -23,7 +25,7 @@ pub struct Dependency {
 }
 
 /// What the start of a service waits for on one of its edges. The stricter is the lesser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Wait {
     /// The other, a task, has ended well.
     Completed,

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::service::Command;
 use crate::format::yaml::{Key, Value, Yaml};
 
 /// How health is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// The question.
     pub probe: Probe,
@@ -28,7 +30,7 @@ pub struct Health {
 }
 
 /// One way to ask for health.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Probe {
     /// A GET of this path is answered with a status from 200 to 399.
     Http(String),

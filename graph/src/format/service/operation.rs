@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::yaml::{Key, Yaml};
 
 /// An entry into the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Public {
     /// The path below which requests come here.
     pub path: String,
@@ -16,7 +18,7 @@ pub struct Public {
 }
 
 /// How a service is stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// The signal's name without `SIG`.
     pub signal: String,
@@ -31,7 +33,7 @@ impl Default for Stop {
 }
 
 /// What a change of its sources means to a running service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Watch {
     /// It is started anew.
     #[default]
@@ -41,7 +43,7 @@ pub enum Watch {
 }
 
 /// When a service is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Start {
     /// With all others.
     #[default]
@@ -51,7 +53,7 @@ pub enum Start {
 }
 
 /// What a service may do on a cluster, in the words of Kubernetes' pod security standards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Security {
     /// It runs as its image's own user, without any privilege.
     #[default]
@@ -61,7 +63,7 @@ pub enum Security {
 }
 
 /// What happens when a program ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Restart {
     /// That it ended is told, and it stays so.
     #[default]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Command;
 use super::health::{Health, health};
 use super::operation::{Restart, Stop, restart, stop};
@@ -41,7 +43,7 @@ pub struct Process {
 }
 
 /// A service's tests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestSuite {
     /// Runs them.
     pub run: Command,
@@ -54,7 +56,7 @@ pub struct TestSuite {
 }
 
 /// A question that a running cluster is asked from time to time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Smoke {
     /// Ends with 0 when all is well.
     pub run: Command,

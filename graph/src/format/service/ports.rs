@@ -1,12 +1,14 @@
 //! The ports at which a service is reached.
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::dns_label;
 use crate::format::yaml::{Key, Value, Yaml};
 
 /// A port a service listens on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// Its name.
     pub name: String,

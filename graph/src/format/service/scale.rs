@@ -1,12 +1,14 @@
 //! How much of a service there is: instances, and what each of them may take.
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::quantity;
 use crate::format::yaml::Yaml;
 
 /// How many instances run on a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {
     /// Instances, where nothing scales them.
     pub replicas: u32,
@@ -25,7 +27,7 @@ impl Default for Scale {
 }
 
 /// What one instance asks for and may take.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Thousandths of a processor.
     pub cpu_millis: Option<u32>,

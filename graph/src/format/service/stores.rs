@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Command;
 use super::edges::alias;
 use crate::diagnostic::{Place, Problem, Problems};
@@ -102,7 +104,7 @@ impl Store {
 }
 
 /// How a database's schema is brought up to date.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migrate {
     /// The command, run in the service's own environment.
     pub run: Command,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::format::decode::{self, Fields};
 use crate::format::expression::Template;
@@ -9,7 +11,7 @@ use crate::format::yaml::{Value, Yaml};
 use crate::format::{dns_label, is_env_name, repo_path};
 
 /// A value that is nowhere in the repository: from `.env` on a laptop, from the service's Secret on a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     /// The name of the variable, and of the key that holds it.
     pub name: String,
@@ -31,7 +33,7 @@ pub struct FileUse {
 }
 
 /// A folder that outlives the service's instances.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Where it lies in the container, absolute.
     pub path: String,
