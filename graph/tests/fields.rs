@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use clustergraph::diff::{Node, NodeKind};
 use clustergraph::format::schema::{repository_schema, service_schema};
 use clustergraph::graph::Graph;
 use support::Repo;
@@ -143,7 +144,7 @@ fn of_a_service() {
         ("databases.settings", "wal_level: logical", "wal_level: replica", ALL),
         ("databases.extensions", "[hstore]", "[hstore, pg_trgm]", ALL),
         ("databases.topics", "[orders]", "[orders, carts]", ALL),
-        ("databases.image", "isolation: shared", "image: 'postgis/postgis:16-3.4'", ALL),
+        ("databases.image", "isolation: shared", "image: 'postgis/postgis:17-3.4'", ALL),
         ("databases.isolation", "isolation: shared", "isolation: dedicated", ALL),
         ("databases.migrate", "run: [./migrate]", "run: [./migrate, now]", ALL),
         ("databases.migrate.schema", "schema: schema", "schema: schema2", ALL),
@@ -267,4 +268,24 @@ fn of_a_repository() {
     ];
     assert_complete(&repository_schema(), &[], rows);
     assert_changes("clustergraph.yaml", REPOSITORY, rows);
+}
+
+#[test]
+fn of_a_server_of_ones_own() {
+    let repo = Repo::new();
+    let service = "name: web\nrun: [./web]\ndatabases: [{ kind: postgres, isolation: dedicated, settings: { wal_level: logical }, image: 'postgis/postgis:17-3.4' }]\n";
+    repo.write("web/service.yaml", service);
+    let before = repo.worktree();
+    for (from, to) in [("logical", "replica"), ("17-3.4", "16-3.5"), (", settings: { wal_level: logical }", "")] {
+        repo.write("web/service.yaml", service.replace(from, to));
+        let after = repo.worktree();
+        assert_eq!(changed(&before, &after), BTreeSet::from(["web".to_owned()]), "{from} -> {to}");
+        // Its data is found again by the same name, and the difference is told with its reason.
+        assert_eq!(before.servers.keys().collect::<Vec<_>>(), after.servers.keys().collect::<Vec<_>>());
+        let diff = before.diff(&after);
+        let web = Node::new(NodeKind::Service, "web");
+        let chains: Vec<Vec<String>> =
+            diff.chains(&web).into_iter().map(|chain| chain.into_iter().map(ToString::to_string).collect()).collect();
+        assert_eq!(chains, [["web", "web/postgres", "postgres-17-web-postgres"]], "{from} -> {to}");
+    }
 }

@@ -94,6 +94,32 @@ const EDITS: &[(&str, Edit)] = &[
     ("a service.yaml", |repo| {
         repo.write("services/stock/service.yaml", "name: stock\nrun: [./stock]\nports: { http: 81 }\n")
     }),
+    ("what only the service itself sees of its service.yaml", |repo| {
+        repo.write(
+            "services/stock/service.yaml",
+            "name: stock\nports: { http: 80 }\nenv: { LEVEL: debug }\nrun: [./stock]\nscale: { replicas: 3 }\n",
+        );
+    }),
+    ("a migration", |repo| {
+        let path = repo.path("services/order/service.yaml");
+        let text = std::fs::read_to_string(path).unwrap();
+        repo.write(
+            "services/order/service.yaml",
+            text.replace("run: [./migrate]", "run: [./migrate, now]")
+                .replace("include: [libs/money]\n", "")
+                .replace("0 3 * * *", "0 4 * * *"),
+        );
+    }),
+    ("whom it calls", |repo| {
+        repo.write(
+            "services/lonely/service.yaml",
+            "name: lonely\nstack: command\nrun: [./lonely]\ndependencies: [stock]\n",
+        )
+    }),
+    ("a service goes", |repo| {
+        repo.remove("services/lonely/service.yaml");
+        repo.remove("services/lonely/lonely");
+    }),
     ("a new service", |repo| repo.write("services/new/service.yaml", "name: new\nrun: [./new]\n")),
     ("the repository's own file", |repo| {
         repo.write("clustergraph.yaml", "services: [\"services/*\"]\ndatabases: { events: { kind: kafka } }\n")
@@ -125,10 +151,14 @@ fn a_long_line_of_edits_ends_where_reading_ends() {
     let (_folder, snapshots) = snapshots();
     for _ in 0..2 {
         for (_, edit) in EDITS {
-            edit(&repo);
-            if !repo.path("services/lonely/lonely").exists() {
-                repo.write("services/lonely/lonely", "it is back\n");
+            for (path, text) in
+                [("lonely", "it is back\n"), ("service.yaml", "name: lonely\nstack: command\nrun: [./lonely]\n")]
+            {
+                if !repo.path("services/lonely").join(path).exists() {
+                    repo.write(&format!("services/lonely/{path}"), text);
+                }
             }
+            edit(&repo);
             repo.commit();
             snapshots.graph(&at(&repo, "HEAD"), "local").unwrap();
         }
@@ -162,6 +192,9 @@ fn what_did_not_change_is_not_read_again() {
     let (_folder, snapshots) = snapshots();
     snapshots.graph(&at(&repo, "HEAD"), "local").unwrap();
     repo.write("services/lonely/lonely", "another one\n");
+    repo.commit();
+    // What only that service sees of its own file is no reason, either.
+    repo.write("services/lonely/service.yaml", "name: lonely\nstack: command\nrun: [./lonely, now]\n");
     repo.commit();
     // Whoever reads it will be told that it is not there.
     let oid = repo.git(&["rev-parse", "HEAD:services/stock/service.yaml"]);

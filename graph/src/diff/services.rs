@@ -212,8 +212,8 @@ impl Sides<'_> {
                 self.through.insert(Node::new(NodeKind::Migration, address));
             }
             let seen = |database: &Database| {
-                let Database { kind, version, server, topics, extensions, seed, .. } = database;
-                serde_json::json!([kind, version, server, topics, extensions, seed])
+                let Database { kind, version, server, server_key, topics, extensions, seed, .. } = database;
+                serde_json::json!([kind, version, server, server_key, topics, extensions, seed])
             };
             if seen(old) != seen(new) {
                 self.through.insert(Node::new(NodeKind::Database, address));

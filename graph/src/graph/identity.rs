@@ -184,6 +184,8 @@ struct StoreBehaviour<'s> {
     migration: Option<Key>,
     seed: Option<&'s Command>,
     server: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_key: Option<Key>,
     topics: &'s [String],
     version: &'s str,
 }
@@ -209,6 +211,7 @@ pub(crate) fn behaviour<'s>(
             migration: database.migration,
             seed: database.seed.as_ref(),
             server: &database.server,
+            server_key: database.server_key,
             topics: &database.topics,
             version: &database.version,
         })

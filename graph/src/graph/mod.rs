@@ -207,6 +207,8 @@ pub struct Database {
     pub version: String,
     /// The name of the server that holds it.
     pub server: String,
+    /// The hash of its server's settings and image where it has one of its own; the name of a shared one says them.
+    pub server_key: Option<Key>,
     /// Its name inside the server, and its user's.
     pub name: String,
     /// The query part of its URL.

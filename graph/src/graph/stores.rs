@@ -61,6 +61,7 @@ impl Builder<'_> {
             kind: store.kind.clone(),
             version,
             server: server.name.clone(),
+            server_key: store.dedicated.then(|| server_key(store)).flatten(),
             params: params.clone(),
             topics: store.topics.clone(),
             extensions: store.extensions.clone(),
@@ -132,11 +133,11 @@ fn server(store: &Store, version: &str, address: &str) -> DatabaseServer {
     let plain = format!("{}-{version}", store.kind);
     let name = if store.dedicated {
         dedicated(&plain, address)
-    } else if store.settings.is_empty() && store.image.is_none() {
-        plain
     } else {
-        let key = Key::of("server", &json!({ "settings": store.settings, "image": store.image })).short();
-        format!("{plain}-{}", key.get(..6).unwrap_or_default())
+        match server_key(store) {
+            None => plain,
+            Some(key) => format!("{plain}-{}", key.short().get(..6).unwrap_or_default()),
+        }
     };
     DatabaseServer {
         name,
@@ -145,6 +146,12 @@ fn server(store: &Store, version: &str, address: &str) -> DatabaseServer {
         settings: store.settings.clone(),
         image: store.image.clone(),
     }
+}
+
+/// The hash of what a server is set to and made from; nothing where nothing is said of it.
+fn server_key(store: &Store) -> Option<Key> {
+    let says = !store.settings.is_empty() || store.image.is_some();
+    says.then(|| Key::of("server", &json!({ "settings": store.settings, "image": store.image })))
 }
 
 /// A host's name that only this address has: `a-b/c` and `a/b-c` must not share a server.

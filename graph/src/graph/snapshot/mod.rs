@@ -5,6 +5,7 @@
 //! says. So it is right wherever such a tree is, may be deleted at any time, and is shared by clones, work trees and
 //! processes without a lock. Only what has no problem is kept.
 
+mod interface;
 mod layout;
 mod restore;
 mod update;

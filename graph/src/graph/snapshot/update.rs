@@ -1,13 +1,15 @@
 //! From what is known of one tree to what holds of a tree like it: only the services that a difference concerns are read,
 //! and only they and what depends on them get new ids.
 //!
-//! It is for differences in sources. Where a service.yaml or a file of the repository's own differs, any service may be
-//! meant otherwise: then nothing follows from what was known, and the whole is read.
+//! It is for differences of what there is. Where a service.yaml comes, goes or says otherwise what others see of it, or where
+//! a file of the repository's own differs, any service may be meant otherwise: then nothing follows from what was known, and
+//! the whole is read.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
+use super::interface::Interface;
 use super::layout::{Shared, Snapshot, record, row};
 use crate::format::lock::LOCK_FILE;
 use crate::graph::build::Builder;
@@ -25,8 +27,15 @@ const MOST: usize = 1_000;
 /// What holds of `tree`, where `snapshot` is of `before`; nothing when the whole must be read to know.
 pub(super) fn update(mut snapshot: Snapshot, before: &Tree, tree: &Tree, cluster: &str) -> Option<Snapshot> {
     let paths = differing(before, tree)?;
-    if paths.iter().any(|path| is_declaration(path)) {
-        return None;
+    for path in &paths {
+        if [REPOSITORY_FILE, LOCK_FILE].contains(&path.as_str()) {
+            return None;
+        }
+        if let Some(folder) = folder_of_declaration(path)
+            && !is_same_to_others(&snapshot, folder, before, tree, cluster)
+        {
+            return None;
+        }
     }
     let concerned = concerned(&snapshot, &paths)?;
     if concerned.is_empty() {
@@ -79,10 +88,23 @@ fn differing(before: &Tree, after: &Tree) -> Option<Vec<String>> {
     walked.is_continue().then_some(paths)
 }
 
-/// Whether a file says what services there are and what they are.
-fn is_declaration(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name == SERVICE_FILE || [REPOSITORY_FILE, LOCK_FILE].contains(&path)
+/// The folder of what may be a service.yaml.
+fn folder_of_declaration(path: &str) -> Option<&str> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (name == SERVICE_FILE).then_some(folder)
+}
+
+/// Whether a service.yaml is there on both sides, and says the same of what others see.
+fn is_same_to_others(snapshot: &Snapshot, folder: &str, before: &Tree, after: &Tree, cluster: &str) -> bool {
+    let path = joined(folder, SERVICE_FILE);
+    let read = |tree: &Tree| {
+        let mut builder = Builder::new(tree);
+        let file = builder.service_file(&*tree.root().folder(folder)?, &path, cluster).ok()??;
+        builder.problems.is_empty().then_some(file)
+    };
+    let (Some(old), Some(new)) = (read(before), read(after)) else { return false };
+    // One that no pattern reaches is nobody's.
+    snapshot.index.folders().any(|known| known == folder) && Interface::of(&old) == Interface::of(&new)
 }
 
 /// Where each name's row is.
