@@ -11,9 +11,10 @@ demo-down:       ## End the example and delete its data
 test:            ## Every check and test, on real engines and a real Kubernetes
 	@tests/run.sh
 
-bench:           ## Our figures beside their floors; ROW=start picks a row
+bench:           ## Our figures beside their floors, and the steps of reading; ROW=start picks a row, ROW=steps those
 	@cargo build --quiet --release --workspace
-	@cargo run --quiet --release --package clustergraph-tests --bin bench -- $(ROW)
+	@[ "$(ROW)" = steps ] || cargo run --quiet --release --package clustergraph-tests --bin bench -- $(ROW)
+	@[ -n "$(filter-out steps,$(ROW))" ] || cargo bench --quiet --package clustergraph-tests --bench steps
 
 build:           ## The programs, optimised
 	cargo build --release --workspace

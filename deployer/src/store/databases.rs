@@ -169,6 +169,7 @@ mod tests {
             kind: "postgres".into(),
             version: version.into(),
             server: format!("postgres-{version}"),
+            server_key: None,
             topics: Vec::new(),
             extensions: Vec::new(),
             name: "api_orders".into(),

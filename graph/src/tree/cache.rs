@@ -4,9 +4,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 /// How many files are kept; the oldest go first, down to half of it.
 const MOST: usize = 64;
@@ -74,7 +74,7 @@ impl Cache {
         let kept = entries.flatten().filter_map(|entry| {
             let metadata = entry.metadata().ok()?;
             let name = entry.file_name().into_string().ok()?;
-            Some(Kept { name, written: metadata.modified().ok()?, bytes: metadata.len() })
+            Some(Kept { name, written: (metadata.mtime(), metadata.mtime_nsec()), bytes: metadata.len() })
         });
         kept.collect()
     }
@@ -99,7 +99,8 @@ impl Cache {
 
 struct Kept {
     name: String,
-    written: SystemTime,
+    /// Seconds since 1970, and nanoseconds.
+    written: (i64, i64),
     bytes: u64,
 }
 
@@ -129,7 +130,7 @@ mod tests {
         let stored = cache.open("a").unwrap();
         assert_eq!(stored.read(1, 3).unwrap(), b"ell");
         assert!(stored.read(3, 3).is_err());
-        let second = |nth: u64| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(nth);
+        let second = |nth: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(nth);
         for nth in 0..=MOST as u64 {
             cache.keep(&format!("b{nth}"), [&b"x"[..]]);
             if let Ok(file) = File::open(cache.folder.join(format!("b{nth}"))) {
