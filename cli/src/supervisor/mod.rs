@@ -194,6 +194,11 @@ impl Supervisor {
                     self.write(machine.records());
                     continue;
                 }
+                () = tokio::time::sleep(SOON.saturating_sub(written.elapsed())), if self.unwritten == Unwritten::Soon => {
+                    self.write(machine.records());
+                    written = Instant::now();
+                    continue;
+                }
                 // Somebody swept the folder of sockets: what runs stays, and the next one adopts it.
                 _ = look.tick() => if self.place.is_ours() { continue } else { Event::Terminate },
                 () = tokio::time::sleep(IDLE), if idle => return Ok(()),
@@ -213,7 +218,7 @@ impl Supervisor {
                 self.carry_out(effect);
             }
             // A hundred services that start at once are written down a few times, not three hundred times.
-            if self.unwritten == Unwritten::Soon && (inbox.is_empty() || written.elapsed() > SOON) {
+            if self.unwritten == Unwritten::Soon && written.elapsed() > SOON {
                 self.write(machine.records());
                 written = Instant::now();
             }
