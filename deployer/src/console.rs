@@ -14,8 +14,16 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::error::Error;
 
-/// The version of everything that `--output json` says.
-pub(crate) const SCHEMA: &str = "komandan/v1";
+/// The name of what `--output json` says, with its version: that of the command, or else of the event.
+fn schema(value: &Value) -> String {
+    let word = |name: &str| value.get(name).and_then(Value::as_str);
+    let name = match (word("command"), word("event")) {
+        (Some(command), _) => command,
+        (None, Some(event @ ("plan" | "error"))) => event,
+        _ => "event",
+    };
+    format!("komandan.{name}/1")
+}
 
 const DONE: Style = AnsiColor::Green.on_default().bold();
 const FAILED: Style = AnsiColor::Red.on_default().bold();
@@ -29,7 +37,7 @@ const TOLD: Duration = Duration::from_secs(1);
 pub(crate) enum Format {
     /// For people.
     Text,
-    /// For programs: documents with `"schema": "komandan/v1"`, one a line.
+    /// For programs: documents with a schema such as `komandan.status/1`, one a line.
     Json,
 }
 
@@ -65,7 +73,7 @@ impl Console {
 
     /// Data for programs, on stdout: an object that gets the schema, on one line.
     pub(crate) fn json(&self, value: Value) {
-        let mut document = json!({ "schema": SCHEMA });
+        let mut document = json!({ "schema": schema(&value) });
         if let (Value::Object(document), Value::Object(value)) = (&mut document, value) {
             document.extend(value);
         }
@@ -95,6 +103,26 @@ impl Console {
             self.json(json!({ "event": "error", "message": error.to_string() }));
         }
         self.note(&format!("{FAILED}error{FAILED:#}: {error}"));
+    }
+
+    /// A line without an end, on stderr: a question to a person.
+    pub(crate) fn ask(&self, text: &str) {
+        self.apart(|| {
+            let _ = write!(anstream::stderr(), "{text}");
+            let _ = std::io::stderr().flush();
+        });
+    }
+
+    /// Bytes as they are, on stdout: what another program writes.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Bytes as they are, on stderr.
+    pub(crate) fn error_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        std::io::stderr().lock().write_all(bytes)
     }
 
     /// A table for people, on stdout, that fits the terminal: the last column is cut where it must be.
@@ -259,6 +287,19 @@ fn cut(line: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_document_carries_the_name_of_what_it_is() {
+        for (value, name) in [
+            (json!({ "command": "status" }), "komandan.status/1"),
+            (json!({ "event": "result", "command": "deploy" }), "komandan.deploy/1"),
+            (json!({ "event": "step", "step": "api" }), "komandan.event/1"),
+            (json!({ "event": "plan" }), "komandan.plan/1"),
+            (json!({ "event": "error" }), "komandan.error/1"),
+        ] {
+            assert_eq!(schema(&value), name);
+        }
+    }
 
     #[test]
     fn columns_line_up_and_lines_fit() {

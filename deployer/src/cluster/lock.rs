@@ -114,15 +114,18 @@ impl Drop for Lock {
 }
 
 /// Somebody's hold of a lock, as the Lease says.
-struct Held {
-    holder: String,
+pub(crate) struct Held {
+    /// Who, for people.
+    pub(crate) holder: String,
     token: String,
-    since: Timestamp,
+    /// Since when.
+    pub(crate) since: Timestamp,
     until: Timestamp,
 }
 
 impl Held {
-    fn of(lease: &Lease) -> Option<Self> {
+    /// Reads a Lease; nobody holds one without a holder.
+    pub(crate) fn of(lease: &Lease) -> Option<Self> {
         let spec = lease.spec.as_ref()?;
         let identity = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
         let (holder, token) = identity.rsplit_once(' ').unwrap_or((identity, ""));
@@ -135,7 +138,7 @@ impl Held {
     }
 
     /// Expired, or its holder is known to have ended.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         Timestamp::now() > self.until || is_dead(&self.token)
     }
 }
