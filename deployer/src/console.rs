@@ -66,20 +66,26 @@ impl Console {
 
     /// Data for people, on stdout. A reader that has gone away is no error.
     pub(crate) fn data(&self, text: &str) {
-        self.apart(|| {
-            let _ = writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n'));
-        });
+        let _ = self.try_data(text);
+    }
+
+    /// As [`Self::data`], for what would go on for ever: it ends when nobody reads any more.
+    pub(crate) fn try_data(&self, text: &str) -> std::io::Result<()> {
+        self.apart(|| writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n')))
     }
 
     /// Data for programs, on stdout: an object that gets the schema, on one line.
     pub(crate) fn json(&self, value: Value) {
+        let _ = self.try_json(value);
+    }
+
+    /// As [`Self::json`], for what would go on for ever.
+    pub(crate) fn try_json(&self, value: Value) -> std::io::Result<()> {
         let mut document = json!({ "schema": schema(&value) });
         if let (Value::Object(document), Value::Object(value)) = (&mut document, value) {
             document.extend(value);
         }
-        self.apart(|| {
-            let _ = writeln!(std::io::stdout().lock(), "{document}");
-        });
+        self.apart(|| writeln!(std::io::stdout().lock(), "{document}"))
     }
 
     /// A line for people, on stderr.
@@ -156,7 +162,7 @@ impl Console {
     }
 
     /// Writes past the live list.
-    fn apart(&self, write: impl FnOnce()) {
+    fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.inner.live {
             Some(live) => live.suspend(write),
             None => write(),

@@ -227,6 +227,30 @@ fn a_size_that_was_noted_before_the_program_died_is_made_so_by_the_next_deploy()
 }
 
 #[test]
+fn a_restart_or_a_size_that_cannot_be_is_told_with_its_cause_and_put_back() {
+    let hello = Deployment::of_example("put-back");
+    let _ = hello.komandan("deploy").run().succeeds();
+    let page = hello.page();
+    let before = hello.pods("www");
+    // No new pod can be made without its account.
+    hello.namespace.kubectl_does("delete serviceaccount komandan-workload");
+    for line in ["restart www", "scale www 2"] {
+        let failed = hello.komandan(line).run().ends_with(4).stderr();
+        assert!(failed.contains("komandan-workload"), "{line}: {failed}");
+        assert_eq!(get(&page).status, 200, "{line}");
+    }
+    let www = hello.json("status")["nodes"]["www"].clone();
+    assert_eq!((&www["desired"], &www["scaled"]), (&1.into(), &Value::Null));
+    assert_eq!(hello.pods("www"), before, "the former instance is still the one that serves");
+    hello.namespace.kubectl_does("create serviceaccount komandan-workload");
+    hello.namespace.kubectl_does(
+        "label serviceaccount komandan-workload app.kubernetes.io/managed-by=komandan app.kubernetes.io/part-of=production",
+    );
+    until("all is well again", || hello.json("status")["nodes"]["www"]["note"] == "");
+    let _ = hello.komandan("restart www").run().succeeds();
+}
+
+#[test]
 fn people_look_into_what_runs_by_logs_exec_and_connect() {
     let hello = Deployment::of_example("look");
     let _ = hello.komandan("deploy").run().succeeds();
@@ -281,6 +305,8 @@ fn people_look_into_what_runs_by_logs_exec_and_connect() {
     assert_eq!((of("api"), of("www")), (2, 1), "{prefixes:?}");
     let server = hello.komandan("logs postgres-15 -n 3 --output json").run().succeeds().json_lines();
     assert_eq!((server.len(), &server[0]["schema"]), (3, &"komandan.log/1".into()));
+    let migrations = hello.komandan("logs api/greetings").run().succeeds().stdout();
+    assert!(migrations.starts_with("api/greetings/"), "{migrations}");
     let never = hello.komandan("logs --previous").run().succeeds().stderr();
     assert!(never.contains("no instance was restarted"), "{never}");
     let first = hello.komandan("logs www --version 1").run().succeeds().stdout();

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::health;
 use crate::names;
 use crate::render::database::SERVER;
+use crate::render::job::{DATABASE, MIGRATE};
 
 /// Whose pods are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,12 @@ impl Instances {
     /// Those of a database server, by the name of its StatefulSet.
     pub(crate) fn of_server(server: &str) -> Self {
         Self { name: server.to_owned(), selector: format!("{SERVER}={server}"), container: "server" }
+    }
+
+    /// Those that bring a logical database's schema up to date, by its address.
+    pub(crate) fn of_database(address: &str) -> Self {
+        let selector = format!("{DATABASE}={}", address.replace('/', "."));
+        Self { name: address.to_owned(), selector, container: MIGRATE }
     }
 
     /// The same under another name for people.

@@ -27,8 +27,7 @@ use crate::target;
 #[command(after_help = "Examples:
   komandan connect                    every public service, each on a port of its own
   komandan connect api                its port; `api:metrics` and `api:9100` name another
-  komandan connect api/greetings      a database, with its credentials on a terminal
-  psql \"$(komandan connect api/greetings --show-credentials | head -n 1)\"")]
+  komandan connect api/greetings      a database, with its credentials on a terminal")]
 pub(crate) struct Args {
     /// A service, with a port's name or number after a colon; a database's address, or a database server
     pub(crate) target: Option<String>,
@@ -66,6 +65,10 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         Some(target) => vec![reach(&cluster, &record, target).await?],
         None => entries(&record)?,
     };
+    // Before the address is told: whoever reads it may interrupt this at once.
+    let listening = |error| Error::Io { what: "listening for signals".to_owned(), error };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(listening)?;
+    let mut term = signal(SignalKind::terminate()).map_err(listening)?;
     let mut open = JoinSet::new();
     for reach in reaches {
         // Whoever cannot be reached at all is told of before anybody waits.
@@ -79,11 +82,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         announce(&cluster, &reach, port, shown, console).await?;
         open.spawn(serve(cluster.clone(), reach, listener, console.clone()));
     }
-    let mut term = signal(SignalKind::terminate())
-        .map_err(|error| Error::Io { what: "listening for signals".to_owned(), error })?;
     tokio::select! {
         _ = open.join_next() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
         _ = term.recv() => {}
     }
     Ok(())

@@ -147,8 +147,13 @@ fn show(differences: &[Difference], console: &Console) {
             Change::Operated => ("·", AnsiColor::Blue),
         };
         let style = colour.on_default();
-        let mut lines = difference.reasons.iter().map(String::as_str);
-        let first = lines.next().unwrap_or(difference.change.as_str());
+        let mut lines = difference.reasons.iter();
+        let word = difference.change.as_str();
+        let first = match lines.next() {
+            Some(reason) if reason.starts_with("because") => format!("{word} {reason}"),
+            Some(reason) => reason.clone(),
+            None => word.to_owned(),
+        };
         console.data(&format!("  {style}{sign} {:width$}{style:#}  {first}", difference.name));
         for line in lines {
             console.data(&format!("    {:width$}  and {line}", ""));

@@ -31,9 +31,10 @@ const WAITING: usize = 256;
   komandan logs api www --since 10m
   komandan logs api --version 12       of an older version that still runs
   komandan logs api --previous         the last words of instances that were restarted
-  komandan logs postgres-15 -n 50      a database server")]
+  komandan logs postgres-15 -n 50      a database server
+  komandan logs order/orders           the last migrations of a database")]
 pub(crate) struct Args {
-    /// Services and database servers; all services when none is named
+    /// Services, database servers, and databases by their addresses; all services when none is named
     pub(crate) names: Vec<String>,
     /// Go on as more is written, also by instances that are yet to come
     #[arg(short, long)]
@@ -86,7 +87,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         if args.names.is_empty() { record.content.nodes.keys().collect() } else { args.names.iter().collect() };
     let mut all = Vec::new();
     for name in names {
-        all.push(super::instances(&cluster, &record, name).await?);
+        all.push(if name.contains('/') {
+            Instances::of_database(name)
+        } else {
+            super::instances(&cluster, &record, name).await?
+        });
     }
     tokio::select! {
         shown = async {
@@ -113,7 +118,9 @@ async fn once(cluster: &Cluster, all: &[Instances], args: &Args, console: &Conso
             any = true;
             let mut lines = std::pin::pin!(lines);
             while let Some(line) = lines.next().await {
-                printer.print(&line);
+                if printer.print(&line).is_err() {
+                    return Ok(());
+                }
             }
         }
     }
@@ -172,7 +179,9 @@ async fn follow(cluster: &Cluster, all: &[Instances], args: &Args, console: &Con
     drop(tell);
     let mut printer = Printer::new(console);
     while let Some(line) = told.recv().await {
-        printer.print(&line);
+        if printer.print(&line).is_err() {
+            break;
+        }
     }
     Ok(())
 }
@@ -241,11 +250,11 @@ impl<'c> Printer<'c> {
         Self { console, seen: Vec::new(), width: 0 }
     }
 
-    fn print(&mut self, line: &Line) {
+    /// Fails when nobody reads any more.
+    fn print(&mut self, line: &Line) -> std::io::Result<()> {
         if self.console.is_json() {
             let (name, pod, text) = (&line.name, &line.pod, &line.text);
-            self.console.json(json!({ "command": "log", "service": name, "pod": pod, "line": text }));
-            return;
+            return self.console.try_json(json!({ "command": "log", "service": name, "pod": pod, "line": text }));
         }
         let at = self.seen.iter().position(|pod| *pod == line.pod).unwrap_or_else(|| {
             self.seen.push(line.pod.clone());
@@ -254,7 +263,7 @@ impl<'c> Printer<'c> {
         let prefix = prefix(&line.name, &line.pod);
         self.width = self.width.max(prefix.len());
         let (style, width) = (colour(at), self.width);
-        self.console.data(&format!("{style}{prefix:width$} |{style:#} {}", line.text));
+        self.console.try_data(&format!("{style}{prefix:width$} |{style:#} {}", line.text))
     }
 }
 
