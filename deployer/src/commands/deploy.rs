@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use super::{entry_urls, plan_json, plan_rows, short, show_entries};
+use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::{Work, collect, switch};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
@@ -23,7 +23,7 @@ use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
 use crate::store::databases::{Databases, Need, State};
-use crate::store::head::Head;
+use crate::store::head::{Head, Size};
 use crate::store::record::{Content, Record, changes};
 use crate::store::{Store, Stored};
 use crate::target;
@@ -54,6 +54,8 @@ struct Prepared {
     target: Target,
     /// The target as the repository wants it, without the sizes that were chosen by hand: that is recorded.
     declared: Content,
+    /// The sizes chosen by hand that still can be.
+    sizes: BTreeMap<String, Size>,
     bundles: Vec<Bundle>,
     logical: BTreeMap<String, Logical>,
     databases: Stored<Databases>,
@@ -153,6 +155,8 @@ async fn prepare(
     let logical = rendered.databases.clone();
     let (mut target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
     let declared = target.content.clone();
+    let mut head = head.clone();
+    head.sizes = scale::still_chosen(&head.sizes, graph);
     head.resize(&mut target.content);
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
     for database in graph.databases.values() {
@@ -165,7 +169,7 @@ async fn prepare(
     }
     let current = kept.current.as_ref().map(|record| &record.content);
     let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
-    Ok(Prepared { target, declared, bundles, logical, databases, steps, kept })
+    Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
 }
 
 async fn deploy(
@@ -207,6 +211,12 @@ async fn deploy(
         session.store().save_record(&declared, &session.head.value).await?;
         fault::point("record-written");
     }
+    for name in session.head.value.sizes.keys().filter(|name| !prepared.sizes.contains_key(*name)) {
+        session
+            .console
+            .note(&format!("  the size of {name} that was chosen by hand is over: its service.yaml leaves no choice"));
+    }
+    session.head.value.sizes = prepared.sizes;
     serve(session, &record, "deploy").await?;
     stages.push(("switch", switching.elapsed()));
 

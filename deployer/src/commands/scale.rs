@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clustergraph::graph::{Graph, Service};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -44,7 +45,11 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
     // What cannot be is said before anything is locked.
-    super::served(&cluster).await.and_then(|(_, current)| node(&current, &args.service).map(drop))?;
+    let (head, current) = super::served(&cluster).await?;
+    let is_left = args.reset && head.sizes.contains_key(&args.service);
+    if !is_left {
+        node(&current, &args.service)?;
+    }
     under_lock(&cluster, console, args.wait, async |session| scale(session, args).await).await
 }
 
@@ -52,6 +57,18 @@ async fn scale(session: &mut Session<'_>, args: &Args) -> Result<()> {
     let number = session.head.value.current.ok_or_else(|| nothing_served(session.cluster))?;
     // As recorded, without the sizes that were chosen by hand.
     let declared = session.store().record(number).await?.ok_or_else(|| nothing_served(session.cluster))?;
+    if args.reset && !declared.content.nodes.contains_key(&args.service) {
+        // A service that this version does not have: nothing of it runs here.
+        session.head.value.sizes.remove(&args.service);
+        session.save_head().await?;
+        let nothing = json!({ "event": "result", "command": "scale", "service": args.service, "by_hand": false });
+        if session.console.is_json() {
+            session.console.json(nothing);
+        } else {
+            session.console.data(&format!("no size is chosen for {} any more", args.service));
+        }
+        return Ok(());
+    }
     let wanted = node(&declared, &args.service)?.replicas;
     let objects = target::of_record(&declared, session.store()).await?.objects;
     refuse_unscalable(&args.service, objects.get(&args.service).map(Vec::as_slice).unwrap_or_default())?;
@@ -121,6 +138,14 @@ fn steps_of(session: &Session<'_>, target: &crate::plan::Target, service: &str) 
     Ok(own.map(|step| Step { after: Default::default(), ..step }).collect())
 }
 
+/// The sizes that a graph leaves to people: what is scaled by load, or must never run twice, has its own.
+pub(super) fn still_chosen(sizes: &BTreeMap<String, Size>, graph: &Graph) -> BTreeMap<String, Size> {
+    let has_its_own =
+        |service: &Service| service.singleton || !service.volumes.is_empty() || service.scale.max.is_some();
+    let chosen = sizes.iter().filter(|(name, _)| !graph.services.get(*name).is_some_and(has_its_own));
+    chosen.map(|(name, size)| (name.clone(), size.clone())).collect()
+}
+
 /// What has no size that a person could choose.
 fn refuse_unscalable(service: &str, objects: &[Object]) -> Result<()> {
     if objects.iter().any(|object| object.kind() == "HorizontalPodAutoscaler") {
@@ -149,6 +174,25 @@ fn refuse_unscalable(service: &str, objects: &[Object]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_to_have_a_size_of_its_own_is_no_persons_choice_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, more) in [("plain", ""), ("single", "singleton: true\n"), ("loaded", "scale: { min: 1, max: 9 }\n")]
+        {
+            let own = folder.path().join(name);
+            std::fs::create_dir_all(&own).unwrap();
+            std::fs::write(own.join("service.yaml"), format!("name: {name}\nrun: [./run]\n{more}")).unwrap();
+        }
+        let init = std::process::Command::new("git").current_dir(folder.path()).args(["init", "-q"]).status();
+        assert!(init.unwrap().success());
+        let tree = clustergraph::tree::Tree::of_worktree(folder.path()).unwrap();
+        let graph = Graph::build(&tree, "production").unwrap();
+        let size = Size { replicas: 3, author: "a".to_owned(), time: Timestamp::UNIX_EPOCH };
+        let sizes = ["plain", "single", "loaded", "gone"].map(|name| (name.to_owned(), size.clone())).into();
+        let left: Vec<String> = still_chosen(&sizes, &graph).into_keys().collect();
+        assert_eq!(left, ["gone", "plain"]);
+    }
 
     #[test]
     fn what_has_no_size_of_its_own_is_refused_with_the_way_out() {
