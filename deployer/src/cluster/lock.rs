@@ -134,7 +134,9 @@ impl Held {
         let until = renewed.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok()?;
         let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0);
         let since = since.round(jiff::Unit::Second).unwrap_or(since);
-        Some(Self { holder: holder.to_owned(), token: token.to_owned(), since, until })
+        // Whoever may write the Lease may write anything: it must not move a cursor.
+        let holder = holder.chars().filter(|c| !c.is_control()).collect();
+        Some(Self { holder, token: token.to_owned(), since, until })
     }
 
     /// Expired, or its holder is known to have ended.
@@ -266,5 +268,7 @@ mod tests {
         assert!(!held(Timestamp::now()).is_over());
         assert!(held(Timestamp::UNIX_EPOCH).is_over());
         assert!(Held::of(&Lease::default()).is_none());
+        let hostile = LeaseSpec { holder_identity: Some("me\u{1b}[2J:1 abcd".to_owned()), ..spec(Timestamp::now()) };
+        assert_eq!(Held::of(&Lease { spec: Some(hostile), ..Lease::default() }).unwrap().holder, "me[2J:1");
     }
 }
