@@ -121,8 +121,8 @@ pub(crate) fn admin_secret(server: &str) -> String {
 }
 
 /// What people gave for a service, by the names of its `secrets:`. A name of Secrets may be longer than a Service's.
-pub(crate) fn secrets(service: &str) -> String {
-    format!("{service}-secrets")
+pub(crate) fn service_secret(owner: &str) -> String {
+    format!("{owner}-secrets")
 }
 
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.

@@ -30,7 +30,7 @@ impl Cluster {
 
     /// Keeps values for a service, beside those that it has.
     pub(crate) async fn put_secrets(&self, service: &str, values: &BTreeMap<String, String>) -> Result<()> {
-        let name = names::secrets(service);
+        let name = names::service_secret(service);
         let what = format!("Secret {name}");
         let api = self.api::<Secret>();
         let data: BTreeMap<String, ByteString> =
@@ -70,7 +70,7 @@ impl Cluster {
 
     /// Forgets names of a service; the Secret goes with its last one.
     pub(crate) async fn remove_secrets(&self, service: &str, gone: &[String]) -> Result<()> {
-        let name = names::secrets(service);
+        let name = names::service_secret(service);
         let what = format!("Secret {name}");
         let api = self.api::<Secret>();
         for _ in 0..TRIES {

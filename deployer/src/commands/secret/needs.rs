@@ -80,7 +80,7 @@ impl Needs {
             for (node, objects) in &target.objects {
                 // A part of a service has the secrets of its owner.
                 let service = node.split('.').next().unwrap_or(node);
-                let secret = names::secrets(service);
+                let secret = names::service_secret(service);
                 let mut found = BTreeMap::new();
                 objects.iter().for_each(|object| references(&object.body, &secret, &mut found));
                 needs.0.extend(found.into_iter().map(|(name, optional)| Need {
