@@ -8,16 +8,20 @@ use std::time::{Duration, Instant};
 
 use clustergraph_tests::{Load, Namespace, Program, Repository, get};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A repository and the namespace that it is deployed to.
 struct Deployment {
     repository: Repository,
     namespace: Namespace,
+    /// Files beside the repository; gone when dropped.
+    beside: TempDir,
 }
 
 impl Deployment {
     fn of_example(about: &str) -> Self {
-        Self { repository: Repository::of_example("hello"), namespace: Namespace::new(about) }
+        let beside = TempDir::with_prefix("clustergraph-operations-").expect("a temporary folder");
+        Self { repository: Repository::of_example("hello"), namespace: Namespace::new(about), beside }
     }
 
     fn komandan(&self, line: &str) -> Program {
@@ -61,8 +65,7 @@ impl Deployment {
 
     /// A file beside the repository.
     fn file(&self, name: &str, text: &str) -> PathBuf {
-        let folder = self.repository.path().parent().expect("a folder");
-        let path = folder.join(format!("{}-{name}", self.namespace.name()));
+        let path = self.beside.path().join(name);
         std::fs::write(&path, text).expect("the file is written");
         path
     }
@@ -167,9 +170,6 @@ fn secrets_are_kept_listed_by_name_and_forgotten_and_no_value_is_ever_shown() {
     let _ = tell(hello.komandan("down --delete-data").run().succeeds());
     until("our secrets are gone", || !hello.namespace.names("secrets").contains(&"api-secrets".to_owned()));
     assert!(!told.contains("hunter"), "a value was told:\n{told}");
-    for file in [file, env] {
-        std::fs::remove_file(file).expect("the file is removed");
-    }
 }
 
 #[test]
@@ -351,13 +351,11 @@ fn versions_are_compared_and_old_ones_are_collected_by_reachability() {
     assert!(!objects.contains("--- api: Deployment"), "what is the same is not shown: {objects}");
 
     // Elsewhere only the records are there.
-    let elsewhere = hello.file("elsewhere", "");
-    let away = Program::new("komandan", elsewhere.parent().expect("a folder"))
+    let away = Program::new("komandan", hello.beside.path())
         .env("KUBECONFIG", hello.namespace.kubeconfig())
         .args(&format!("--namespace {} diff 1 2", hello.namespace.name()));
     let by_records = away.run().succeeds();
     assert!(by_records.stdout().contains("its sources changed"), "{}", by_records.stdout());
-    std::fs::remove_file(elsewhere).expect("the file is removed");
 
     let _ = hello.komandan("deploy").run().succeeds();
     hello.edit_api("the fourth version");
@@ -410,6 +408,7 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
 
     let printed = komandan("rbac").run().succeeds().stdout();
     let file = hello.file("rbac.yaml", &printed);
+    let _granted = Granted(&hello.namespace);
     hello.namespace.kubectl_does(&format!("apply -f {}", file.display()));
     let doctor = komandan("doctor --output json").run();
     assert_eq!(doctor.code(), Some(0), "{}{}", doctor.stdout(), doctor.stderr());
@@ -464,11 +463,25 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
         }
     }
     assert_eq!(unused, Vec::<String>::new(), "rights that no command uses");
-    for path in [kubeconfig, requests, file] {
-        std::fs::remove_file(path).expect("the file is removed");
+}
+
+/// The rights that are in no namespace; gone when dropped, whatever the test did.
+struct Granted<'n>(&'n Namespace);
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        let name = format!("komandan-{}", self.0.name());
+        let _ = std::process::Command::new("kubectl")
+            .args([
+                "--kubeconfig",
+                self.0.kubeconfig(),
+                "delete",
+                "clusterrole,clusterrolebinding",
+                "--ignore-not-found",
+            ])
+            .arg(name)
+            .output();
     }
-    let name = hello.namespace.name();
-    hello.namespace.kubectl_does(&format!("delete clusterrole,clusterrolebinding komandan-{name}"));
 }
 
 /// A kubeconfig with the token of a ServiceAccount.
