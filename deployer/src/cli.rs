@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{build, deploy, down, history, plan, render, revert, status};
+use crate::commands::{
+    build, connect, deploy, diff, doctor, down, exec, gc, history, logs, plan, rbac, render, restart, revert, scale,
+    secret, status,
+};
 use crate::settings::Global;
 
 /// Deploys a repository's cluster to Kubernetes, and reverts it
@@ -35,7 +38,17 @@ pub(crate) enum Command {
     Status(status::Args),
     History(history::Args),
     Revert(revert::Args),
+    Diff(diff::Args),
+    Scale(scale::Args),
+    Restart(restart::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Connect(connect::Args),
+    Secret(secret::Args),
     Render(render::Args),
+    Gc(gc::Args),
+    Rbac(rbac::Args),
+    Doctor(doctor::Args),
     Down(down::Args),
 }
 
@@ -49,9 +62,11 @@ mod tests {
     fn the_command_line_is_sound_and_every_command_has_an_example() {
         let command = Cli::command();
         command.clone().debug_assert();
-        for command in command.get_subcommands() {
+        let mut open: Vec<&clap::Command> = command.get_subcommands().collect();
+        while let Some(command) = open.pop() {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("Example"), "{}", command.get_name());
+            open.extend(command.get_subcommands());
         }
     }
 }

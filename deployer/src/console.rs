@@ -14,8 +14,16 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::error::Error;
 
-/// The version of everything that `--output json` says.
-pub(crate) const SCHEMA: &str = "komandan/v1";
+/// The name of what `--output json` says, with its version: that of the command, or else of the event.
+fn schema(value: &Value) -> String {
+    let word = |name: &str| value.get(name).and_then(Value::as_str);
+    let name = match (word("command"), word("event")) {
+        (Some(command), _) => command,
+        (None, Some(event @ ("plan" | "error"))) => event,
+        _ => "event",
+    };
+    format!("komandan.{name}/1")
+}
 
 const DONE: Style = AnsiColor::Green.on_default().bold();
 const FAILED: Style = AnsiColor::Red.on_default().bold();
@@ -29,7 +37,7 @@ const TOLD: Duration = Duration::from_secs(1);
 pub(crate) enum Format {
     /// For people.
     Text,
-    /// For programs: documents with `"schema": "komandan/v1"`, one a line.
+    /// For programs: documents with a schema such as `komandan.status/1`, one a line.
     Json,
 }
 
@@ -58,20 +66,26 @@ impl Console {
 
     /// Data for people, on stdout. A reader that has gone away is no error.
     pub(crate) fn data(&self, text: &str) {
-        self.apart(|| {
-            let _ = writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n'));
-        });
+        let _ = self.try_data(text);
+    }
+
+    /// As [`Self::data`], for what would go on for ever: it ends when nobody reads any more.
+    pub(crate) fn try_data(&self, text: &str) -> std::io::Result<()> {
+        self.apart(|| writeln!(anstream::stdout(), "{}", text.trim_end_matches('\n')))
     }
 
     /// Data for programs, on stdout: an object that gets the schema, on one line.
     pub(crate) fn json(&self, value: Value) {
-        let mut document = json!({ "schema": SCHEMA });
+        let _ = self.try_json(value);
+    }
+
+    /// As [`Self::json`], for what would go on for ever.
+    pub(crate) fn try_json(&self, value: Value) -> std::io::Result<()> {
+        let mut document = json!({ "schema": schema(&value) });
         if let (Value::Object(document), Value::Object(value)) = (&mut document, value) {
             document.extend(value);
         }
-        self.apart(|| {
-            let _ = writeln!(std::io::stdout().lock(), "{document}");
-        });
+        self.apart(|| writeln!(std::io::stdout().lock(), "{document}"))
     }
 
     /// A line for people, on stderr.
@@ -95,6 +109,26 @@ impl Console {
             self.json(json!({ "event": "error", "message": error.to_string() }));
         }
         self.note(&format!("{FAILED}error{FAILED:#}: {error}"));
+    }
+
+    /// A line without an end, on stderr: a question to a person.
+    pub(crate) fn ask(&self, text: &str) {
+        self.apart(|| {
+            let _ = write!(anstream::stderr(), "{text}");
+            let _ = std::io::stderr().flush();
+        });
+    }
+
+    /// Bytes as they are, on stdout: what another program writes.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Bytes as they are, on stderr.
+    pub(crate) fn error_bytes(&self, bytes: &[u8]) -> std::io::Result<()> {
+        std::io::stderr().lock().write_all(bytes)
     }
 
     /// A table for people, on stdout, that fits the terminal: the last column is cut where it must be.
@@ -128,7 +162,7 @@ impl Console {
     }
 
     /// Writes past the live list.
-    fn apart(&self, write: impl FnOnce()) {
+    fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.inner.live {
             Some(live) => live.suspend(write),
             None => write(),
@@ -259,6 +293,19 @@ fn cut(line: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_document_carries_the_name_of_what_it_is() {
+        for (value, name) in [
+            (json!({ "command": "status" }), "komandan.status/1"),
+            (json!({ "event": "result", "command": "deploy" }), "komandan.deploy/1"),
+            (json!({ "event": "step", "step": "api" }), "komandan.event/1"),
+            (json!({ "event": "plan" }), "komandan.plan/1"),
+            (json!({ "event": "error" }), "komandan.error/1"),
+        ] {
+            assert_eq!(schema(&value), name);
+        }
+    }
 
     #[test]
     fn columns_line_up_and_lines_fit() {

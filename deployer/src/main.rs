@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Error::Io { what: "starting".to_owned(), error }),
     };
     match result {
-        Ok(()) => Exit::Success.into(),
+        Ok(code) => code,
         Err(error) => {
             console.error(&error);
             error.exit().into()
@@ -57,9 +57,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli, console: &Console) -> error::Result<()> {
+async fn run(cli: &Cli, console: &Console) -> error::Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
+        // These end as what they ran or looked at.
+        Command::Exec(args) => return commands::exec::run(args, global, console).await,
+        Command::Doctor(args) => return commands::doctor::run(args, global, console).await,
         Command::Build(args) => commands::build::run(args, global, console).await,
         Command::Plan(args) => commands::plan::run(args, global, console).await,
         Command::Deploy(args) => commands::deploy::run(args, global, console).await,
@@ -67,6 +70,15 @@ async fn run(cli: &Cli, console: &Console) -> error::Result<()> {
         Command::History(args) => commands::history::run(args, global, console).await,
         Command::Revert(args) => commands::revert::run(args, global, console).await,
         Command::Render(args) => commands::render::run(args, global, console).await,
+        Command::Diff(args) => commands::diff::run(args, global, console).await,
+        Command::Scale(args) => commands::scale::run(args, global, console).await,
+        Command::Restart(args) => commands::restart::run(args, global, console).await,
+        Command::Logs(args) => commands::logs::run(args, global, console).await,
+        Command::Connect(args) => commands::connect::run(args, global, console).await,
+        Command::Secret(args) => commands::secret::run(args, global, console).await,
+        Command::Gc(args) => commands::gc::run(args, global, console).await,
+        Command::Rbac(args) => commands::rbac::run(args, global, console).await,
         Command::Down(args) => commands::down::run(args, global, console).await,
-    }
+    }?;
+    Ok(Exit::Success.into())
 }

@@ -34,6 +34,9 @@ pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
+/// On a pod: when its service was last restarted by hand.
+pub(crate) const RESTARTED: &str = "clustergraph.dev/restarted-at";
+
 /// The id that no version has: an entry of it leads nowhere, but keeps its address.
 pub(crate) const NOWHERE: &str = "none";
 
@@ -60,6 +63,8 @@ pub(crate) enum Component {
     Database,
     /// A database's credentials: data, outlives everything but `down --delete-data`.
     Credentials,
+    /// What people gave for a service to keep: data, outlives everything but `down --delete-data`.
+    Secrets,
     /// Something that runs once for a database.
     Migration,
     /// The store of versions.
@@ -76,6 +81,7 @@ impl Component {
             Self::Entry => "entry",
             Self::Database => "database",
             Self::Credentials => "credentials",
+            Self::Secrets => "secrets",
             Self::Migration => "migration",
             Self::Store => "store",
             Self::Base => "base",
@@ -106,7 +112,7 @@ fn versioned(name: &str, id: &str) -> String {
 
 /// A database server's StatefulSet and Service.
 pub(crate) fn server(database: &Database) -> String {
-    fit(&format!("db-{}", database.server.replace(['.', '_'], "-").to_ascii_lowercase()), "")
+    server_of(&database.server)
 }
 
 /// The administrator's password of a server. No database's credentials have a name of two parts.
@@ -114,9 +120,24 @@ pub(crate) fn admin_secret(server: &str) -> String {
     format!("credentials.{server}")
 }
 
+/// What people gave for a service, by the names of its `secrets:`. A name of Secrets may be longer than a Service's.
+pub(crate) fn service_secret(owner: &str) -> String {
+    format!("{owner}-secrets")
+}
+
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.
 pub(crate) fn credentials_secret(database: &Database) -> String {
-    format!("credentials.{}", of_address(database, '.'))
+    credentials(&database.address)
+}
+
+/// The credentials of a logical database by its address, whatever its kind.
+pub(crate) fn credentials(address: &str) -> String {
+    format!("credentials.{}", address.replace('/', "."))
+}
+
+/// A database server's StatefulSet and Service, by what the graph calls the server.
+pub(crate) fn server_of(server: &str) -> String {
+    fit(&format!("db-{}", server.replace(['.', '_'], "-").to_ascii_lowercase()), "")
 }
 
 /// A database's address with something else between owner and alias.

@@ -35,6 +35,17 @@ pub(crate) async fn read(global: &Global, commit: &str) -> Result<Repository> {
     read.map_err(|error| Error::Usage(format!("reading the repository was interrupted: {error}")))?
 }
 
+/// Reads the graph of a commit for a question about it: what Kubernetes would not honour is no matter here.
+pub(crate) async fn graph(global: &Global, commit: &str) -> Result<Graph> {
+    let (global, commit) = (global.clone(), commit.to_owned());
+    let read = move || {
+        let tree = Tree::of_commit(&global.directory, &commit)?;
+        Ok(Graph::build(&tree, &global.cluster)?)
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Error::Usage(format!("reading the repository was interrupted: {error}")))?
+}
+
 /// Problems with the texts of their files, for excerpts.
 fn with_texts(found: Vec<Problem>, tree: &Tree) -> Problems {
     let mut problems = Problems::default();

@@ -126,13 +126,16 @@ impl Kept {
     }
 }
 
-/// Reads the versions that are served and kept warm.
+/// Reads the versions that are served and kept warm, at the sizes that were chosen by hand.
 pub(crate) async fn kept(store: Store<'_>, head: &Head) -> Result<Kept> {
     let read = async |number: Option<u64>| match number {
         Some(number) => store.record(number).await,
         None => Ok(None),
     };
-    let (current, previous) = tokio::try_join!(read(head.current), read(head.previous))?;
+    let (mut current, mut previous) = tokio::try_join!(read(head.current), read(head.previous))?;
+    for record in current.iter_mut().chain(&mut previous) {
+        head.resize(&mut record.content);
+    }
     if let (Some(number), None) = (head.current, &current) {
         return Err(Error::Store(format!("the record of version {number}, which is served, is gone")));
     }

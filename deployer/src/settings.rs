@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) registry: Option<String>,
     /// A registry with Docker Hub's images.
     pub(crate) mirror: Option<String>,
+    /// How many versions stay when old ones are collected.
+    pub(crate) keep: Option<u32>,
 }
 
 impl Global {
@@ -70,6 +72,7 @@ impl Global {
             context: self.context.clone().or(known.context),
             namespace,
             registry: filled(self.registry.clone()).or_else(|| filled(repository.images.registry.clone())),
+            keep: known.keep,
             mirror: filled(self.mirror.clone()).or_else(|| filled(repository.images.mirror.clone())),
         })
     }

@@ -14,7 +14,7 @@ const SERVICE: &[&str] = &["files", "volumes", "secrets", "singleton", "security
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
 const CLUSTER: &[&str] =
-    &["domain", "keep", "warm", "ingress", "pull_grace", "databases", "size", "ttl", "seed", "secrets_from", "quota"];
+    &["domain", "warm", "ingress", "pull_grace", "databases", "size", "ttl", "seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {

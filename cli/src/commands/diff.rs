@@ -2,7 +2,6 @@
 
 mod json;
 mod text;
-pub(super) mod words;
 
 use clap::Args;
 

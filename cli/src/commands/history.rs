@@ -1,12 +1,12 @@
 //! `ssi history`: the commits at which a service's id changed.
 
 use clap::Args;
-use clustergraph::diff::{ChangeKind, Diff, Node, NodeKind};
+use clustergraph::diff::{ChangeKind, Diff, Node, NodeKind, words};
 use clustergraph::graph::{BuildError, Graph, Key, Snapshots};
 use clustergraph::tree::history::{Step, first_parents, is_shallow};
 use clustergraph::tree::{Commit, Tree};
 
-use super::diff::{nodes, words};
+use super::diff::nodes;
 use super::{Global, Printed, known_service};
 use crate::console::{self, DIM, YELLOW, paint};
 use crate::exit::{Exit, Failure};

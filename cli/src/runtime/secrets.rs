@@ -141,8 +141,12 @@ fn variables(path: &dyn std::fmt::Display, bytes: &[u8]) -> Result<BTreeMap<Stri
     let mut values = BTreeMap::new();
     for line in dotenvy::from_read_iter(bytes) {
         let (name, value) = line.map_err(|error| match error {
+            // What is told is the line, or the end of it that is wrong.
             dotenvy::Error::LineParse(line, _) => {
-                let at = String::from_utf8_lossy(bytes).lines().position(|known| known == line).map_or(0, |at| at + 1);
+                let at = String::from_utf8_lossy(bytes)
+                    .lines()
+                    .position(|known| known.trim_end().ends_with(&line))
+                    .map_or(0, |at| at + 1);
                 said(&format!("line {at} is not `NAME=value`; a value with blanks or quotes stands in quotes"))
             }
             other => said(&other),
@@ -204,6 +208,8 @@ mod tests {
     fn a_file_that_is_none_is_refused_without_a_word_of_it() {
         let told = secrets(&[SERVICE, (".env", "A=1\nhunter2 hunter2\n")]).map(drop).unwrap_err();
         assert!(told.contains("line 2 is not `NAME=value`") && !told.contains("hunter2"), "{told}");
+        let told = secrets(&[SERVICE, (".env", "A=1\n\nB=hunter2 hunter2\n")]).map(drop).unwrap_err();
+        assert!(told.contains("line 3 is not `NAME=value`") && !told.contains("hunter2"), "{told}");
         let large = "X=1\n".repeat(300_000);
         assert!(secrets(&[SERVICE, (".env", &large)]).map(drop).unwrap_err().contains("larger"));
     }

@@ -126,7 +126,7 @@ impl Work<'_> {
     }
 
     /// Waits until something is ready, telling what it waits for.
-    async fn ready(
+    pub(crate) async fn ready(
         &self,
         name: &str,
         shown: &mut console::Step,

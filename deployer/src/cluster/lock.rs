@@ -114,15 +114,18 @@ impl Drop for Lock {
 }
 
 /// Somebody's hold of a lock, as the Lease says.
-struct Held {
-    holder: String,
+pub(crate) struct Held {
+    /// Who, for people.
+    pub(crate) holder: String,
     token: String,
-    since: Timestamp,
+    /// Since when.
+    pub(crate) since: Timestamp,
     until: Timestamp,
 }
 
 impl Held {
-    fn of(lease: &Lease) -> Option<Self> {
+    /// Reads a Lease; nobody holds one without a holder.
+    pub(crate) fn of(lease: &Lease) -> Option<Self> {
         let spec = lease.spec.as_ref()?;
         let identity = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
         let (holder, token) = identity.rsplit_once(' ').unwrap_or((identity, ""));
@@ -131,11 +134,13 @@ impl Held {
         let until = renewed.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok()?;
         let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0);
         let since = since.round(jiff::Unit::Second).unwrap_or(since);
-        Some(Self { holder: holder.to_owned(), token: token.to_owned(), since, until })
+        // Whoever may write the Lease may write anything: it must not move a cursor.
+        let holder = holder.chars().filter(|c| !c.is_control()).collect();
+        Some(Self { holder, token: token.to_owned(), since, until })
     }
 
     /// Expired, or its holder is known to have ended.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         Timestamp::now() > self.until || is_dead(&self.token)
     }
 }
@@ -263,5 +268,7 @@ mod tests {
         assert!(!held(Timestamp::now()).is_over());
         assert!(held(Timestamp::UNIX_EPOCH).is_over());
         assert!(Held::of(&Lease::default()).is_none());
+        let hostile = LeaseSpec { holder_identity: Some("me\u{1b}[2J:1 abcd".to_owned()), ..spec(Timestamp::now()) };
+        assert_eq!(Held::of(&Lease { spec: Some(hostile), ..Lease::default() }).unwrap().holder, "me[2J:1");
     }
 }

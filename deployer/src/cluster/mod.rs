@@ -2,19 +2,23 @@
 
 pub(crate) mod ensure;
 pub(crate) mod lock;
+pub(crate) mod pods;
+pub(crate) mod rights;
+mod secrets;
 pub(crate) mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{ObjectMeta, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
+use tower::BoxError;
+use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
-use tower::util::MapRequestLayer;
 
 pub(crate) use ensure::{Condition, Guard};
 
@@ -50,9 +54,9 @@ impl Cluster {
         })?;
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
-        let count = MapRequestLayer::new(move |request: http::Request<Body>| {
+        let count = FilterLayer::new(move |request: http::Request<Body>| {
             counter.fetch_add(1, Ordering::Relaxed);
-            request
+            rights::check(request.method(), request.uri()).map(|()| request).map_err(BoxError::from)
         });
         let builder = ClientBuilder::try_from(config).map_err(|error| Error::cluster("connecting", &error))?;
         let client = builder.with_layer(&count).with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT)).build();
@@ -81,6 +85,21 @@ impl Cluster {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The objects of one kind that are in no namespace.
+    pub(crate) fn api_of_all<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// Asks the API server for something that is no object, with the headers of its answer.
+    pub(crate) async fn get(&self, path: &str) -> kube::Result<http::Response<Body>> {
+        let request = http::Request::get(path).body(Body::empty()).map_err(kube::Error::HttpError)?;
+        self.client.send(request).await
     }
 
     /// Whether we made an object, for this very cluster.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use super::{entry_urls, plan_json, plan_rows, short, show_entries};
+use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::{Work, collect, switch};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
@@ -23,7 +23,8 @@ use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
 use crate::store::databases::{Databases, Need, State};
-use crate::store::record::{Record, changes};
+use crate::store::head::{Head, Size};
+use crate::store::record::{Content, Record, changes};
 use crate::store::{Store, Stored};
 use crate::target;
 
@@ -51,6 +52,10 @@ pub(crate) struct Args {
 /// What was wanted and what was found, and the way from one to the other.
 struct Prepared {
     target: Target,
+    /// The target as the repository wants it, without the sizes that were chosen by hand: that is recorded.
+    declared: Content,
+    /// The sizes chosen by hand that still can be.
+    sizes: BTreeMap<String, Size>,
     bundles: Vec<Bundle>,
     logical: BTreeMap<String, Logical>,
     databases: Stored<Databases>,
@@ -94,7 +99,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let images_took = begun.elapsed();
 
     let kept_before = kept.clone();
-    let prepared = prepare(&repository, &images, kept, &observed, &cluster, args.retry_migration).await?;
+    let prepared =
+        prepare(&repository, &images, (kept, &head.value), &observed, &cluster, args.retry_migration).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
@@ -114,6 +120,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         // What was decided before the lock was only seen, not held.
         let kept = session.kept().await?;
         let observed = session.view.now();
+        let kept = (kept, &session.head.value);
         let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args.retry_migration).await?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
             unchanged(current, &repository, &observed, session.cluster, console);
@@ -129,7 +136,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 async fn prepare(
     repository: &Repository,
     images: &Images,
-    kept: Kept,
+    (kept, head): (Kept, &Head),
     observed: &Observed,
     cluster: &Cluster,
     retry: bool,
@@ -146,7 +153,11 @@ async fn prepare(
     };
     let rendered = render::render(graph, images, cluster.name())?;
     let logical = rendered.databases.clone();
-    let (target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
+    let (mut target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
+    let declared = target.content.clone();
+    let mut head = head.clone();
+    head.sizes = scale::still_chosen(&head.sizes, graph);
+    head.resize(&mut target.content);
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
     for database in graph.databases.values() {
         let claim = observed.claims.get(&format!("data-{}-0", names::server(database)));
@@ -158,7 +169,7 @@ async fn prepare(
     }
     let current = kept.current.as_ref().map(|record| &record.content);
     let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
-    Ok(Prepared { target, bundles, logical, databases, steps, kept })
+    Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
 }
 
 async fn deploy(
@@ -196,9 +207,16 @@ async fn deploy(
     let switching = Instant::now();
     let is_new = Some(record.number) != current.as_ref().map(|current| current.number);
     if is_new {
-        session.store().save_record(&record, &session.head.value).await?;
+        let declared = Record { content: prepared.declared, ..record.clone() };
+        session.store().save_record(&declared, &session.head.value).await?;
         fault::point("record-written");
     }
+    for name in session.head.value.sizes.keys().filter(|name| !prepared.sizes.contains_key(*name)) {
+        session
+            .console
+            .note(&format!("  the size of {name} that was chosen by hand is over: its service.yaml leaves no choice"));
+    }
+    session.head.value.sizes = prepared.sizes;
     serve(session, &record, "deploy").await?;
     stages.push(("switch", switching.elapsed()));
 

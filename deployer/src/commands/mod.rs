@@ -1,22 +1,92 @@
 //! One file for each command, with its arguments.
 
 pub(crate) mod build;
+pub(crate) mod connect;
 pub(crate) mod deploy;
+pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod down;
+pub(crate) mod exec;
+pub(crate) mod gc;
 pub(crate) mod history;
+pub(crate) mod logs;
 pub(crate) mod plan;
+pub(crate) mod rbac;
 pub(crate) mod render;
+pub(crate) mod restart;
 pub(crate) mod revert;
+pub(crate) mod scale;
+pub(crate) mod secret;
 pub(crate) mod status;
 
 use std::collections::BTreeMap;
 
+use clustergraph::diagnostic::suggestion;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
-use crate::cluster::view::Observed;
+use crate::cluster::Cluster;
+use crate::cluster::pods::Instances;
+use crate::cluster::view::{Observed, list};
 use crate::console::Console;
+use crate::error::{Error, Result};
 use crate::plan::Step;
-use crate::store::record::Content;
+use crate::store::record::{Content, Node, Record};
+use crate::store::{Store, head::Head};
+
+/// The version that serves, with the head that says so.
+async fn served(cluster: &Cluster) -> Result<(Head, Record)> {
+    let store = Store::new(cluster);
+    let head = store.head().await?.value;
+    match crate::session::kept(store, &head).await?.current {
+        Some(current) => Ok((head, current)),
+        None => Err(nothing_served(cluster)),
+    }
+}
+
+fn nothing_served(cluster: &Cluster) -> Error {
+    Error::Usage(format!(
+        "nothing is deployed to {} (namespace {}): `komandan deploy` does that",
+        cluster.name(),
+        cluster.namespace()
+    ))
+}
+
+/// A service of a version.
+fn node<'r>(record: &'r Record, name: &str) -> Result<&'r Node> {
+    record.content.nodes.get(name).ok_or_else(|| {
+        let known = record.content.nodes.keys();
+        unknown(name, known.map(String::as_str), &format!("version {}", record.number))
+    })
+}
+
+/// The pods of a service of a version, or of a database server.
+async fn instances(cluster: &Cluster, record: &Record, name: &str) -> Result<Instances> {
+    if let Some(node) = record.content.nodes.get(name) {
+        return Ok(Instances::of_workload(name, &node.workload));
+    }
+    let servers = list::<StatefulSet>(cluster).await?;
+    let ours: Vec<&str> = servers
+        .values()
+        .filter(|set| cluster.owns(&set.metadata))
+        .filter_map(|set| set.metadata.name.as_deref())
+        .collect();
+    let meant = crate::names::server_of(name);
+    if let Some(server) = ours.iter().find(|server| **server == name || **server == meant) {
+        return Ok(Instances::of_server(server));
+    }
+    let known = record.content.nodes.keys().map(String::as_str).chain(ours.iter().copied());
+    Err(unknown(name, known, &format!("version {}", record.number)))
+}
+
+/// There is nothing of a name; one that is much like it is named.
+fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone, of: &str) -> Error {
+    let mend = match suggestion(name, known.clone()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Error::Usage(format!("{of} has no `{}`: {mend}", name.escape_debug()))
+}
 
 /// Where each entry of a version is reached from inside the cluster's network.
 fn entry_urls(content: &Content, observed: &Observed) -> BTreeMap<String, String> {

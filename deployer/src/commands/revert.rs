@@ -56,12 +56,13 @@ async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant)
     let number = version.or(head.previous).ok_or_else(|| {
         Error::Usage(format!("version {current} is the first of {}: there is none before it", session.cluster.name()))
     })?;
-    let record = session.store().record(number).await?.ok_or_else(|| {
+    let mut record = session.store().record(number).await?.ok_or_else(|| {
         Error::Usage(format!(
             "there is no version {number} of {}; `komandan history` lists them",
             session.cluster.name()
         ))
     })?;
+    head.resize(&mut record.content);
     let warm = is_warm(&record, &session.view.now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);

@@ -13,6 +13,7 @@ use crate::names::{self, Component};
 use crate::session;
 use crate::settings::Global;
 use crate::store::Store;
+use crate::store::head::Size;
 
 /// Shows what serves, and whether all of it is ready
 #[derive(Debug, clap::Args)]
@@ -65,7 +66,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
                 let note = words(health::deployment(&observed, &node.workload, now));
                 let value = json!({
                     "id": node.id, "workload": node.workload, "image": node.image, "desired": node.replicas,
-                    "ready": ready(&node.workload), "note": note,
+                    "ready": ready(&node.workload), "note": note, "scaled": head.sizes.get(name),
                 });
                 (name.clone(), value)
             })
@@ -95,7 +96,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
                 name.clone(),
                 node.workload.clone(),
                 format!("{}/{}", ready(&node.workload), node.replicas),
-                words(health::deployment(&observed, &node.workload, now)),
+                noted(words(health::deployment(&observed, &node.workload, now)), head.sizes.get(name)),
             ]
         })
         .collect();
@@ -114,4 +115,11 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         ));
     }
     Ok(())
+}
+
+/// What is said of a node, and of who chose its size.
+fn noted(state: String, size: Option<&Size>) -> String {
+    let Some(size) = size else { return state };
+    let scaled = format!("scaled to {} by {}", size.replicas, size.author);
+    if state.is_empty() { scaled } else { format!("{state}; {scaled}") }
 }

@@ -18,7 +18,7 @@ pub(crate) const CREATE: &str = "create";
 /// The container that changes the schema: once it has started, nothing is known without its end.
 pub(crate) const MIGRATE: &str = "migrate";
 /// The label by which a database's Job and credentials are found.
-const DATABASE: &str = "clustergraph.dev/database";
+pub(crate) const DATABASE: &str = "clustergraph.dev/database";
 
 /// The variable that holds the database's own password while it is made.
 const NEW_PASSWORD: &str = "CLUSTERGRAPH_PASSWORD";

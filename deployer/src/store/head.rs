@@ -1,11 +1,12 @@
 //! Which version is served, which one before it is kept warm, and what is being changed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::store::record::Content;
 
 /// How many moves are remembered.
 const REMEMBERED: usize = 100;
@@ -27,6 +28,20 @@ pub(crate) struct Head {
     pub(crate) intent: Option<Intent>,
     /// The last moves, oldest first.
     pub(crate) log: VecDeque<Move>,
+    /// Sizes that somebody chose by hand, by service. They hold over all versions until they are given back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) sizes: BTreeMap<String, Size>,
+}
+
+/// A size that somebody chose by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size {
+    /// How many instances.
+    pub(crate) replicas: u32,
+    /// Who chose it.
+    pub(crate) author: String,
+    /// When.
+    pub(crate) time: Timestamp,
 }
 
 /// A switch that has begun.
@@ -57,7 +72,16 @@ pub(crate) struct Move {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { schema: SCHEMA, fence: 0, last: 0, current: None, previous: None, intent: None, log: VecDeque::new() }
+        Self {
+            schema: SCHEMA,
+            fence: 0,
+            last: 0,
+            current: None,
+            previous: None,
+            intent: None,
+            log: VecDeque::new(),
+            sizes: BTreeMap::new(),
+        }
     }
 }
 
@@ -99,6 +123,15 @@ impl Head {
         self.keeps(number) || self.log.iter().any(|done| done.to == number)
     }
 
+    /// Gives a version the sizes that were chosen by hand: a record says what the repository wanted.
+    pub(crate) fn resize(&self, content: &mut Content) {
+        for (name, size) in &self.sizes {
+            if let Some(node) = content.nodes.get_mut(name) {
+                node.replicas = size.replicas;
+            }
+        }
+    }
+
     pub(crate) fn decode(text: &str) -> Result<Self> {
         super::decode("the head", SCHEMA, text)
     }
@@ -134,6 +167,21 @@ mod tests {
         head.intend(2, "deploy");
         head.commit("a", Timestamp::UNIX_EPOCH);
         assert_eq!((head.current, head.previous), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn a_size_chosen_by_hand_holds_for_every_version_that_has_the_service() {
+        let size = Size { replicas: 7, author: "a".to_owned(), time: Timestamp::UNIX_EPOCH };
+        let head = Head { sizes: [("api".to_owned(), size)].into(), ..Head::default() };
+        let mut with = crate::store::record::tests::content(&[("api", "1", 2), ("www", "1", 1)]);
+        head.resize(&mut with);
+        assert_eq!((with.nodes["api"].replicas, with.nodes["www"].replicas), (7, 1));
+        let mut without = crate::store::record::tests::content(&[("www", "1", 1)]);
+        head.resize(&mut without);
+        assert_eq!(without.nodes.len(), 1);
+        assert_eq!(Head::decode(&head.encode().unwrap()).unwrap(), head);
+        let before = Head::default().encode().unwrap();
+        assert!(!before.contains("sizes") && Head::decode(&before).unwrap().sizes.is_empty());
     }
 
     proptest! {

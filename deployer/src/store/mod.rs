@@ -74,14 +74,19 @@ impl<'c> Store<'c> {
         self.config_map(&name).await?.map(|map| decode_record(&map)).transpose()
     }
 
-    /// All records, by number.
-    pub(crate) async fn records(&self) -> Result<BTreeMap<u64, Record>> {
+    /// Everything that is stored, as it is kept.
+    pub(crate) async fn all(&self) -> Result<Vec<ConfigMap>> {
         let selector =
             format!("{},{}={}", names::selector(self.cluster.name()), names::COMPONENT, Component::Store.as_str());
         let list = self.cluster.api::<ConfigMap>().list(&ListParams::default().labels(&selector)).await;
-        let list = list.map_err(|error| Error::cluster("reading the versions", &error))?;
+        Ok(list.map_err(|error| Error::cluster("reading the versions", &error))?.items)
+    }
+
+    /// All records, by number.
+    pub(crate) async fn records(&self) -> Result<BTreeMap<u64, Record>> {
         let is_record = |map: &&ConfigMap| map.data.as_ref().is_some_and(|data| data.contains_key(Record::KEY));
-        list.items
+        self.all()
+            .await?
             .iter()
             .filter(is_record)
             .map(|map| decode_record(map).map(|record| (record.number, record)))

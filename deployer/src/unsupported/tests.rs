@@ -95,7 +95,6 @@ fn so_are_settings_of_the_cluster_that_is_meant_and_stores_of_nobody() {
     for setting in [
         "strategy: rolling",
         "domain: shop.example",
-        "keep: 5",
         "warm: 30m",
         "lends: true",
         "ingress: { class: nginx }",

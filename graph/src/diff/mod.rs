@@ -12,6 +12,7 @@ mod operation;
 mod refactoring;
 mod services;
 mod touched;
+pub mod words;
 
 use std::collections::BTreeMap;
 

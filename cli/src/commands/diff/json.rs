@@ -1,10 +1,9 @@
 //! A difference as a program reads it.
 
-use clustergraph::diff::{Diff, Node};
+use clustergraph::diff::{Diff, Node, words};
 use clustergraph::graph::Graph;
 use serde_json::{Value, json};
 
-use super::words;
 use crate::commands::range::Range;
 
 /// All of it.

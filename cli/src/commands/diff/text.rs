@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anstyle::Style;
+use clustergraph::diff::words::{field, reasons};
 use clustergraph::diff::{ChangeKind, Diff, Node, NodeKind, Refactoring};
 use clustergraph::graph::Graph;
 
-use super::words::{field, reasons};
 use crate::commands::range::Range;
 use crate::console::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 

@@ -1,9 +1,7 @@
 //! What differs and why, in sentences.
 
-use clustergraph::diagnostic::Place;
-use clustergraph::diff::{
-    Cause, Change, ChangeKind, Diff, EdgeChange, FieldChange, FileChangeKind, FilesChange, Node, NodeKind,
-};
+use super::{Cause, Change, ChangeKind, Diff, EdgeChange, FieldChange, FileChangeKind, FilesChange, Node, NodeKind};
+use crate::diagnostic::Place;
 
 /// Causes, and files of one cause, that are named; the others are counted.
 const NAMED: usize = 3;
@@ -12,7 +10,8 @@ const LONGEST: usize = 60;
 
 /// Why a node differs: one sentence for each of its nearest roots. The first of a node that was edited itself says what was
 /// edited; nothing is said of one that is only new or gone.
-pub(in crate::commands) fn reasons(diff: &Diff, node: &Node) -> Vec<String> {
+#[must_use]
+pub fn reasons(diff: &Diff, node: &Node) -> Vec<String> {
     let chains = diff.chains(node);
     let several = chains.len();
     let mut sentences: Vec<String> = chains.iter().filter_map(|chain| reason(diff, chain)).collect();
@@ -54,7 +53,7 @@ fn root(node: &Node, change: &Change) -> String {
 }
 
 /// What was edited, the first few things of it. Edges come first: they say what the edit was for.
-pub(in crate::commands) fn causes(own: &[Cause]) -> String {
+fn causes(own: &[Cause]) -> String {
     let (edges, others): (Vec<_>, Vec<_>) = own.iter().partition(|cause| matches!(cause, Cause::Edge(_)));
     let words: Vec<String> = edges.into_iter().chain(others).map(cause).collect();
     first_of(words, own.len())
@@ -86,7 +85,8 @@ fn files(files: &FilesChange) -> String {
 }
 
 /// A field with what it was and is, and the line where it is written.
-pub(in crate::commands) fn field(field: &FieldChange) -> String {
+#[must_use]
+pub fn field(field: &FieldChange) -> String {
     let name = &field.field;
     let words = match (&field.before, &field.after) {
         (Some(before), Some(after)) => format!("{name} {} → {}", short(before), short(after)),
@@ -98,7 +98,7 @@ pub(in crate::commands) fn field(field: &FieldChange) -> String {
 }
 
 /// An edge as what the node does now.
-pub(in crate::commands) fn edge(edge: &EdgeChange) -> String {
+fn edge(edge: &EdgeChange) -> String {
     let verbs = if edge.to == NodeKind::Service { ("calls", "call") } else { ("stores in", "store in") };
     let words = match (&edge.before, &edge.after) {
         (Some(before), Some(after)) => format!("{} {after} instead of {before}", verbs.0),

@@ -1,0 +1,145 @@
+//! `komandan rbac`
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_NAMESPACE, Right};
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::names;
+use crate::settings::Global;
+
+/// Prints the rights that komandan needs for one cluster, as objects that an administrator applies
+///
+/// All of it is in the cluster's own namespace, but for the classes of volumes, which only `doctor` reads. Whoever may make
+/// pods in a namespace may do there what those may: give each cluster a namespace of its own.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  komandan rbac | kubectl apply -f -                     for a ServiceAccount `komandan` of the namespace
+  komandan rbac --group deployers                        for people of a group
+  komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace")]
+pub(crate) struct Args {
+    /// For a ServiceAccount, NAMESPACE:NAME or NAME [default: komandan, which is made]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "group"])]
+    pub(crate) service_account: Option<String>,
+    /// For a user
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub(crate) user: Option<String>,
+    /// For a group
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+    /// Also the rights to make and delete the namespace itself; else it must be there
+    #[arg(long)]
+    pub(crate) create_namespace: bool,
+}
+
+pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
+    let settings = global.settings_without_graph()?;
+    let objects = objects(args, &settings.namespace);
+    if console.is_json() {
+        console.json(json!({
+            "command": "rbac", "cluster": settings.cluster, "namespace": settings.namespace, "objects": objects,
+        }));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for object in &objects {
+        let yaml = serde_yaml::to_string(object)
+            .map_err(|error| Error::Usage(format!("{} cannot be written: {error}", object["kind"])))?;
+        text.push_str("---\n");
+        text.push_str(&yaml);
+    }
+    console.data(&text);
+    Ok(())
+}
+
+fn objects(args: &Args, namespace: &str) -> Vec<Value> {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let named = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": GROUP });
+    let mut objects = Vec::new();
+    let subject = match (&args.service_account, &args.user, &args.group) {
+        (_, Some(user), _) => named("User", user),
+        (_, _, Some(group)) => named("Group", group),
+        (Some(account), ..) => {
+            let (home, name) = account.split_once(':').unwrap_or((namespace, account));
+            json!({ "kind": "ServiceAccount", "name": name, "namespace": home })
+        }
+        (None, None, None) => {
+            objects.push(json!({
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": { "name": names::MANAGER, "namespace": namespace },
+            }));
+            json!({ "kind": "ServiceAccount", "name": names::MANAGER, "namespace": namespace })
+        }
+    };
+    let api = format!("{GROUP}/v1");
+    let bind = |kind: &str, role: &str, metadata: Value| {
+        json!({
+            "apiVersion": api,
+            "kind": format!("{kind}Binding"),
+            "metadata": metadata,
+            "roleRef": named(kind, role),
+            "subjects": [subject],
+        })
+    };
+    let here = json!({ "name": names::MANAGER, "namespace": namespace });
+    objects.push(json!({ "apiVersion": api, "kind": "Role", "metadata": here, "rules": rules(IN_NAMESPACE) }));
+    objects.push(bind("Role", names::MANAGER, here));
+    let mut wide = rules(IN_CLUSTER);
+    if args.create_namespace {
+        wide.extend(rules(OF_NAMESPACE));
+    }
+    // Names of the whole cluster: each namespace has its own.
+    let name = format!("{}-{namespace}", names::MANAGER);
+    objects.push(json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": { "name": name }, "rules": wide }));
+    objects.push(bind("ClusterRole", &name, json!({ "name": name })));
+    objects
+}
+
+/// Rights as rules: kinds of one group with the same verbs in one rule.
+pub(super) fn rules(rights: &[Right]) -> Vec<Value> {
+    let mut rules: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
+    for right in rights {
+        rules.entry((right.group, right.verbs)).or_default().push(right.resource);
+    }
+    let rule = |((group, verbs), resources): ((&str, &[&str]), Vec<&str>)| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+    rules.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> Args {
+        Args { service_account: None, user: None, group: None, create_namespace: false }
+    }
+
+    fn yaml(args: &Args) -> String {
+        let objects = objects(args, "shop");
+        objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect()
+    }
+
+    #[test]
+    fn the_rights_of_a_permanent_cluster() {
+        insta::assert_snapshot!(yaml(&args()));
+    }
+
+    #[test]
+    fn they_can_be_somebody_elses_and_include_the_namespace_itself() {
+        let subject = |args: &Args| objects(args, "shop").last().unwrap()["subjects"][0].clone();
+        let of = |account: &str| Args { service_account: Some(account.to_owned()), ..args() };
+        assert_eq!(subject(&of("ci:runner")), json!({ "kind": "ServiceAccount", "name": "runner", "namespace": "ci" }));
+        assert_eq!(subject(&of("runner"))["namespace"], "shop");
+        assert_eq!(subject(&Args { group: Some("deployers".to_owned()), ..args() })["kind"], "Group");
+        assert_eq!(subject(&Args { user: Some("ada".to_owned()), ..args() })["name"], "ada");
+        assert!(!yaml(&of("runner")).contains("kind: ServiceAccount\nmetadata"), "one that is named is not made");
+        let wide = objects(&Args { create_namespace: true, ..args() }, "shop");
+        let role = wide.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+        let rules = role["rules"].as_array().unwrap();
+        assert!(
+            rules.contains(&json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete"] }))
+        );
+    }
+}
