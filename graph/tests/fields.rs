@@ -73,7 +73,7 @@ fn repository() -> Repo {
         ("web/Otherfile", "FROM scratch\n"),
         ("web/web.conf", "level ${secrets.KEY}\n"),
         ("web/other.conf", "to nobody\n"),
-        ("web/schema/1.sql", "select 1;\n"),
+        ("web/schema/0009.sql", "select 1;\n"),
         ("web/schema2/1.sql", "select 2;\n"),
         ("web/readme.md", "hello\n"),
         ("libs/lib", "1"),

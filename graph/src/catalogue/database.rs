@@ -119,7 +119,7 @@ pub struct Container {
     pub env: BTreeMap<String, String>,
     /// Arguments; none leaves the image's own command.
     pub args: Command,
-    /// The user and group that the server runs as, where they are known.
+    /// The user and group that the server runs as, where they are known: a cluster lets nothing run as root.
     pub user: Option<u32>,
     /// The folder that must outlive the container; none when nothing does.
     pub data: Option<String>,
