@@ -2,6 +2,7 @@
 
 pub(crate) mod collect;
 mod database;
+pub(crate) mod external;
 mod node;
 mod secret;
 pub(crate) mod switch;

@@ -18,6 +18,7 @@ pub(crate) use registry::Registry;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::render::external::is_external;
 use crate::render::{Images, database};
 use crate::settings::Settings;
 use docker::Docker;
@@ -67,8 +68,8 @@ pub(crate) async fn resolve(
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<Resolved>();
-    let servers: BTreeMap<_, _> =
-        graph.databases.values().map(|database| (database.server.clone(), database)).collect();
+    let ours = graph.databases.values().filter(|database| !is_external(graph, &settings.cluster, database));
+    let servers: BTreeMap<_, _> = ours.map(|database| (database.server.clone(), database)).collect();
     let servers = stream::iter(servers)
         .map(|(server, database)| async {
             if let Some(digest) = known.servers.get(&server) {
