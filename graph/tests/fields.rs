@@ -74,7 +74,7 @@ fn repository() -> Repo {
         ("web/web.conf", "level ${secrets.KEY}\n"),
         ("web/other.conf", "to nobody\n"),
         ("web/schema/0009.sql", "select 1;\n"),
-        ("web/schema2/1.sql", "select 2;\n"),
+        ("web/schema2/0009.sql", "select 2;\n"),
         ("web/readme.md", "hello\n"),
         ("libs/lib", "1"),
         ("libs2/lib", "1"),
