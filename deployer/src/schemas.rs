@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use clustergraph::graph::{Key, Schemas};
 
-use crate::store::databases::{Databases, Wanted};
+use crate::store::databases::{Databases, Known, Wanted};
 use crate::store::record::Content;
 
 /// A state of a database's schema, or what code was made for.
@@ -83,11 +83,9 @@ const RESTORE: &str = "put the former schema back yourself (from a dump) and giv
 
 /// Why a stored version must not serve: its code does not run on the schemas that are there.
 pub(crate) fn against_revert(number: u64, content: &Content, databases: &Databases) -> Vec<String> {
-    let at = |address: &String| databases.0.get(address).and_then(|known| known.level());
-    content
-        .migrations
-        .keys()
-        .filter_map(|address| Some((address, of_version(content, address)?, at(address)?)))
+    let known = |address: &String| databases.0.get(address).map(Known::levels).unwrap_or_default();
+    let each = content.migrations.keys().filter_map(|address| Some((address, of_version(content, address)?)));
+    each.flat_map(|(address, code)| known(address).into_iter().map(move |data| (address, code, data)))
         .filter(|(_, code, data)| !code.goes_with(*data))
         .map(|(address, code, data)| {
             format!(
@@ -102,8 +100,9 @@ pub(crate) fn against_revert(number: u64, content: &Content, databases: &Databas
 }
 
 /// The versions that would run on what is there, newest first, and how else to go back.
-pub(crate) fn ways_out(number: u64, versions: &BTreeMap<u64, &Content>, databases: &Databases) -> String {
-    let fit = versions.iter().rev().filter(|(other, _)| **other != number);
+/// `current` is what serves, and what somebody wants to leave.
+pub(crate) fn ways_out(current: u64, versions: &BTreeMap<u64, &Content>, databases: &Databases) -> String {
+    let fit = versions.iter().rev().filter(|(other, _)| **other != current);
     let fit = fit.filter(|(other, content)| against_revert(**other, content, databases).is_empty());
     let fit: Vec<String> = fit.map(|(number, _)| number.to_string()).take(5).collect();
     let forward = match fit.as_slice() {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use clustergraph_tests::http::post;
+use clustergraph_tests::local::wait_until;
 use clustergraph_tests::{Namespace, Program, Repository, get, workspace};
 use serde_json::Value;
 
@@ -245,7 +246,32 @@ fn of_a_database_that_somebody_else_runs_nothing_is_made_and_everything_comes_fr
          --from-literal=password={password} --from-literal=database=keeper_entries \
          --from-literal=url=postgresql://keeper_entries:{password}@{host}:5432/keeper_entries"
     ));
-    let _ = guest.komandan("deploy").run().succeeds();
+    // Somebody else migrates: ours waits, and runs when that is over.
+    let mut other = owner.namespace.spawn(&[
+        "exec",
+        "db-postgres-15-0",
+        "--",
+        "psql",
+        "--host=127.0.0.1",
+        "--username=postgres",
+        "--dbname=keeper_entries",
+        "--command=SELECT pg_advisory_lock(hashtext('clustergraph'))",
+        "--command=SELECT pg_sleep(600)",
+    ]);
+    let waiting = guest.komandan("deploy").spawn();
+    let lock = || {
+        let pods = guest.namespace.kubectl("get pods");
+        let statuses = pods["items"][0]["status"]["initContainerStatuses"].clone();
+        statuses[0]["name"] == "lock" && statuses[0]["state"]["running"].is_object()
+    };
+    wait_until("the lock is waited for", lock);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(owner.ask(""), serde_json::json!(["migrated"]), "it does not run beside another one");
+    other.kill().expect("it is killed");
+    let _ = other.wait();
+    owner.namespace.kubectl_does("exec db-postgres-15-0 -- psql --host=127.0.0.1 --username=postgres --command=SELECT/**/pg_terminate_backend(pid)/**/FROM/**/pg_locks/**/WHERE/**/locktype='advisory'/**/AND/**/granted");
+    let output = waiting.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(guest.namespace.names("statefulsets"), Vec::<String>::new(), "no server of ours");
     assert_eq!(guest.namespace.names("persistentvolumeclaims"), Vec::<String>::new());
     guest.add("", "of a guest");

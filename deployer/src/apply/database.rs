@@ -1,9 +1,11 @@
 //! Makes logical databases and brings their schemas up to date: one Job each, whose end is written down.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Work;
 use crate::console;
@@ -84,9 +86,12 @@ impl Work<'_> {
     /// Makes the Job, held back, and writes down that it runs.
     async fn begin(&self, logical: &Logical, job: &Object, migrates: bool, shown: &mut console::Step) -> Result<Run> {
         let session = self.session;
-        if let Some(secret) = &logical.secret {
-            session.cluster.ensure_credentials(secret).await?;
-        }
+        // A migration has all of its service's environment, so other databases' credentials, too.
+        let named = secrets_of(&job.body);
+        let secrets = self.logical.values().filter_map(|other| other.secret.as_ref());
+        let secrets = secrets.filter(|secret| named.contains(secret.name.as_str()));
+        let made = secrets.map(|secret| session.cluster.ensure_credentials(secret));
+        futures_util::future::try_join_all(made).await?;
         let name = job.name();
         if let Some(old) = session.view.now().jobs.get(name) {
             session.cluster.refuse_foreign(&format!("Job {name}"), &old.metadata)?;
@@ -160,6 +165,18 @@ impl Work<'_> {
     }
 }
 
+/// The Secrets whose keys an object names.
+fn secrets_of(value: &Value) -> BTreeSet<&str> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("secretKeyRef").and_then(|key| key.get("name")).and_then(Value::as_str);
+            own.into_iter().chain(fields.values().flat_map(secrets_of)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(secrets_of).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
 /// A run of a Job that begins.
 fn run_of(wanted: &Wanted, job: &str, uid: &str, migrates: bool) -> Run {
     Run {
@@ -175,4 +192,18 @@ fn run_of(wanted: &Wanted, job: &str, uid: &str, migrates: bool) -> Run {
 
 fn parameters() -> PatchParams {
     PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_that_a_job_reads_are_found_wherever_they_stand() {
+        let env =
+            |secret: &str| json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": secret, "key": "b" } } }]);
+        let pod =
+            json!({ "initContainers": [{ "env": env("one") }], "containers": [{ "env": env("two") }, { "env": [] }] });
+        assert_eq!(secrets_of(&pod), ["one", "two"].into());
+    }
 }

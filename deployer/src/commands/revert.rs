@@ -95,7 +95,8 @@ async fn refuse_what_does_not_run(session: &Session<'_>, record: &Record) -> Res
     }
     let records = session.store().records().await?;
     let versions = records.iter().map(|(number, record)| (*number, &record.content)).collect();
-    let ways = schemas::ways_out(record.number, &versions, &databases);
+    let current = session.head.value.current.unwrap_or_default();
+    let ways = schemas::ways_out(current, &versions, &databases);
     Err(Error::Refused(format!("{}. {ways}", breaks.join("\n"))))
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
-use clustergraph::graph::{Graph, Image, Service};
+use clustergraph::graph::{Database, Graph, Image, Service};
 use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -68,8 +68,13 @@ pub(crate) async fn resolve(
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<Resolved>();
-    let ours = graph.databases.values().filter(|database| !is_external(graph, &settings.cluster, database));
-    let servers: BTreeMap<_, _> = ours.map(|database| (database.server.clone(), database)).collect();
+    // What somebody else runs needs no server, but its migration may need a client.
+    let is_asked = |database: &&Database| {
+        let locks = || graph.catalogue.databases.get(&database.kind).is_some_and(|kind| kind.lock.is_some());
+        !is_external(graph, &settings.cluster, database) || (database.migrate.is_some() && locks())
+    };
+    let asked = graph.databases.values().filter(is_asked);
+    let servers: BTreeMap<_, _> = asked.map(|database| (database.server.clone(), database)).collect();
     let servers = stream::iter(servers)
         .map(|(server, database)| async {
             if let Some(digest) = known.servers.get(&server) {

@@ -16,9 +16,15 @@ const ADMIN_PASSWORD: &str = "CLUSTERGRAPH_ADMIN_PASSWORD";
 const NEW_PASSWORD: &str = "CLUSTERGRAPH_PASSWORD";
 
 /// Passwords are not known here. While a text is filled, a mark that no program's text can hold stands for each; then a
-/// reference to the variable takes its place.
-const MARKS: [(&str, &str, &str); 2] =
-    [("admin_password", "\0admin\0", ADMIN_PASSWORD), ("password", "\0own\0", NEW_PASSWORD)];
+/// reference to the variable takes its place. The same goes for all of a database that somebody else runs.
+const MARKS: [(&str, &str, &str); 6] = [
+    ("admin_password", "\0admin\0", ADMIN_PASSWORD),
+    ("password", "\0own\0", NEW_PASSWORD),
+    ("host", "\0host\0", "CLUSTERGRAPH_HOST"),
+    ("port", "\0port\0", "CLUSTERGRAPH_PORT"),
+    ("admin", "\0user\0", "CLUSTERGRAPH_USERNAME"),
+    ("database", "\0database\0", "CLUSTERGRAPH_DATABASE"),
+];
 
 /// The catalogue's entry for a database.
 pub(crate) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g DatabaseKind> {
@@ -65,8 +71,18 @@ impl<'k> Texts<'k> {
         ]);
         values.extend(kind.image.loopback.map(|port| ("loopback", port.to_string())));
         values.extend(kind.image.home.clone().map(|home| ("home", home)));
-        values.extend(MARKS.map(|(name, mark, _)| (name, mark.to_owned())));
+        let [admin, own, ..] = MARKS;
+        values.extend([admin, own].map(|(name, mark, _)| (name, mark.to_owned())));
         Self { kind, values }
+    }
+
+    /// Where somebody else runs the server, as the user that a Secret names; with the variables that are read from it.
+    pub(super) fn outside(kind: &'k DatabaseKind, database: &Database, secret: &str) -> (Self, Vec<Value>) {
+        let mut texts = Self::new(kind, database, "", 0);
+        texts.values.extend(MARKS.map(|(name, mark, _)| (name, mark.to_owned())));
+        let keys = [PASSWORD, PASSWORD, "host", "port", "username", "database"];
+        let env = MARKS.iter().zip(keys).map(|((_, _, variable), key)| from_secret(variable, secret, key));
+        (texts, env.collect())
     }
 
     /// The same with one meaning more.
@@ -137,7 +153,7 @@ pub(super) fn new_password(secret: &str) -> Value {
 
 fn env(texts: &BTreeMap<String, String>, secret: Option<&str>) -> Vec<Value> {
     let mut env: Vec<Value> = secret.map(|secret| from_secret(ADMIN_PASSWORD, secret, PASSWORD)).into_iter().collect();
-    let [(_, admin, _), _] = MARKS;
+    let [(_, admin, _), ..] = MARKS;
     env.extend(texts.iter().map(|(name, text)| match secret.filter(|_| text == admin) {
         Some(secret) => from_secret(name, secret, PASSWORD),
         None => json!({ "name": name, "value": referring(text) }),

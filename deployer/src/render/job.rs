@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 pub(crate) const CREATE: &str = "create";
 /// The container that changes the schema: once it has started, nothing is known without its end.
 pub(crate) const MIGRATE: &str = "migrate";
+/// The container that holds a lock while the migration runs.
+pub(crate) const LOCK: &str = "lock";
+/// The file that is there while it does.
+pub(super) const LOCKED: &str = "/tmp/locked";
 /// The label by which a database's Job and credentials are found.
 pub(crate) const DATABASE: &str = "clustergraph.dev/database";
 
@@ -24,6 +28,15 @@ pub(super) fn script(question: &str, commands: &[(String, String)]) -> String {
         script.push_str(&format!("printf '%s\\n' \"${variable}\" | {command} || exit\n"));
     }
     script
+}
+
+/// A command that takes a lock, prints a line, and holds it while its input is open: until it is told to end.
+pub(super) fn holding(variable: &str, command: &str) -> String {
+    format!(
+        "trap 'exit 0' TERM\n\
+         {{ printf '%s\\n' \"${variable}\"; exec sleep 31536000; }} | {command} | {{ read -r _ && : >{LOCKED}; cat >/dev/null; }} &\n\
+         wait $!\n"
+    )
 }
 
 pub(super) fn run_as(container: &mut Value, user: Option<u32>) {
@@ -53,6 +66,31 @@ mod tests {
         let input = "SELECT '$HOME' \\gexec -- `id` \"x\"\n%s";
         assert_eq!(run("true", &[(input, "cat")]), (Some(0), format!("{input}\n")));
         assert_eq!(run("test 'a b' = 'a b'", &[("1", "cat"), ("2", "cat")]), (Some(0), "1\n2\n".to_owned()));
+    }
+
+    #[test]
+    fn a_lock_is_held_until_its_holder_is_told_to_end() {
+        use std::io::Read;
+        use std::os::unix::process::CommandExt;
+        let text =
+            holding("INPUT", "sh -c 'read asked; echo \"got $asked\"; cat >/dev/null'").replace(LOCKED, "/dev/stdout");
+        let text = text.replace(": >/dev/stdout", "echo locked");
+        let mut child = Command::new("sh")
+            .args(["-c", &text])
+            .env("INPUT", "the lock")
+            .stdout(std::process::Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut said = [0; 7];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"locked\n");
+        assert!(child.try_wait().unwrap().is_none(), "it is held");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        // In a container the rest ends with it.
+        rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use clustergraph::graph::{Database, Key, Service};
 use serde_json::{Value, json};
 
 use super::catalogue::{Texts, has_administrator, kind, new_password};
-use super::job::{CREATE, DATABASE, MIGRATE, run_as, script};
+use super::job::{CREATE, DATABASE, LOCK, LOCKED, MIGRATE, holding, run_as, script};
 use super::service::{command, pod_security};
 use super::{Credentials, Logical, Object, Scene, container_security};
 use crate::error::{Error, Result};
@@ -14,6 +14,8 @@ use crate::store::databases::{EXTERNAL, Wanted};
 
 /// The variable that holds what the first command reads; further ones have numbers.
 const INPUT: &str = "CLUSTERGRAPH_INPUT";
+/// For how many seconds others may hold a lock: a day.
+const WHILE_OTHERS_MIGRATE: u32 = 24 * 60 * 60;
 
 impl Scene<'_> {
     pub(super) fn logical(&self, database: &Database) -> Result<Logical> {
@@ -25,6 +27,7 @@ impl Scene<'_> {
             Credentials { name: names::credentials_secret(database), labels, username: database.name.clone() }
         });
         let create = if is_external { None } else { self.create(kind, database)? };
+        let lock = self.lock(kind, database)?;
         let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner));
         let migrate = match (&database.migrate, owner) {
             (Some(migrate), Some(owner)) => Some((owner, self.migrate(owner, &migrate.run)?)),
@@ -36,12 +39,9 @@ impl Scene<'_> {
             self.database_job(database, "make", &security, Vec::new(), create)
         });
         let migrate = migrate.map(|(owner, container)| {
-            // What creates runs as the server's user; what migrates as the service's.
-            let first = create.map(|mut create| {
-                run_as(&mut create, kind.image.user);
-                create
-            });
-            let first = first.into_iter().collect();
+            // What creates and locks runs as the server's user; what migrates as the service's.
+            let mut first: Vec<Value> = create.into_iter().chain(lock).collect();
+            first.iter_mut().for_each(|container| run_as(container, kind.image.user));
             self.database_job(database, "migrate", &pod_security(&owner.image), first, container)
         });
         let wanted = Wanted {
@@ -100,6 +100,28 @@ impl Scene<'_> {
             "imagePullPolicy": "IfNotPresent",
             "command": ["sh", "-c", super::env::literal(&script(&texts.question(), &steps))],
             "env": env,
+            "securityContext": container_security(),
+        })))
+    }
+
+    /// Holds the lock of a database that somebody else runs while its migration runs beside: others may migrate it, too. One that is
+    /// ours has a single cluster, whose own lock and record let one migration run at a time, and wait for one that was let go.
+    fn lock(&self, kind: &DatabaseKind, database: &Database) -> Result<Option<Value>> {
+        let (Some(secret), Some(lock)) = (self.external(&database.address), &kind.lock) else { return Ok(None) };
+        if database.migrate.is_none() {
+            return Ok(None);
+        }
+        let (texts, mut env) = Texts::outside(kind, database, secret);
+        env.extend(texts.client_env(None));
+        env.push(json!({ "name": INPUT, "value": texts.input(lock) }));
+        Ok(Some(json!({
+            "name": LOCK,
+            "image": self.server_image(database)?,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-c", super::env::literal(&holding(INPUT, &texts.command(lock)))],
+            "env": env,
+            "restartPolicy": "Always",
+            "startupProbe": { "exec": { "command": ["test", "-e", LOCKED] }, "periodSeconds": 1, "failureThreshold": WHILE_OTHERS_MIGRATE },
             "securityContext": container_security(),
         })))
     }

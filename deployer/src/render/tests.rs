@@ -190,6 +190,15 @@ fn of_what_somebody_else_runs_everything_comes_from_its_secret() {
 }
 
 #[test]
+fn a_migration_of_what_somebody_else_runs_holds_its_lock() {
+    let outside = "clusters: { production: { databases: { api/orders: { secret: orders-db } } } }\n";
+    let shop = rendered(&[("api/service.yaml", API), ("api/api", "x"), ("clustergraph.yaml", outside)]);
+    let job = shop.databases["api/orders"].migrate.as_ref().unwrap();
+    let containers = job.body.pointer("/spec/template/spec/initContainers").unwrap();
+    insta::assert_yaml_snapshot!("lock", settled(containers));
+}
+
+#[test]
 fn a_volume_has_the_size_that_is_asked_for() {
     let size = |rendered: &Rendered, name: &str| {
         let server = rendered.servers.iter().find(|(server, _)| server.starts_with(name)).unwrap().1;

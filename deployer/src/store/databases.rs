@@ -142,6 +142,13 @@ impl Known {
         Some(Level { migration: self.migration?, schemas: self.schemas })
     }
 
+    /// The schemas that may be there: besides the last one that ended well, that of a migration whose end is not known.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        let begun = (self.work.state != State::Done).then_some(()).and(self.work.migration);
+        let begun = begun.map(|migration| Level { migration, schemas: self.work.schemas });
+        self.level().into_iter().chain(begun).collect()
+    }
+
     /// What is known while and after something is done: what was there before stays, if its volume does.
     pub(crate) fn doing(wanted: &Wanted, volume: Option<String>, work: Work, before: Option<&Self>) -> Self {
         let before = before.filter(|before| !before.is_elsewhere(volume.as_deref()));
