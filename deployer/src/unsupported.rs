@@ -1,7 +1,6 @@
 //! What a graph asks for and this version does not do on Kubernetes: refused before anything is done, because what is
 //! left out in silence is found out in production.
 
-use clustergraph::catalogue::DatabaseKind;
 use clustergraph::diagnostic::{Place, Problem};
 use clustergraph::format::repository::{Cluster, Egress, Strategy};
 use clustergraph::format::service::{Health, Probe, Start};
@@ -29,14 +28,6 @@ pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
         found.sizes(settings, graph);
     }
     found.problems
-}
-
-/// Whether a kind's programs only work in the very container of its server, where no Job of ours runs.
-fn is_made_beside_its_server(kind: &DatabaseKind) -> bool {
-    let inputs = [&kind.create, &kind.extension, &kind.topic];
-    let reaches = |text: &String| text.contains("{host}") || text.contains("{name}");
-    let env = kind.client_env.values().any(reaches);
-    inputs.into_iter().flatten().any(|input| !env && !input.run.iter().chain([&input.input]).any(reaches))
 }
 
 #[derive(Default)]
@@ -99,9 +90,7 @@ impl Found {
 
     fn database(&mut self, database: &Database, graph: &Graph) {
         let Some(kind) = graph.catalogue.databases.get(&database.kind) else { return };
-        if is_made_beside_its_server(kind) {
-            self.add(&database.place, &format!("a database of the kind {}", database.kind));
-        } else if kind.image.user.is_none() {
+        if kind.image.user.is_none() {
             let message = format!("the kind {} does not say which user its server runs as", database.kind);
             let mend = "nothing runs as root on a cluster: write `image: { name: ..., user: 999 }` with the user's number in `kinds:`";
             let problem = Problem::new("no-user", database.place.clone(), message)

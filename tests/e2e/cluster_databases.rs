@@ -95,13 +95,24 @@ fn databases_of_each_kind_are_made_kept_and_told_apart() {
   - { kind: mariadb, version: \"10.11\", as: items, isolation: dedicated, settings: { max_connections: \"33\" }, migrate: { run: [python, main.py, migrate, items] } }\n\
   - { kind: redis, version: \"7.0\", as: carts, primary: true, settings: { maxmemory: 64mb }, migrate: { run: [python, main.py, migrate, carts] } }\n\
   - { kind: redis, version: \"7.0\", as: visits, settings: { maxmemory: 64mb } }\n\
+  - { kind: drawer, as: things, migrate: { run: [python, main.py, migrate, things] } }\n\
   - { from: stream, as: entries }\n";
+    // Its programs reach nothing but the server beside them.
+    let drawer = "kinds: { drawer: { image: { name: 'redis:7.0', env: { REDISCLI_AUTH: '{admin_password}' }, user: 999, data: /data, \
+        args: [sh, -c, 'exec docker-entrypoint.sh redis-server --requirepass \"$REDISCLI_AUTH\"'] }, port: 6379, \
+        url: 'redis://{username}:{password}@{host}:{port}/0', ready: [redis-cli, -e, ping], \
+        create: { run: [redis-cli, -e], input: \"ACL SETUSER {username} reset on >{password} ~* &* +@all\\nPING\\n\" } } }\n";
     let stream = "databases: { stream: { kind: kafka, version: \"4.1\", topics: [entries], settings: { log.retention.ms: \"7000000\" } } }\n";
-    let keeper = Keeper::new("kinds", databases, stream, &[]).restricted();
+    let keeper = Keeper::new("kinds", databases, &format!("{drawer}{stream}"), &[]).restricted();
     let _ = keeper.komandan("deploy").run().succeeds();
-    for (name, entries) in
-        [("facts", "migrated"), ("items", "migrated"), ("carts", "migrated"), ("visits", ""), ("entries", "")]
-    {
+    for (name, entries) in [
+        ("facts", "migrated"),
+        ("items", "migrated"),
+        ("carts", "migrated"),
+        ("things", "migrated"),
+        ("visits", ""),
+        ("entries", ""),
+    ] {
         let made: Vec<&str> = [entries].into_iter().filter(|entry| !entry.is_empty()).collect();
         assert_eq!(keeper.ask(name), serde_json::json!(made), "{name} is new");
         keeper.add(name, &format!("written to {name}"));
@@ -120,7 +131,7 @@ fn databases_of_each_kind_are_made_kept_and_told_apart() {
 
     // A further topic, and a database that comes first in the alphabet: nobody's number changes, and no migration runs.
     keeper.repository.replace("clustergraph.yaml", "topics: [entries]", "topics: [entries, activity]");
-    let more = "{ kind: redis, version: \"7.0\", as: basket, settings: { maxmemory: 64mb } }\n  - { kind: redis, version: \"7.0\", as: visits";
+    let more = "{ kind: redis, version: \"7.0\", as: basket, settings: { maxmemory: 64mb } }\n- { kind: redis, version: \"7.0\", as: visits";
     keeper.repository.replace("keeper/service.yaml", "{ kind: redis, version: \"7.0\", as: visits", more);
     keeper.repository.commit("a topic and a database more");
     let deployed = keeper.komandan("deploy").run().succeeds().stderr();

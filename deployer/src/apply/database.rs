@@ -33,10 +33,14 @@ impl Work<'_> {
             Lack::Contents(_) => (logical.make.as_ref(), false),
             Lack::All(_) => (logical.migrate.as_ref().or(logical.make.as_ref()), logical.migrate.is_some()),
         };
+        if let Some(beside) = &logical.beside {
+            shown.doing("making it beside its server");
+            self.make_beside(logical, beside).await?;
+        }
         let Some(job) = job else {
-            // There is nothing to run, but where its data lies is known from now on.
+            // There is nothing more to run, but where its data lies is known from now on.
             self.write(wanted, &run_of(wanted, "", "", false), State::Done).await?;
-            return Ok("known".to_owned());
+            return Ok(if logical.beside.is_some() { "made" } else { "known" }.to_owned());
         };
         let run = self.begin(logical, job, migrates, shown).await?;
         self.finish(wanted, &run, shown).await?;

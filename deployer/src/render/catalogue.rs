@@ -13,7 +13,7 @@ use crate::names;
 /// The variable that holds the administrator's password, for what is composed of it.
 const ADMIN_PASSWORD: &str = "CLUSTERGRAPH_ADMIN_PASSWORD";
 /// The variable that holds the database's own password while it is made.
-const NEW_PASSWORD: &str = "CLUSTERGRAPH_PASSWORD";
+pub(super) const NEW_PASSWORD: &str = "CLUSTERGRAPH_PASSWORD";
 
 /// Passwords are not known here. While a text is filled, a mark that no program's text can hold stands for each; then a
 /// reference to the variable takes its place. The same goes for all of a database that somebody else runs.
@@ -137,6 +137,11 @@ impl<'k> Texts<'k> {
         referring(&self.filled(&input.input))
     }
 
+    /// What a command reads, but for passwords.
+    pub(super) fn raw_input(&self, input: &Input) -> String {
+        self.filled(&input.input)
+    }
+
     fn filled(&self, text: &str) -> String {
         fill_database(text, &self.values)
     }
@@ -144,6 +149,20 @@ impl<'k> Texts<'k> {
     fn pairs(&self) -> Vec<(&str, &str)> {
         self.values.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
+}
+
+/// A filled text with the database's own password in it.
+pub(super) fn with_password(text: &str, password: &str) -> String {
+    let [_, (_, own, _), ..] = MARKS;
+    text.replace(own, password)
+}
+
+/// Whether a kind's programs only work in the very container of its server: they name no host.
+pub(crate) fn works_beside_only(kind: &DatabaseKind) -> bool {
+    let inputs = [&kind.create, &kind.extension, &kind.topic];
+    let reaches = |text: &String| text.contains("{host}") || text.contains("{name}");
+    let env = kind.client_env.values().any(reaches);
+    inputs.into_iter().flatten().any(|input| !env && !input.run.iter().chain([&input.input]).any(reaches))
 }
 
 /// The variable of the database's own password, for inputs that hold it.

@@ -13,6 +13,8 @@ use crate::names::{self, Component};
 const VOLUME: u64 = 1 << 30;
 /// How often a starting server may say no, a second apart: a day. A recovery that takes long must not be killed.
 const WHILE_IT_STARTS: u32 = 24 * 60 * 60;
+/// The container of a server.
+pub(crate) const SERVER_CONTAINER: &str = "server";
 /// The label by which a server's pods are found.
 pub(crate) const SERVER: &str = "clustergraph.dev/server";
 
@@ -54,7 +56,7 @@ impl Scene<'_> {
         let texts = Texts::beside(kind, database);
         let ready = texts.probe();
         let mut container = json!({
-            "name": "server",
+            "name": SERVER_CONTAINER,
             "image": self.server_image(database)?,
             "imagePullPolicy": "IfNotPresent",
             "env": texts.server_env(&settings, secret.as_ref().map(|secret| secret.name.as_str())),

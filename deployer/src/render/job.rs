@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::catalogue::NEW_PASSWORD;
+
 /// The container that makes the database and its user; again is fine.
 pub(crate) const CREATE: &str = "create";
 /// The container that changes the schema: once it has started, nothing is known without its end.
@@ -28,6 +30,11 @@ pub(super) fn script(question: &str, commands: &[(String, String)]) -> String {
         script.push_str(&format!("printf '%s\\n' \"${variable}\" | {command} || exit\n"));
     }
     script
+}
+
+/// A command where its server runs: of its input the first line is a password, and the rest, of so many bytes, is what it reads.
+pub(crate) fn beside(command: &str, bytes: usize) -> String {
+    format!("read -r {NEW_PASSWORD} && export {NEW_PASSWORD} && head -c {bytes} | {command}")
 }
 
 /// A command that takes a lock, prints a line, and holds it while its input is open: until it is told to end.
@@ -66,6 +73,21 @@ mod tests {
         let input = "SELECT '$HOME' \\gexec -- `id` \"x\"\n%s";
         assert_eq!(run("true", &[(input, "cat")]), (Some(0), format!("{input}\n")));
         assert_eq!(run("test 'a b' = 'a b'", &[("1", "cat"), ("2", "cat")]), (Some(0), "1\n2\n".to_owned()));
+    }
+
+    #[test]
+    fn beside_its_server_a_command_reads_its_input_and_finds_the_password() {
+        let mut child = Command::new("sh")
+            .args(["-c", &beside("sh -c 'echo \"$CLUSTERGRAPH_PASSWORD\"; cat'", 3)])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its input stays open: how much there is to read, it was told.
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, b"secret\na\nb").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "secret\na\nb");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use clustergraph::catalogue::{DatabaseKind, Input, Scope};
 use clustergraph::graph::{Database, Key, Service};
 use serde_json::{Value, json};
 
-use super::catalogue::{Texts, has_administrator, kind, new_password};
+use super::catalogue::{Texts, has_administrator, kind, new_password, works_beside_only};
 use super::job::{CREATE, DATABASE, LOCK, LOCKED, MIGRATE, holding, run_as, script};
 use super::service::{command, pod_security};
-use super::{Credentials, Logical, Object, Scene, container_security};
+use super::{Beside, BesideInput, Credentials, Logical, Object, Scene, container_security};
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 use crate::store::databases::{EXTERNAL, Wanted};
@@ -26,7 +26,9 @@ impl Scene<'_> {
             labels.insert(DATABASE.to_owned(), names::database_label(database));
             Credentials { name: names::credentials_secret(database), labels, username: database.name.clone() }
         });
-        let create = if is_external { None } else { self.create(kind, database)? };
+        let is_beside = works_beside_only(kind);
+        let create = if is_external || is_beside { None } else { self.create(kind, database)? };
+        let beside = if is_beside && !is_external { Some(self.beside(kind, database)?) } else { None };
         let lock = self.lock(kind, database)?;
         let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner));
         let migrate = match (&database.migrate, owner) {
@@ -55,7 +57,7 @@ impl Scene<'_> {
             migration: database.migration,
             schemas: database.schemas,
         };
-        Ok(Logical { wanted, secret, make, migrate })
+        Ok(Logical { wanted, secret, make, beside, migrate })
     }
 
     /// What a logical database is called inside its server: by its number where it has one.
@@ -70,16 +72,8 @@ impl Scene<'_> {
     /// Makes a database with its user, extensions and topics; nothing where its server is all that it takes.
     fn create(&self, kind: &DatabaseKind, database: &Database) -> Result<Option<Value>> {
         let server = names::server(database);
-        let name = self.database_name(database)?;
-        let texts = Texts::elsewhere(kind, database).with("username", &database.name).with("database", &name);
-        let mut commands: Vec<(Texts<'_>, &Input)> = Vec::new();
-        commands.extend(kind.create.as_ref().map(|create| (texts.with("", ""), create)));
-        for extension in &database.extensions {
-            commands.extend(kind.extension.as_ref().map(|input| (texts.with("extension", extension), input)));
-        }
-        for topic in &database.topics {
-            commands.extend(kind.topic.as_ref().map(|input| (texts.with("topic", topic), input)));
-        }
+        let texts = Texts::elsewhere(kind, database);
+        let commands = self.commands(kind, database, &texts)?;
         if commands.is_empty() {
             return Ok(None);
         }
@@ -102,6 +96,34 @@ impl Scene<'_> {
             "env": env,
             "securityContext": container_security(),
         })))
+    }
+
+    /// The same where its server runs.
+    fn beside(&self, kind: &DatabaseKind, database: &Database) -> Result<Beside> {
+        let commands = self.commands(kind, database, &Texts::beside(kind, database))?;
+        let each =
+            commands.iter().map(|(texts, command)| (texts.command(command), BesideInput(texts.raw_input(command))));
+        Ok(Beside { pod: format!("{}-0", names::server(database)), commands: each.collect() })
+    }
+
+    /// What makes a database, then its extensions and topics, each with what its texts mean.
+    fn commands<'k>(
+        &self,
+        kind: &'k DatabaseKind,
+        database: &Database,
+        texts: &Texts<'k>,
+    ) -> Result<Vec<(Texts<'k>, &'k Input)>> {
+        let name = self.database_name(database)?;
+        let texts = texts.with("username", &database.name).with("database", &name);
+        let mut commands: Vec<(Texts<'k>, &'k Input)> = Vec::new();
+        commands.extend(kind.create.as_ref().map(|create| (texts.with("", ""), create)));
+        for extension in &database.extensions {
+            commands.extend(kind.extension.as_ref().map(|input| (texts.with("extension", extension), input)));
+        }
+        for topic in &database.topics {
+            commands.extend(kind.topic.as_ref().map(|input| (texts.with("topic", topic), input)));
+        }
+        Ok(commands)
     }
 
     /// Holds the lock of a database that somebody else runs while its migration runs beside: others may migrate it, too. One that is

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 
 pub(crate) use object::{Object, hash_of, hash_of_node};
 
+pub(crate) use database::SERVER_CONTAINER;
+pub(crate) use job::beside;
+
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 use crate::store::databases::Wanted;
@@ -77,8 +80,30 @@ pub(crate) struct Logical {
     pub(crate) secret: Option<Credentials>,
     /// The Job that makes it, held back; none where its server is all that it takes.
     pub(crate) make: Option<Object>,
+    /// What makes it where no Job can.
+    pub(crate) beside: Option<Beside>,
     /// The Job that makes it and brings its schema up to date, held back.
     pub(crate) migrate: Option<Object>,
+}
+
+/// Commands that only work in the container of their server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// The server's pod.
+    pub(crate) pod: String,
+    /// Shell commands, each with what it reads after a line with the database's password.
+    pub(crate) commands: Vec<(String, BesideInput)>,
+}
+
+/// What a command beside its server reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BesideInput(pub(super) String);
+
+impl BesideInput {
+    /// The input with the database's password in it.
+    pub(crate) fn with_password(&self, password: &str) -> String {
+        catalogue::with_password(&self.0, password)
+    }
 }
 
 /// One version of a service.

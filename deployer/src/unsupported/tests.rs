@@ -78,7 +78,6 @@ fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
         ("ports: { http: 1 }\nhealth: { http: /, liveness: true }", "`health.liveness`"),
         ("build: { secrets: [TOKEN] }", "`build.secrets`"),
         ("ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }", "`public_url`"),
-        ("databases: [rabbitmq]", "a database of the kind rabbitmq"),
     ] {
         let found = refused(&format!("{name}{field}\n"), "");
         let [one] = found.as_slice() else { panic!("{field}: {found:#?}") };
@@ -129,6 +128,7 @@ fn all_of_a_database_is_honoured() {
         "nats",
         "minio",
         "elasticsearch",
+        "rabbitmq",
     ] {
         let web = format!("name: web\nrun: [./web]\ndatabases: [{database}]\n");
         let found = refused(&web, "databases: { shared: { kind: postgres } }\n");
