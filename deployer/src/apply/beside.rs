@@ -22,9 +22,19 @@ impl Work<'_> {
                 self.password(&secret.name).await?
             }
         };
+        let admin = match &made.admin {
+            None => String::new(),
+            Some(secret) => self.password(secret).await?,
+        };
         for (command, input) in &made.commands {
-            self.run_beside(&logical.wanted.address, &made.pod, command, &password, &input.with_password(&password))
-                .await?;
+            let input = input.with_passwords(&admin, &password);
+            let run = self.run_beside(&made.pod, command, &format!("{password}\n"), &input).await?;
+            run.map_err(|why| {
+                // What a program says when it fails may be what it read.
+                let hidden = [&admin, &password].into_iter().filter(|secret| !secret.is_empty());
+                let why = hidden.fold(why, |why, secret| why.replace(secret, "***"));
+                Error::Deploy(format!("{} cannot be made in {}: {why}", logical.wanted.address, made.pod))
+            })?;
         }
         Ok(())
     }
@@ -38,35 +48,35 @@ impl Work<'_> {
             .ok_or_else(|| Error::Store(format!("the Secret {name} holds no password")))
     }
 
-    async fn run_beside(&self, address: &str, pod: &str, command: &str, password: &str, input: &str) -> Result<()> {
-        let failed = |why: &str| Error::Deploy(format!("{address} cannot be made in {pod}: {why}"));
+    /// Runs one command to its end; inside is why it failed.
+    async fn run_beside(&self, pod: &str, command: &str, first: &str, input: &str) -> Result<Result<(), String>> {
         let parameters = AttachParams::default().container(SERVER_CONTAINER).stdin(true).stdout(false).stderr(true);
         let script = beside(command, input.len());
         let begun = self.session.cluster.api::<Pod>().exec(pod, ["sh", "-c", &script], &parameters).await;
-        let mut process = begun.map_err(|error| Error::cluster(format!("making {address} in {pod}"), &error))?;
+        let mut process = begun.map_err(|error| Error::cluster(format!("running a program in {pod}"), &error))?;
+        let status = process.take_status();
         if let Some(mut stdin) = process.stdin() {
             // A program that ends early tells why itself.
-            let _ = stdin.write_all(format!("{password}\n{input}").as_bytes()).await;
+            let _ = stdin.write_all(format!("{first}{input}").as_bytes()).await;
             let _ = stdin.flush().await;
         }
-        let status = process.take_status();
         let mut words = Vec::new();
-        if let Some(stderr) = process.stderr() {
-            let _ = stderr.take(WORDS).read_to_end(&mut words).await;
+        if let Some(mut stderr) = process.stderr() {
+            let _ = (&mut stderr).take(WORDS).read_to_end(&mut words).await;
+            // What nobody reads would keep the program from its end.
+            let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
         let status = match status {
             Some(status) => status.await,
             None => None,
         };
-        match status {
+        Ok(match status {
             Some(status) if status.status.as_deref() == Some("Success") => Ok(()),
-            // What a program says when it fails is not known to be free of what it read.
             Some(status) => {
                 let words = String::from_utf8_lossy(&words);
-                let words = if password.is_empty() { words.into_owned() } else { words.replace(password, "***") };
-                Err(failed(&format!("{}\n{}", status.message.unwrap_or_default(), words.trim_end())))
+                Err(format!("{}\n{}", status.message.unwrap_or_default(), words.trim_end()))
             }
-            None => Err(failed("the connection was lost before it ended; run this again")),
-        }
+            None => Err("the connection was lost before it ended; run this again".to_owned()),
+        })
     }
 }

@@ -151,10 +151,16 @@ impl<'k> Texts<'k> {
     }
 }
 
-/// A filled text with the database's own password in it.
-pub(super) fn with_password(text: &str, password: &str) -> String {
-    let [_, (_, own, _), ..] = MARKS;
-    text.replace(own, password)
+/// A filled text with the administrator's and the database's own password in it.
+pub(super) fn with_passwords(text: &str, admin: &str, own: &str) -> String {
+    let [(_, of_admin, _), (_, of_own, _), ..] = MARKS;
+    text.replace(of_admin, admin).replace(of_own, own)
+}
+
+/// Whether a filled text holds the administrator's password.
+pub(super) fn holds_admin_password(text: &str) -> bool {
+    let [(_, mark, _), ..] = MARKS;
+    text.contains(mark)
 }
 
 /// Whether a kind's programs only work in the very container of its server: they name no host.
@@ -210,6 +216,12 @@ mod tests {
         let words = ["printf", "%s|", "it's $HOME `id`", "p=\0admin\0;", "a\nb"].map(str::to_owned);
         let output = Command::new("sh").args(["-c", &shell(&words)]).env(ADMIN_PASSWORD, "s3 'cret").output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's $HOME `id`|p=s3 'cret;|a\nb|");
+    }
+
+    #[test]
+    fn passwords_come_into_a_text_that_is_sent_and_into_no_other() {
+        assert_eq!(with_passwords("a \0admin\0 b \0own\0", "one", "two"), "a one b two");
+        assert!(holds_admin_password("\0admin\0") && !holds_admin_password("\0own\0 admin"));
     }
 
     #[test]

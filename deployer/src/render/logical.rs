@@ -4,7 +4,7 @@ use clustergraph::catalogue::{DatabaseKind, Input, Scope};
 use clustergraph::graph::{Database, Key, Service};
 use serde_json::{Value, json};
 
-use super::catalogue::{Texts, has_administrator, kind, new_password, works_beside_only};
+use super::catalogue::{Texts, has_administrator, holds_admin_password, kind, new_password, works_beside_only};
 use super::job::{CREATE, DATABASE, LOCK, LOCKED, MIGRATE, holding, run_as, script};
 use super::service::{command, pod_security};
 use super::{Beside, BesideInput, Credentials, Logical, Object, Scene, container_security};
@@ -101,9 +101,15 @@ impl Scene<'_> {
     /// The same where its server runs.
     fn beside(&self, kind: &DatabaseKind, database: &Database) -> Result<Beside> {
         let commands = self.commands(kind, database, &Texts::beside(kind, database))?;
-        let each =
-            commands.iter().map(|(texts, command)| (texts.command(command), BesideInput(texts.raw_input(command))));
-        Ok(Beside { pod: format!("{}-0", names::server(database)), commands: each.collect() })
+        let server = names::server(database);
+        let each = commands.iter().map(|(texts, command)| (texts.command(command), texts.raw_input(command)));
+        let commands: Vec<(String, String)> = each.collect();
+        let is_asked = commands.iter().any(|(_, input)| holds_admin_password(input));
+        Ok(Beside {
+            pod: format!("{server}-0"),
+            admin: is_asked.then(|| names::admin_secret(&server)),
+            commands: commands.into_iter().map(|(command, input)| (command, BesideInput(input))).collect(),
+        })
     }
 
     /// What makes a database, then its extensions and topics, each with what its texts mean.

@@ -91,6 +91,8 @@ pub(crate) struct Logical {
 pub(crate) struct Beside {
     /// The server's pod.
     pub(crate) pod: String,
+    /// The Secret of the administrator, where an input holds that password.
+    pub(crate) admin: Option<String>,
     /// Shell commands, each with what it reads after a line with the database's password.
     pub(crate) commands: Vec<(String, BesideInput)>,
 }
@@ -100,9 +102,9 @@ pub(crate) struct Beside {
 pub(crate) struct BesideInput(pub(super) String);
 
 impl BesideInput {
-    /// The input with the database's password in it.
-    pub(crate) fn with_password(&self, password: &str) -> String {
-        catalogue::with_password(&self.0, password)
+    /// The input with the administrator's and the database's own password in it.
+    pub(crate) fn with_passwords(&self, admin: &str, own: &str) -> String {
+        catalogue::with_passwords(&self.0, admin, own)
     }
 }
 
