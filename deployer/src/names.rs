@@ -189,4 +189,12 @@ mod tests {
         let (one, other) = ("a".repeat(62) + "b", "a".repeat(62) + "c");
         assert_ne!(versioned(&one, "3f9c2a81d0"), versioned(&other, "3f9c2a81d0"));
     }
+
+    #[test]
+    fn the_name_of_a_server_leaves_room_for_its_revisions() {
+        let name = fit_within(&format!("db-{}", "a".repeat(60)), "", LONGEST_SET);
+        assert_eq!(name.len(), LONGEST_SET);
+        assert!(is_dns_label(&format!("{name}-0123456789")));
+        assert_eq!(claim("db-postgres-15"), "data-db-postgres-15-0");
+    }
 }
