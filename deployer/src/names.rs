@@ -49,8 +49,13 @@ pub(crate) const DATABASES: &str = "komandan-databases";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 
+/// The volume claim of a server, as its StatefulSet calls it.
+pub(crate) const VOLUME: &str = "data";
+
 /// The longest name of a Service, and the longest value of a label.
 const LONGEST: usize = 63;
+/// The longest name of a StatefulSet: its revisions put a dash and ten characters behind it, in a label.
+const LONGEST_SET: usize = LONGEST - 11;
 
 /// What an object is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +120,12 @@ pub(crate) fn server(database: &Database) -> String {
     server_of(&database.server)
 }
 
-/// The administrator's password of a server. No database's credentials have a name of two parts.
+/// The claim of a server's volume, as the StatefulSet of this name makes it.
+pub(crate) fn claim(server: &str) -> String {
+    format!("{VOLUME}-{server}-0")
+}
+
+/// The administrator's password of a server. No database's credentials have a name of two parts that begins so.
 pub(crate) fn admin_secret(server: &str) -> String {
     format!("credentials.{server}")
 }
@@ -127,28 +137,37 @@ pub(crate) fn service_secret(owner: &str) -> String {
 
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.
 pub(crate) fn credentials_secret(database: &Database) -> String {
-    credentials(&database.address)
+    let first = if database.owner.is_some() { "credentials" } else { "credentials-of-all" };
+    format!("{first}.{}", of_address(database, '.'))
 }
 
 /// The credentials of a logical database by its address, whatever its kind.
 pub(crate) fn credentials(address: &str) -> String {
-    format!("credentials.{}", address.replace('/', "."))
+    let first = if address.contains('/') { "credentials" } else { "credentials-of-all" };
+    format!("{first}.{}", address.replace('/', "."))
 }
 
 /// A database server's StatefulSet and Service, by what the graph calls the server.
 pub(crate) fn server_of(server: &str) -> String {
-    fit(&format!("db-{}", server.replace(['.', '_'], "-").to_ascii_lowercase()), "")
+    fit_within(&format!("db-{}", server.replace(['.', '_'], "-").to_ascii_lowercase()), "", LONGEST_SET)
 }
 
 /// A database's address with something else between owner and alias.
-pub(crate) fn of_address(database: &Database, between: char) -> String {
+fn of_address(database: &Database, between: char) -> String {
     database.address.replace('/', &between.to_string())
 }
 
-/// The Job that makes a database and brings its schema up to date, by all that decides what it does.
-pub(crate) fn migration_job(database: &Database, image: &str) -> String {
-    let key = Key::of("migration-job", &json!([database.address, database.migration, image])).short();
-    fit(&format!("migrate-{}", of_address(database, '-')), &format!("-{key}"))
+/// A database's address as the value of a label.
+pub(crate) fn database_label(database: &Database) -> String {
+    fit(&of_address(database, '.'), "")
+}
+
+/// A Job that makes a database or brings its schema up to date, by all that decides what it does.
+pub(crate) fn database_job(verb: &str, database: &Database, image: &str) -> String {
+    let does =
+        json!([database.address, database.server, database.migration, database.topics, database.extensions, image]);
+    let key = Key::of("database-job", &does).short();
+    fit(&format!("{verb}-{}", of_address(database, '-')), &format!("-{key}"))
 }
 
 /// A version's record. Padded, so that names sort as numbers do.
@@ -158,13 +177,17 @@ pub(crate) fn version_record(number: u64) -> String {
 
 /// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.
 fn fit(name: &str, suffix: &str) -> String {
-    if name.len() + suffix.len() <= LONGEST {
+    fit_within(name, suffix, LONGEST)
+}
+
+fn fit_within(name: &str, suffix: &str, longest: usize) -> String {
+    if name.len() + suffix.len() <= longest {
         return format!("{name}{suffix}");
     }
     let hash = &Key::of("name", &json!(name)).short()[..6];
     // One character for the dash before the hash. Names are ASCII, so any cut is between characters.
-    let kept = name.get(..LONGEST - suffix.len() - hash.len() - 1).unwrap_or_default();
-    format!("{}-{hash}{suffix}", kept.trim_end_matches('-'))
+    let kept = name.get(..longest - suffix.len() - hash.len() - 1).unwrap_or_default();
+    format!("{}-{hash}{suffix}", kept.trim_end_matches(['-', '.']))
 }
 
 #[cfg(test)]
@@ -187,5 +210,13 @@ mod tests {
         assert_eq!(versioned("order", "3f9c2a81d0"), "order-3f9c2a81d0");
         let (one, other) = ("a".repeat(62) + "b", "a".repeat(62) + "c");
         assert_ne!(versioned(&one, "3f9c2a81d0"), versioned(&other, "3f9c2a81d0"));
+    }
+
+    #[test]
+    fn the_name_of_a_server_leaves_room_for_its_revisions() {
+        let name = fit_within(&format!("db-{}", "a".repeat(60)), "", LONGEST_SET);
+        assert_eq!(name.len(), LONGEST_SET);
+        assert!(is_dns_label(&format!("{name}-0123456789")));
+        assert_eq!(claim("db-postgres-15"), "data-db-postgres-15-0");
     }
 }

@@ -11,6 +11,7 @@ use crate::plan::Target;
 use crate::render::{Images, Object, Rendered, hash_of_node};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
+use crate::store::databases::EXTERNAL;
 use crate::store::record::{Commit, Content, Node, Record};
 
 /// The images that are known without asking a registry: an id that is stored has its image already, and a
@@ -50,6 +51,7 @@ pub(crate) fn of_graph(
         nodes: BTreeMap::new(),
         entries: rendered.entries.clone(),
         migrations: BTreeMap::new(),
+        schemas: BTreeMap::new(),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()
@@ -83,6 +85,7 @@ pub(crate) fn of_graph(
         if let Some(key) = database.migration {
             content.migrations.insert(database.address.clone(), key);
         }
+        content.schemas.extend(database.schemas.map(|schemas| (database.address.clone(), schemas)));
     }
     let mut waits = BTreeMap::new();
     let mut stores = BTreeMap::new();
@@ -98,7 +101,12 @@ pub(crate) fn of_graph(
         stores,
         base: rendered.base,
         servers: rendered.servers,
-        server_of: rendered.databases.into_iter().map(|(address, database)| (address, database.server)).collect(),
+        server_of: rendered
+            .databases
+            .into_iter()
+            .map(|(address, database)| (address, database.wanted.server))
+            .filter(|(_, server)| server != EXTERNAL)
+            .collect(),
     };
     Ok((target, bundles))
 }

@@ -6,28 +6,26 @@ use clustergraph::format::repository::{Cluster, Egress, Strategy};
 use clustergraph::format::service::{Health, Probe, Start};
 use clustergraph::graph::{Database, Graph, Role, Service};
 
-/// Kinds of databases whose servers are rendered.
-const KINDS: &[&str] = &["postgres"];
+use crate::render::external::is_external;
 
 /// Fields of a service that would be ignored, wherever they are said.
 const SERVICE: &[&str] = &["files", "volumes", "secrets", "singleton", "security", "restart", "resources"];
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
-const CLUSTER: &[&str] =
-    &["domain", "warm", "ingress", "pull_grace", "databases", "size", "ttl", "seed", "secrets_from", "quota"];
+const CLUSTER: &[&str] = &["domain", "warm", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
     let mut found = Found::default();
     for service in graph.services.values() {
         found.service(service);
-        found.databases_used(service, graph);
     }
-    for database in graph.databases.values() {
+    for database in graph.databases.values().filter(|database| !is_external(graph, cluster, database)) {
         found.database(database, graph);
     }
     if let Some(settings) = graph.repository.clusters.get(cluster) {
         found.cluster(settings);
+        found.sizes(settings, graph);
     }
     found.problems
 }
@@ -90,39 +88,24 @@ impl Found {
         }
     }
 
-    fn databases_used(&mut self, service: &Service, graph: &Graph) {
-        for database in service.databases.iter().filter_map(|address| graph.databases.get(address)) {
-            // The owner's file does not say who else uses it: this service's does.
-            if database.owner.as_ref() != Some(&service.owner) && !service.is_part() {
-                let place = service.places.get("databases").unwrap_or(&service.place);
-                self.add(place, &format!("using {}, another's database,", database.address));
-            }
+    fn database(&mut self, database: &Database, graph: &Graph) {
+        let Some(kind) = graph.catalogue.databases.get(&database.kind) else { return };
+        if kind.image.user.is_none() {
+            let message = format!("the kind {} does not say which user its server runs as", database.kind);
+            let mend = "nothing runs as root on a cluster: write `image: { name: ..., user: 999 }` with the user's number in `kinds:`";
+            let problem = Problem::new("no-user", database.place.clone(), message)
+                .related(kind.place.clone(), "the kind is here");
+            self.problems.push(problem.mend(mend));
         }
     }
 
-    fn database(&mut self, database: &Database, graph: &Graph) {
-        if database.owner.is_none() {
-            return self.add(&database.place, "a store that no service owns");
-        }
-        if !KINDS.contains(&database.kind.as_str()) {
-            return self.add(&database.place, &format!("a database of the kind {}", database.kind));
-        }
-        if !database.topics.is_empty() {
-            self.add(&database.place, "`topics`");
-        }
-        if !database.extensions.is_empty() {
-            self.add(&database.place, "`extensions`");
-        }
-        if let Some(migrate) = database.migrate.as_ref().filter(|migrate| migrate.compatible.is_some()) {
-            self.add(&migrate.place, "`migrate.compatible`");
-        }
-        if let Some(server) = graph.servers.get(&database.server) {
-            if !server.settings.is_empty() {
-                self.add(&database.place, "`settings` of a database");
-            }
-            if server.image.is_some() {
-                self.add(&database.place, "`image` of a database");
-            }
+    /// Sizes are those of databases; a volume's is not honoured yet.
+    fn sizes(&mut self, cluster: &Cluster, graph: &Graph) {
+        let of_a_database = |name: &String| {
+            graph.databases.contains_key(name) || graph.databases.values().any(|database| database.kind == *name)
+        };
+        if let (Some(place), false) = (cluster.places.get("size"), cluster.size.keys().all(of_a_database)) {
+            self.add(place, "`size` of what is no database");
         }
     }
 

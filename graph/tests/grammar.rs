@@ -79,7 +79,7 @@ fn shop() -> Repo {
     repo.write("order/service.yaml", ORDER.trim_start());
     repo.write("order/Dockerfile", "FROM scratch\n");
     repo.write("order/nginx.conf", "upstream ${services.catalog.addr}; key ${secrets.STRIPE_KEY}; $${host}\n");
-    repo.write("order/migrations/0001.sql", "select 1;\n");
+    repo.write("order/migrations/0007.sql", "select 1;\n");
     repo.write("libs/money/money.py", "1\n");
     repo.write("catalog/service.yaml", "name: catalog\nrun: [./run]\nports: { http: 80 }\ndatabases: [{ kind: postgres, as: items, migrate: { run: [./migrate] } }]\n");
     repo.write(

@@ -46,6 +46,13 @@ impl Namespace {
         assert!(output.status.success(), "kubectl {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Starts kubectl with these words and goes on.
+    #[must_use]
+    pub fn spawn(&self, words: &[&str]) -> std::process::Child {
+        let null = std::process::Stdio::null;
+        self.command("").args(words).stdout(null()).stderr(null()).spawn().expect("kubectl runs")
+    }
+
     /// The names of everything of a kind.
     #[must_use]
     pub fn names(&self, kind: &str) -> Vec<String> {

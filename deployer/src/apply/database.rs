@@ -1,9 +1,11 @@
 //! Makes logical databases and brings their schemas up to date: one Job each, whose end is written down.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Work;
 use crate::console;
@@ -11,49 +13,67 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
 use crate::names;
-use crate::render::Logical;
-use crate::store::databases::{Known, State, Work as Run};
+use crate::render::{Logical, Object};
+use crate::store::databases::{Known, Lack, State, Wanted, Work as Run};
 
 impl Work<'_> {
-    /// Lets a database's Job go, or awaits the one that was let go before, and writes down how it ended.
+    /// Makes what a database lacks: lets its Job go, or awaits the one that was let go before, and writes down how it ended.
     pub(super) async fn database(&self, address: &str, shown: &mut console::Step) -> Result<String> {
         let logical = self.logical.get(address).ok_or_else(|| Error::Store(format!("no database {address}")))?;
-        let running = {
-            let databases = self.databases.lock().await;
-            let known = databases.value.0.get(address);
-            known
-                .filter(|known| known.work.state == State::Running && self.has_job(&known.work))
-                .map(|known| known.work.clone())
+        let wanted = &logical.wanted;
+        let known = self.databases.lock().await.value.0.get(address).cloned();
+        let begun = known.filter(|known| known.work.state == State::Running && self.has_job(&known.work));
+        if let Some(known) = begun {
+            self.finish(wanted, &known.work, shown).await?;
+        }
+        // What was let go before may have been of another version.
+        let lack = self.databases.lock().await.value.lack(wanted, self.volume(&wanted.server).as_deref());
+        let (job, migrates) = match lack {
+            Lack::Nothing => return Ok("as asked".to_owned()),
+            Lack::Contents(_) => (logical.make.as_ref(), false),
+            Lack::All(_) => (logical.migrate.as_ref().or(logical.make.as_ref()), logical.migrate.is_some()),
         };
-        let run = match running {
-            Some(run) => run,
-            None => self.begin(address, logical, shown).await?,
+        if let Some(beside) = &logical.beside {
+            shown.doing("making it beside its server");
+            self.make_beside(logical, beside).await?;
+        }
+        let Some(job) = job else {
+            // There is nothing more to run, but where its data lies is known from now on.
+            self.write(wanted, &run_of(wanted, "", "", false), State::Done).await?;
+            return Ok(if logical.beside.is_some() { "made" } else { "known" }.to_owned());
         };
+        let run = self.begin(logical, job, migrates, shown).await?;
+        self.finish(wanted, &run, shown).await?;
+        Ok(if migrates { "made and migrated" } else { "made" }.to_owned())
+    }
+
+    /// Lets a Job go and waits for its end.
+    async fn finish(&self, wanted: &Wanted, run: &Run, shown: &mut console::Step) -> Result<()> {
         fault::point("job-noted");
-        self.release(&run).await?;
+        self.release(run).await?;
         fault::point("job-released");
         let look = |observed: &_, now| health::job(observed, &run.job, now);
-        let outcome = self.ready(address, shown, look).await;
+        let outcome = self.ready(&wanted.address, shown, look).await;
         match outcome {
             Ok(()) => {
                 fault::point("job-ended");
-                self.write(address, &run, State::Done).await?;
+                self.write(wanted, run, State::Done).await?;
                 fault::point("job-done-noted");
                 self.expire(&run.job).await;
-                Ok(if run.migration.is_some() { "made and migrated" } else { "made" }.to_owned())
+                Ok(())
             }
             Err(error) => {
                 let observed = self.session.view.now();
                 let job = observed.jobs.get(&run.job);
                 if job.is_some_and(|job| health::migration_began(&observed, job)) {
-                    self.write(address, &run, State::Failed).await?;
+                    self.write(wanted, run, State::Failed).await?;
                     return Err(Error::Deploy(format!(
                         "{error}\nThe schema may have changed in part: check it and mend the migration, then run \
                          `komandan deploy --retry-migration`."
                     )));
                 }
                 // The migration never began: nothing is known to be wrong with the data.
-                self.forget(address).await?;
+                self.forget(&wanted.address).await?;
                 if let Some(job) = job {
                     self.session.cluster.remove::<Job>(&job.metadata).await?;
                 }
@@ -68,26 +88,25 @@ impl Work<'_> {
     }
 
     /// Makes the Job, held back, and writes down that it runs.
-    async fn begin(&self, address: &str, logical: &Logical, shown: &mut console::Step) -> Result<Run> {
+    async fn begin(&self, logical: &Logical, job: &Object, migrates: bool, shown: &mut console::Step) -> Result<Run> {
         let session = self.session;
-        session.cluster.ensure_credentials(&logical.secret).await?;
-        let name = logical.job.name();
+        // A migration has all of its service's environment, so other databases' credentials, too.
+        let named = secrets_of(&job.body);
+        let secrets = self.logical.values().filter_map(|other| other.secret.as_ref());
+        let secrets = secrets.filter(|secret| named.contains(secret.name.as_str()));
+        let made = secrets.map(|secret| session.cluster.ensure_credentials(secret));
+        futures_util::future::try_join_all(made).await?;
+        let name = job.name();
         if let Some(old) = session.view.now().jobs.get(name) {
             session.cluster.refuse_foreign(&format!("Job {name}"), &old.metadata)?;
             shown.doing("removing the former Job");
             session.cluster.remove::<Job>(&old.metadata).await?;
             session.view.until(|observed| (!observed.jobs.contains_key(name)).then_some(())).await;
         }
-        let metadata = session.cluster.ensure(&logical.job, None, session.guard).await?;
+        let metadata = session.cluster.ensure(job, None, session.guard).await?;
         fault::point("job-made");
-        let run = Run {
-            state: State::Running,
-            job: name.to_owned(),
-            uid: metadata.uid.unwrap_or_default(),
-            migration: self.target.content.migrations.get(address).copied(),
-            time: Timestamp::now(),
-        };
-        self.write(address, &run, State::Running).await?;
+        let run = run_of(&logical.wanted, name, &metadata.uid.unwrap_or_default(), migrates);
+        self.write(&logical.wanted, &run, State::Running).await?;
         Ok(run)
     }
 
@@ -112,33 +131,25 @@ impl Work<'_> {
     }
 
     /// Writes down how far a run is.
-    async fn write(&self, address: &str, run: &Run, state: State) -> Result<()> {
-        let server = self.target.server_of.get(address).cloned().unwrap_or_default();
-        let volume = self.volume(&server);
+    async fn write(&self, wanted: &Wanted, run: &Run, state: State) -> Result<()> {
+        let volume = self.volume(&wanted.server);
         let mut databases = self.databases.lock().await;
-        let before = databases.value.0.get(address).cloned();
         let run = Run { state, time: Timestamp::now(), ..run.clone() };
-        let migration = run.migration;
-        let mut known = Known::running(address, &server, volume, run, before.as_ref());
-        if state == State::Done {
-            known.migration = migration;
-        }
-        databases.value.0.insert(address.to_owned(), known);
+        let known = Known::doing(wanted, volume, run, databases.value.0.get(&wanted.address));
+        databases.value.0.insert(wanted.address.clone(), known);
         self.session.store().save_databases(&mut databases).await
     }
 
+    /// Takes back a run that changed nothing.
     async fn forget(&self, address: &str) -> Result<()> {
         let mut databases = self.databases.lock().await;
         let Some(known) = databases.value.0.get_mut(address) else { return Ok(()) };
-        match known.migration {
+        if known.made.is_some() || known.migration.is_some() {
             // What was there before is still so.
-            Some(migration) => {
-                known.work.state = State::Done;
-                known.work.migration = Some(migration);
-            }
-            None => {
-                databases.value.0.remove(address);
-            }
+            known.work.state = State::Done;
+            (known.work.made, known.work.migration) = (known.made, known.migration);
+        } else {
+            databases.value.0.remove(address);
         }
         self.session.store().save_databases(&mut databases).await
     }
@@ -147,7 +158,7 @@ impl Work<'_> {
     fn volume(&self, server: &str) -> Option<String> {
         let name = &self.target.servers.get(server)?.name;
         let claims = self.session.view.now().claims;
-        claims.get(&format!("data-{name}-0")).and_then(|claim| claim.metadata.uid.clone())
+        claims.get(&names::claim(name)).and_then(|claim| claim.metadata.uid.clone())
     }
 
     /// A Job whose end is written down is kept an hour for its log.
@@ -158,6 +169,45 @@ impl Work<'_> {
     }
 }
 
+/// The Secrets whose keys an object names.
+fn secrets_of(value: &Value) -> BTreeSet<&str> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("secretKeyRef").and_then(|key| key.get("name")).and_then(Value::as_str);
+            own.into_iter().chain(fields.values().flat_map(secrets_of)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(secrets_of).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// A run of a Job that begins.
+fn run_of(wanted: &Wanted, job: &str, uid: &str, migrates: bool) -> Run {
+    Run {
+        state: State::Running,
+        job: job.to_owned(),
+        uid: uid.to_owned(),
+        made: Some(wanted.made),
+        migration: wanted.migration.filter(|_| migrates),
+        schemas: wanted.schemas.filter(|_| migrates),
+        time: Timestamp::now(),
+    }
+}
+
 fn parameters() -> PatchParams {
     PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_that_a_job_reads_are_found_wherever_they_stand() {
+        let env =
+            |secret: &str| json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": secret, "key": "b" } } }]);
+        let pod =
+            json!({ "initContainers": [{ "env": env("one") }], "containers": [{ "env": env("two") }, { "env": [] }] });
+        assert_eq!(secrets_of(&pod), ["one", "two"].into());
+    }
 }

@@ -1,7 +1,9 @@
 //! Does the steps of a plan, each as soon as what it waits for is over.
 
+mod beside;
 pub(crate) mod collect;
 mod database;
+pub(crate) mod external;
 mod node;
 mod secret;
 pub(crate) mod switch;

@@ -147,7 +147,9 @@ impl Work<'_> {
     pub(super) async fn server(&self, name: &str, shown: &mut console::Step) -> Result<String> {
         let server = self.target.servers.get(name).ok_or_else(|| Error::Store(format!("no server {name}")))?;
         let session = self.session;
-        session.cluster.ensure_credentials(&server.secret).await?;
+        if let Some(secret) = &server.secret {
+            session.cluster.ensure_credentials(secret).await?;
+        }
         let observed = session.view.now();
         for object in &server.objects {
             let found = match object.kind() {

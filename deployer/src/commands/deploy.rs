@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
-use crate::apply::{Work, collect, switch};
+use crate::apply::{Work, collect, external, switch};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
@@ -17,8 +17,9 @@ use crate::fault;
 use crate::images::{self, Found, Registry};
 use crate::names;
 use crate::plan::{Action, Step, Target, plan};
-use crate::render::{self, Images, Logical};
+use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
+use crate::schemas;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Run a migration again that failed or was interrupted: its schema was checked
     #[arg(long)]
     pub(crate) retry_migration: bool,
+    /// Run a migration that what serves may not survive, or code on a schema that it was not made for
+    #[arg(long)]
+    pub(crate) allow_downtime: bool,
 }
 
 /// What was wanted and what was found, and the way from one to the other.
@@ -95,12 +99,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     } else {
         images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?
     };
-    let images = Images { services, servers };
+    let images = Images { services, servers, numbers: BTreeMap::new() };
     let images_took = begun.elapsed();
 
     let kept_before = kept.clone();
-    let prepared =
-        prepare(&repository, &images, (kept, &head.value), &observed, &cluster, args.retry_migration).await?;
+    let prepared = prepare(&repository, &images, (kept, &head.value), &observed, &cluster, args).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
@@ -121,7 +124,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         let kept = session.kept().await?;
         let observed = session.view.now();
         let kept = (kept, &session.head.value);
-        let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args.retry_migration).await?;
+        let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args).await?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
             unchanged(current, &repository, &observed, session.cluster, console);
             tidy(session).await;
@@ -139,9 +142,10 @@ async fn prepare(
     (kept, head): (Kept, &Head),
     observed: &Observed,
     cluster: &Cluster,
-    retry: bool,
+    args: &Args,
 ) -> Result<Prepared> {
     let graph = &repository.graph;
+    external::check(cluster, graph).await?;
     let databases = Store::new(cluster).databases().await?;
     let asks_for_jobs = databases.value.0.values().any(|known| known.work.state == State::Running);
     let read;
@@ -151,25 +155,38 @@ async fn prepare(
     } else {
         &observed.jobs
     };
+    let images = &Images { numbers: databases.value.numbers(graph, cluster.name())?, ..images.clone() };
     let rendered = render::render(graph, images, cluster.name())?;
     let logical = rendered.databases.clone();
+    let volumes = volumes(&rendered, observed);
     let (mut target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
     let declared = target.content.clone();
     let mut head = head.clone();
     head.sizes = scale::still_chosen(&head.sizes, graph);
     head.resize(&mut target.content);
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
-    for database in graph.databases.values() {
-        let claim = observed.claims.get(&format!("data-{}-0", names::server(database)));
-        let volume = claim.and_then(|claim| claim.metadata.uid.as_deref());
+    let mut breaks = Vec::new();
+    let live = kept.current.as_ref().map(|record| (record.number, &record.content));
+    for (address, Logical { wanted, .. }) in &logical {
+        let volume = volumes.get(&wanted.server).map(String::as_str);
         let exists = |work: &crate::store::databases::Work| {
             jobs.get(&work.job).is_some_and(|job| job.metadata.uid.as_ref() == Some(&work.uid))
         };
-        needs.insert(database.address.clone(), databases.value.need(database, volume, exists, retry)?);
+        needs.insert(address.clone(), databases.value.need(wanted, volume, exists, args.retry_migration)?);
+        breaks.extend(schemas::against_deploy(wanted, databases.value.level(address, volume), live));
+    }
+    if !breaks.is_empty() && !args.allow_downtime {
+        return Err(Error::Refused(breaks.join("\n")));
     }
     let current = kept.current.as_ref().map(|record| &record.content);
     let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
     Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
+}
+
+/// The volume that each server's data lies on, where there is one already.
+fn volumes(rendered: &Rendered, observed: &Observed) -> BTreeMap<String, String> {
+    let claim = |name: &str| observed.claims.get(&names::claim(name))?.metadata.uid.clone();
+    rendered.servers.iter().filter_map(|(server, made)| Some((server.clone(), claim(&made.name)?))).collect()
 }
 
 async fn deploy(

@@ -12,9 +12,18 @@ pub(crate) struct Args {
     /// The commit
     #[arg(default_value = "HEAD")]
     pub(crate) commit: String,
+    /// As for `deploy`
+    #[arg(long)]
+    pub(crate) allow_downtime: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let args = deploy::Args { commit: args.commit.clone(), dry_run: true, wait: false, retry_migration: false };
+    let args = deploy::Args {
+        commit: args.commit.clone(),
+        dry_run: true,
+        wait: false,
+        retry_migration: false,
+        allow_downtime: args.allow_downtime,
+    };
     deploy::run(&args, global, console).await
 }

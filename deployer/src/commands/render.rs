@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Found, Registry};
+use crate::render::external::externals;
 use crate::render::{self, Images, Object};
 use crate::repository;
 use crate::settings::Global;
+use crate::store::databases::Databases;
 
 /// Prints a commit's Kubernetes objects as plain YAML
 ///
@@ -33,7 +35,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         };
         services.insert(name, digest);
     }
-    let rendered = render::render(&repository.graph, &Images { services, servers }, &settings.cluster)?;
+    // Nobody is asked which numbers were given out: they are those of a cluster's first deploy.
+    let numbers = Databases::default().numbers(&repository.graph, &settings.cluster)?;
+    let rendered = render::render(&repository.graph, &Images { services, servers, numbers }, &settings.cluster)?;
     let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
     for (name, entry) in &rendered.entries {
         objects.push(entry.object(name, &settings.cluster));
@@ -55,10 +59,13 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         console.json(json!({ "command": "render", "objects": objects }));
         return Ok(());
     }
-    let secrets = rendered.servers.values().map(|server| &server.secret);
-    let secrets = secrets.chain(rendered.databases.values().map(|database| &database.secret));
+    let secrets = rendered.servers.values().filter_map(|server| server.secret.as_ref());
+    let secrets = secrets.chain(rendered.databases.values().filter_map(|database| database.secret.as_ref()));
     let mut text: String =
         secrets.map(|secret| format!("# needs the Secret {} with username and password\n", secret.name)).collect();
+    for external in externals(&repository.graph, &settings.cluster)? {
+        text.push_str(&format!("# needs the Secret {} with {}\n", external.secret, external.keys.join(", ")));
+    }
     for object in objects {
         let yaml = serde_yaml::to_string(&object.body)
             .map_err(|error| Error::Usage(format!("{} {} cannot be written: {error}", object.kind(), object.name())))?;

@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::plan::plan;
 use crate::render::hash_of;
+use crate::schemas;
 use crate::session::{Session, all_ready, under_lock};
 use crate::settings::Global;
 use crate::store::record::Record;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Wait while somebody else changes the cluster
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Go back even where the code was not made for the schema that is there
+    #[arg(long)]
+    pub(crate) allow_downtime: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
@@ -47,13 +51,13 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     if head.current.is_none() && head.intent.is_none() {
         return Err(never_deployed(&cluster));
     }
-    under_lock(&cluster, console, args.wait, async |session| revert(session, args.number, begun).await).await
+    under_lock(&cluster, console, args.wait, async |session| revert(session, args, begun).await).await
 }
 
-async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant) -> Result<()> {
+async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Result<()> {
     let head = &session.head.value;
     let current = head.current.ok_or_else(|| never_deployed(session.cluster))?;
-    let number = version.or(head.previous).ok_or_else(|| {
+    let number = args.number.or(head.previous).ok_or_else(|| {
         Error::Usage(format!("version {current} is the first of {}: there is none before it", session.cluster.name()))
     })?;
     let mut record = session.store().record(number).await?.ok_or_else(|| {
@@ -63,6 +67,9 @@ async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant)
         ))
     })?;
     head.resize(&mut record.content);
+    if !args.allow_downtime {
+        refuse_what_does_not_run(session, &record).await?;
+    }
     let warm = is_warm(&record, &session.view.now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);
@@ -75,6 +82,23 @@ async fn revert(session: &mut Session<'_>, version: Option<u64>, begun: Instant)
     report(session, &record, begun.elapsed(), warm, false);
     tidy(session).await;
     Ok(())
+}
+
+/// Refuses a version whose code does not run on the schemas that are there, with the ways out.
+async fn refuse_what_does_not_run(session: &Session<'_>, record: &Record) -> Result<()> {
+    if record.content.migrations.is_empty() {
+        return Ok(());
+    }
+    let databases = session.store().databases().await?.value;
+    let breaks = schemas::against_revert(record.number, &record.content, &databases);
+    if breaks.is_empty() {
+        return Ok(());
+    }
+    let records = session.store().records().await?;
+    let versions = records.iter().map(|(number, record)| (*number, &record.content)).collect();
+    let current = session.head.value.current.unwrap_or_default();
+    let ways = schemas::ways_out(current, &versions, &databases);
+    Err(Error::Refused(format!("{}. {ways}", breaks.join("\n"))))
 }
 
 fn never_deployed(cluster: &Cluster) -> Error {

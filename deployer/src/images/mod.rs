@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
-use clustergraph::graph::{Graph, Image, Service};
+use clustergraph::graph::{Database, Graph, Image, Service};
 use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -18,6 +18,7 @@ pub(crate) use registry::Registry;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::render::external::is_external;
 use crate::render::{Images, database};
 use crate::settings::Settings;
 use docker::Docker;
@@ -67,8 +68,13 @@ pub(crate) async fn resolve(
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<Resolved>();
-    let servers: BTreeMap<_, _> =
-        graph.databases.values().map(|database| (database.server.clone(), database)).collect();
+    // What somebody else runs needs no server, but its migration may need a client.
+    let is_asked = |database: &&Database| {
+        let locks = || graph.catalogue.databases.get(&database.kind).is_some_and(|kind| kind.lock.is_some());
+        !is_external(graph, &settings.cluster, database) || (database.migrate.is_some() && locks())
+    };
+    let asked = graph.databases.values().filter(is_asked);
+    let servers: BTreeMap<_, _> = asked.map(|database| (database.server.clone(), database)).collect();
     let servers = stream::iter(servers)
         .map(|(server, database)| async {
             if let Some(digest) = known.servers.get(&server) {

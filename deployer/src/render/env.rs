@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::graph::{Graph, Service};
-use clustergraph::wiring::{Hole, Piece, variable_prefix};
+use clustergraph::catalogue::fill;
+use clustergraph::graph::Service;
+use clustergraph::wiring::{Hole, variable_prefix};
 use serde_json::json;
 
 use super::Scene;
+use super::catalogue::kind;
+use super::external::Part;
 use crate::error::{Error, Result};
 use crate::names;
 
@@ -29,33 +32,40 @@ pub(super) const PASSWORD: &str = "password";
 impl Scene<'_> {
     /// The whole environment of a service, secrets first, then by name.
     pub(super) fn environment(&self, service: &Service) -> Result<Vec<serde_json::Value>> {
-        let mut passwords = password_variables(service);
+        let values: Vec<(&String, Vec<Part<'_>>)> =
+            service.env.iter().map(|(name, value)| (name, self.parts(value))).collect();
         let mut secrets = Vec::new();
-        let mut plain = Vec::new();
-        for (address, variable) in &passwords {
-            secrets.push(from_secret(variable, &self.credentials(address)?, PASSWORD));
-        }
-        for (name, value) in &service.env {
-            if passwords.values().any(|variable| variable == name) {
-                continue;
+        let mut variables: BTreeMap<SecretKey, String> = BTreeMap::new();
+        let mut composed = Vec::new();
+        for (name, parts) in &values {
+            match parts.as_slice() {
+                [only] if let Some((secret, key)) = self.secret_key(only)? => {
+                    secrets.push(from_secret(name, &secret, key));
+                    variables.entry((secret, key)).or_insert_with(|| (*name).clone());
+                }
+                _ => composed.push((name, parts)),
             }
+        }
+        let mut plain = Vec::new();
+        for (name, parts) in composed {
             let mut text = String::new();
-            for piece in &value.pieces {
-                match piece {
-                    Piece::Text(words) => text.push_str(&literal(words)),
-                    Piece::Hole(Hole::DatabasePassword(address)) => {
-                        let variable = match passwords.get(address) {
+            for part in parts {
+                match (part, self.secret_key(part)?) {
+                    (Part::Text(words), _) => text.push_str(&literal(words)),
+                    (_, Some((secret, key))) => {
+                        let variable = match variables.get(&(secret.clone(), key)) {
                             Some(variable) => variable.clone(),
                             None => {
-                                let variable = helper(service, address);
-                                secrets.push(from_secret(&variable, &self.credentials(address)?, PASSWORD));
-                                passwords.insert(address.clone(), variable.clone());
+                                let variable = helper(service, &about(part), key);
+                                secrets.push(from_secret(&variable, &secret, key));
+                                variables.insert((secret, key), variable.clone());
                                 variable
                             }
                         };
                         text.push_str(&format!("$({variable})"));
                     }
-                    Piece::Hole(hole) => text.push_str(&literal(&fill(self.graph, service, hole)?)),
+                    (Part::Hole(hole), None) => text.push_str(&literal(&self.fill(service, hole)?)),
+                    (Part::Key(address, _), None) => return Err(unknown(address)),
                 }
             }
             plain.push(json!({ "name": name, "value": text }));
@@ -64,50 +74,69 @@ impl Scene<'_> {
         Ok(secrets)
     }
 
+    /// The key of a Secret that a part is, if it is one.
+    fn secret_key(&self, part: &Part<'_>) -> Result<Option<SecretKey>> {
+        Ok(match part {
+            Part::Key(address, key) => {
+                let secret = self.external(address).ok_or_else(|| unknown(address))?;
+                Some((secret.to_owned(), key))
+            }
+            Part::Hole(Hole::DatabasePassword(address)) => Some((self.credentials(address)?, PASSWORD)),
+            Part::Hole(_) | Part::Text(_) => None,
+        })
+    }
+
     fn credentials(&self, address: &str) -> Result<String> {
         self.graph.databases.get(address).map(names::credentials_secret).ok_or_else(|| unknown(address))
     }
+
+    /// What a hole is on Kubernetes. Consumers are wired to exactly the versions of their own graph.
+    fn fill(&self, service: &Service, hole: &Hole) -> Result<String> {
+        let graph = self.graph;
+        let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
+        let port = |address: &str| Ok::<_, Error>(kind(graph, database(address)?)?.port.to_string());
+        Ok(match hole {
+            Hole::ServiceHost(name) => names::workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
+            Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
+            Hole::OwnPort(port) => port_of(service, port)?,
+            Hole::DatabaseHost(address) => names::server(database(address)?),
+            Hole::DatabasePort(address) => port(address)?,
+            Hole::DatabaseBrokers(address) => {
+                let brokers = kind(graph, database(address)?)?.brokers.as_deref().ok_or_else(|| unknown(address))?;
+                fill(brokers, &[("host", &names::server(database(address)?)), ("port", &port(address)?)])
+            }
+            Hole::DatabaseUsername(address) => database(address)?.name.clone(),
+            Hole::DatabaseName(address) => self.database_name(database(address)?)?,
+            Hole::Version => service.id.short(),
+            Hole::DatabasePassword(address) => return Err(unknown(address)),
+            // What uses these is refused before anything is rendered.
+            Hole::Secret(name) | Hole::VolumePath(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
+        })
+    }
 }
+
+/// A Secret's name, and a key of it.
+type SecretKey = (String, &'static str);
 
 fn unknown(what: &str) -> Error {
     Error::Usage(format!("the wiring names `{what}`, which the graph does not have; please report this"))
 }
 
-/// For each database the variable that holds its password and nothing else.
-fn password_variables(service: &Service) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for (name, value) in &service.env {
-        if let [Piece::Hole(Hole::DatabasePassword(address))] = value.pieces.as_slice() {
-            variables.entry(address.clone()).or_insert_with(|| name.clone());
-        }
+/// What a key of a Secret is of.
+fn about(part: &Part<'_>) -> String {
+    match part {
+        Part::Key(address, _) | Part::Hole(Hole::DatabasePassword(address)) => address.clone(),
+        Part::Hole(_) | Part::Text(_) => String::new(),
     }
-    variables
 }
 
-/// A variable for a password that `env:` left no variable to.
-fn helper(service: &Service, address: &str) -> String {
-    let mut name = format!("CLUSTERGRAPH_{}_PASSWORD", variable_prefix(address));
+/// A variable for a key that `env:` left no variable to.
+fn helper(service: &Service, about: &str, key: &str) -> String {
+    let mut name = format!("CLUSTERGRAPH_{}_{}", variable_prefix(about), variable_prefix(key));
     while service.env.contains_key(&name) {
         name.push('_');
     }
     name
-}
-
-/// What a hole is on Kubernetes. Consumers are wired to exactly the versions of their own graph.
-fn fill(graph: &Graph, service: &Service, hole: &Hole) -> Result<String> {
-    let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
-    Ok(match hole {
-        Hole::ServiceHost(name) => names::workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
-        Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
-        Hole::OwnPort(port) => port_of(service, port)?,
-        Hole::DatabaseHost(address) => names::server(database(address)?),
-        Hole::DatabasePort(address) => super::database::kind(graph, database(address)?)?.port.to_string(),
-        Hole::DatabaseUsername(address) | Hole::DatabaseName(address) => database(address)?.name.clone(),
-        Hole::Version => service.id.short(),
-        Hole::DatabasePassword(address) | Hole::DatabaseBrokers(address) => return Err(unknown(address)),
-        // What uses these is refused before anything is rendered.
-        Hole::Secret(name) | Hole::VolumePath(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
-    })
 }
 
 fn port_of(service: &Service, name: &str) -> Result<String> {

@@ -2,150 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::catalogue::{Input, fill};
-use clustergraph::graph::Database;
 use serde_json::{Value, json};
 
-use super::database::{catalogue_env, kind};
-use super::env::{PASSWORD, from_secret, literal};
-use super::service::{command, pod_security};
-use super::{Credentials, Logical, Object, Scene, container_security};
-use crate::error::{Error, Result};
-use crate::names::{self, Component};
+use super::catalogue::NEW_PASSWORD;
 
 /// The container that makes the database and its user; again is fine.
 pub(crate) const CREATE: &str = "create";
 /// The container that changes the schema: once it has started, nothing is known without its end.
 pub(crate) const MIGRATE: &str = "migrate";
+/// The container that holds a lock while the migration runs.
+pub(crate) const LOCK: &str = "lock";
+/// The file that is there while it does.
+pub(super) const LOCKED: &str = "/tmp/locked";
 /// The label by which a database's Job and credentials are found.
 pub(crate) const DATABASE: &str = "clustergraph.dev/database";
 
-/// The variable that holds the database's own password while it is made.
-const NEW_PASSWORD: &str = "CLUSTERGRAPH_PASSWORD";
-/// The variable that holds what `create` reads.
-const INPUT: &str = "CLUSTERGRAPH_INPUT";
 /// How often, five times a second, the server is asked before the database is made.
 const QUESTIONS: u32 = 150;
 
-/// The server is asked through its Service first: it may be ready for longer than every node knows the way
-/// to it. The input reaches the program by its standard input and is never part of a command line.
-fn script(ready: &[String]) -> String {
-    let ready: Vec<String> = ready.iter().map(|word| quoted(word)).collect();
-    let ready = ready.join(" ");
+/// Commands one after the other, each with the variable that holds what it reads. The server is asked through its Service
+/// first: it may be ready for longer than every node knows the way to it. The input reaches a program by its standard input
+/// and is never part of a command line.
+pub(super) fn script(question: &str, commands: &[(String, String)]) -> String {
+    let mut script =
+        format!("i=0; until {question} >/dev/null 2>&1 || [ $i -ge {QUESTIONS} ]; do i=$((i+1)); sleep 0.2; done\n");
+    for (variable, command) in commands {
+        script.push_str(&format!("printf '%s\\n' \"${variable}\" | {command} || exit\n"));
+    }
+    script
+}
+
+/// A command where its server runs: of its input the first line is a password, and the rest, of so many bytes, is what it reads.
+pub(crate) fn beside(command: &str, bytes: usize) -> String {
+    format!("read -r {NEW_PASSWORD} && export {NEW_PASSWORD} && head -c {bytes} | {command}")
+}
+
+/// A command that takes a lock, prints a line, and holds it while its input is open: until it is told to end.
+pub(super) fn holding(variable: &str, command: &str) -> String {
     format!(
-        "i=0; until {ready} >/dev/null 2>&1 || [ $i -ge {QUESTIONS} ]; do i=$((i+1)); sleep 0.2; done; \
-         printf '%s\\n' \"${INPUT}\" | \"$@\""
+        "trap 'exit 0' TERM\n\
+         {{ printf '%s\\n' \"${variable}\"; exec sleep 31536000; }} | {command} | {{ read -r _ && : >{LOCKED}; cat >/dev/null; }} &\n\
+         wait $!\n"
     )
 }
 
-/// A word as a shell takes it, whatever is in it.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-impl Scene<'_> {
-    pub(super) fn logical(&self, database: &Database) -> Result<Logical> {
-        let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner)).ok_or_else(|| {
-            Error::Usage(format!("{} belongs to no service, which komandan does not support", database.address))
-        })?;
-        let create = self.create(database)?;
-        let user = kind(self.graph, database)?.image.user;
-        let (first, last) = match &database.migrate {
-            None => (Vec::new(), create),
-            Some(migrate) => {
-                let container = json!({
-                    "name": MIGRATE,
-                    "image": self.service_image(owner)?,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": command(Some(&migrate.run)),
-                    "env": self.environment(owner)?,
-                    "securityContext": container_security(),
-                });
-                (vec![create], container)
-            }
-        };
-        let image = if database.migrate.is_some() { self.service_image(owner)? } else { self.server_image(database)? };
-        let name = names::migration_job(database, image);
-        let mut labels = self.labels(Component::Migration);
-        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
-        // What creates runs as the server's user; what migrates as the service's.
-        let mut first = first;
-        for container in &mut first {
-            run_as(container, user);
-        }
-        let mut last = last;
-        let security = if database.migrate.is_some() {
-            pod_security(&owner.image)
-        } else {
-            run_as(&mut last, user);
-            json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } })
-        };
-        let job = Object::new(json!({
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": { "name": name, "labels": labels },
-            "spec": {
-                // Held back until the store says that it runs: so a Job that never ran is told from one that is gone.
-                "suspend": true,
-                "backoffLimit": 0,
-                "completions": 1,
-                "parallelism": 1,
-                "podReplacementPolicy": "Failed",
-                "template": {
-                    "metadata": { "labels": labels },
-                    "spec": {
-                        "restartPolicy": "Never",
-                        "serviceAccountName": names::ACCOUNT,
-                        "automountServiceAccountToken": false,
-                        "enableServiceLinks": false,
-                        "securityContext": security,
-                        "initContainers": first,
-                        "containers": [last],
-                    },
-                },
-            },
-        }));
-        let mut labels = self.labels(Component::Credentials);
-        labels.insert(DATABASE.to_owned(), names::of_address(database, '.'));
-        let secret = Credentials { name: names::credentials_secret(database), labels, username: database.name.clone() };
-        Ok(Logical { server: database.server.clone(), secret, job })
-    }
-
-    fn create(&self, database: &Database) -> Result<Value> {
-        let kind = kind(self.graph, database)?;
-        let server = names::server(database);
-        let port = kind.port.to_string();
-        let password = format!("$({NEW_PASSWORD})");
-        let values: Vec<(&str, &str)> = vec![
-            ("host", &server),
-            ("port", &port),
-            ("admin", &kind.admin),
-            ("version", &database.version),
-            ("username", &database.name),
-            ("database", &database.name),
-            ("password", &password),
-        ];
-        let mut env = catalogue_env(&kind.client_env, &values, &names::admin_secret(&server));
-        env.push(from_secret(NEW_PASSWORD, &names::credentials_secret(database), PASSWORD));
-        // What all share is there when its server is.
-        let nothing = || Input { run: vec!["true".to_owned()], ..Input::default() };
-        let create = kind.create.clone().unwrap_or_else(nothing);
-        env.push(json!({ "name": INPUT, "value": fill(&literal(&create.input), &values) }));
-        let ready: Vec<String> = kind.ready.iter().map(|word| fill(word, &values)).collect();
-        let mut words: Vec<String> = vec!["sh".into(), "-c".into(), literal(&script(&ready)), "sh".into()];
-        words.extend(create.run.iter().map(|word| fill(&literal(word), &values)));
-        Ok(json!({
-            "name": CREATE,
-            "image": self.server_image(database)?,
-            "imagePullPolicy": "IfNotPresent",
-            "command": words,
-            "env": env,
-            "securityContext": container_security(),
-        }))
-    }
-}
-
-fn run_as(container: &mut Value, user: Option<u32>) {
+pub(super) fn run_as(container: &mut Value, user: Option<u32>) {
     let security = container.get_mut("securityContext").and_then(Value::as_object_mut);
     if let (Some(security), Some(user)) = (security, user) {
         let ids: BTreeMap<&str, u32> = [("runAsUser", user), ("runAsGroup", user)].into();
@@ -159,16 +60,63 @@ mod tests {
     use std::process::Command;
 
     /// Runs the script as the container would, with programs that a shell always has.
-    fn run(ready: &[&str], input: &str, arguments: &[&str]) -> String {
-        let ready: Vec<String> = ready.iter().map(|word| (*word).to_owned()).collect();
-        let output = Command::new("sh").args(["-c", &script(&ready), "sh"]).args(arguments).env(INPUT, input).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+    fn run(question: &str, commands: &[(&str, &str)]) -> (Option<i32>, String) {
+        let named: Vec<(String, String)> =
+            (1..).zip(commands).map(|(at, (_, command))| (format!("INPUT_{at}"), (*command).to_owned())).collect();
+        let inputs = (1..).zip(commands).map(|(at, (input, _))| (format!("INPUT_{at}"), *input));
+        let output = Command::new("sh").args(["-c", &script(question, &named)]).envs(inputs).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     #[test]
-    fn the_input_arrives_as_it_is_whatever_the_words() {
+    fn each_input_arrives_as_it_is_whatever_the_words() {
         let input = "SELECT '$HOME' \\gexec -- `id` \"x\"\n%s";
-        assert_eq!(run(&["true"], input, &["cat"]), format!("{input}\n"));
-        assert_eq!(run(&["test", "it's $HOME", "=", "it's $HOME"], "a", &["printf", "%s|", "b c"]), "b c|");
+        assert_eq!(run("true", &[(input, "cat")]), (Some(0), format!("{input}\n")));
+        assert_eq!(run("test 'a b' = 'a b'", &[("1", "cat"), ("2", "cat")]), (Some(0), "1\n2\n".to_owned()));
+    }
+
+    #[test]
+    fn beside_its_server_a_command_reads_its_input_and_finds_the_password() {
+        let mut child = Command::new("sh")
+            .args(["-c", &beside("sh -c 'echo \"$CLUSTERGRAPH_PASSWORD\"; cat'", 3)])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its input stays open: how much there is to read, it was told.
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, b"secret\na\nb").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "secret\na\nb");
+    }
+
+    #[test]
+    fn a_lock_is_held_until_its_holder_is_told_to_end() {
+        use std::io::Read;
+        use std::os::unix::process::CommandExt;
+        let text =
+            holding("INPUT", "sh -c 'read asked; echo \"got $asked\"; cat >/dev/null'").replace(LOCKED, "/dev/stdout");
+        let text = text.replace(": >/dev/stdout", "echo locked");
+        let mut child = Command::new("sh")
+            .args(["-c", &text])
+            .env("INPUT", "the lock")
+            .stdout(std::process::Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut said = [0; 7];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"locked\n");
+        assert!(child.try_wait().unwrap().is_none(), "it is held");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        // In a container the rest ends with it.
+        rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn the_first_command_that_fails_ends_it_with_its_code() {
+        assert_eq!(run("true", &[("1", "sh -c 'exit 7'"), ("2", "cat")]), (Some(7), String::new()));
     }
 }

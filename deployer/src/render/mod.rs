@@ -1,8 +1,11 @@
 //! From a graph to Kubernetes objects. Pure: the same graph and images give the same bytes.
 
+mod catalogue;
 pub(crate) mod database;
 mod env;
+pub(crate) mod external;
 pub(crate) mod job;
+mod logical;
 mod object;
 mod service;
 
@@ -13,8 +16,12 @@ use serde_json::{Value, json};
 
 pub(crate) use object::{Object, hash_of, hash_of_node};
 
+pub(crate) use database::SERVER_CONTAINER;
+pub(crate) use job::beside;
+
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
+use crate::store::databases::Wanted;
 
 /// What rendering needs to know besides the graph.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +30,8 @@ pub(crate) struct Images {
     pub(crate) services: BTreeMap<String, String>,
     /// The image of each database server (by `Database::server`), by digest.
     pub(crate) servers: BTreeMap<String, String>,
+    /// The number of each logical database that has one instead of a name, by address.
+    pub(crate) numbers: BTreeMap<String, u32>,
 }
 
 /// Everything that a graph is on Kubernetes.
@@ -45,8 +54,8 @@ pub(crate) struct Rendered {
 pub(crate) struct Server {
     /// The name of its StatefulSet and Service.
     pub(crate) name: String,
-    /// The Secret of its administrator.
-    pub(crate) secret: Credentials,
+    /// The Secret of its administrator, for kinds that have one.
+    pub(crate) secret: Option<Credentials>,
     /// Its StatefulSet and Service.
     pub(crate) objects: Vec<Object>,
 }
@@ -65,12 +74,38 @@ pub(crate) struct Credentials {
 /// A logical database.
 #[derive(Debug, Clone)]
 pub(crate) struct Logical {
-    /// The server that holds it.
-    pub(crate) server: String,
-    /// Its user's Secret.
-    pub(crate) secret: Credentials,
+    /// What it is to be.
+    pub(crate) wanted: Wanted,
+    /// Its user's Secret, where we make one.
+    pub(crate) secret: Option<Credentials>,
+    /// The Job that makes it, held back; none where its server is all that it takes.
+    pub(crate) make: Option<Object>,
+    /// What makes it where no Job can.
+    pub(crate) beside: Option<Beside>,
     /// The Job that makes it and brings its schema up to date, held back.
-    pub(crate) job: Object,
+    pub(crate) migrate: Option<Object>,
+}
+
+/// Commands that only work in the container of their server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// The server's pod.
+    pub(crate) pod: String,
+    /// The Secret of the administrator, where an input holds that password.
+    pub(crate) admin: Option<String>,
+    /// Shell commands, each with what it reads after a line with the database's password.
+    pub(crate) commands: Vec<(String, BesideInput)>,
+}
+
+/// What a command beside its server reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BesideInput(pub(super) String);
+
+impl BesideInput {
+    /// The input with the administrator's and the database's own password in it.
+    pub(crate) fn with_passwords(&self, admin: &str, own: &str) -> String {
+        catalogue::with_passwords(&self.0, admin, own)
+    }
 }
 
 /// One version of a service.
@@ -114,7 +149,9 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         entries: BTreeMap::new(),
     };
     for database in graph.databases.values() {
-        if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server.clone()) {
+        if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server.clone())
+            && scene.external(&database.address).is_none()
+        {
             server.insert(scene.server(database)?);
         }
         rendered.databases.insert(database.address.clone(), scene.logical(database)?);
@@ -157,7 +194,7 @@ impl Rendered {
     /// Every object but Secrets and entries.
     pub(crate) fn all(&self) -> Vec<&Object> {
         let servers = self.servers.values().flat_map(|server| &server.objects);
-        let jobs = self.databases.values().map(|database| &database.job);
+        let jobs = self.databases.values().filter_map(|database| database.migrate.as_ref().or(database.make.as_ref()));
         let nodes = self.nodes.values().flat_map(|node| &node.objects);
         self.base.iter().chain(servers).chain(jobs).chain(nodes).collect()
     }

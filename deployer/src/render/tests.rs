@@ -9,6 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 
 use super::*;
+use crate::store::databases::Databases;
 
 const API: &str = r#"
 name: api
@@ -53,6 +54,7 @@ fn rendered(files: &[(&str, &str)]) -> Rendered {
     let images = Images {
         services: graph.services.keys().map(|name| (name.clone(), digest(name))).collect(),
         servers: graph.databases.values().map(|database| (database.server.clone(), digest(&database.kind))).collect(),
+        numbers: Databases::default().numbers(&graph, "production").unwrap(),
     };
     render(&graph, &images, "production").unwrap()
 }
@@ -101,7 +103,113 @@ fn a_service() {
 fn a_database() {
     let shop = shop();
     insta::assert_yaml_snapshot!("server", settled(&shop.servers["postgres-15"].objects));
-    insta::assert_yaml_snapshot!("job", settled(&shop.databases["api/orders"].job));
+    insta::assert_yaml_snapshot!("job", settled(&shop.databases["api/orders"].migrate));
+}
+
+const STORES: &str = r#"
+name: keeper
+run: [./keeper]
+databases:
+  - { kind: redis, version: "7.0", as: carts, settings: { maxmemory: 64mb } }
+  - { kind: mariadb, version: "10.11", as: items, isolation: dedicated }
+  - { kind: postgres, version: "15", as: facts, primary: true, image: "postgis/postgis:15", extensions: [postgis, hstore], params: { pool: "5" } }
+  - { from: stream }
+"#;
+
+/// Databases of other kinds, a store of nobody's, and perhaps a cluster's own settings.
+fn stores(cluster: &str) -> Rendered {
+    let repository = format!(
+        "databases: {{ stream: {{ kind: kafka, version: '4.1', topics: [orders, activity] }} }}\nclusters: {{ production: {{ {cluster} }} }}\n"
+    );
+    rendered(&[("keeper/service.yaml", STORES), ("keeper/keeper", "x"), ("clustergraph.yaml", &repository)])
+}
+
+fn container(rendered: &Rendered) -> Value {
+    rendered.nodes["keeper"].objects[0].body.pointer("/spec/template/spec/containers/0").unwrap().clone()
+}
+
+/// A variable as its value, or as `SECRET:KEY`.
+fn variable(container: &Value, name: &str) -> String {
+    let env = container["env"].as_array().unwrap();
+    let found = env.iter().find(|variable| variable["name"] == name).unwrap_or_else(|| panic!("{name} in {env:#?}"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    match &found["valueFrom"]["secretKeyRef"] {
+        Value::Null => text(&found["value"]),
+        key => format!("{}:{}", text(&key["name"]), text(&key["key"])),
+    }
+}
+
+#[test]
+fn databases_of_other_kinds() {
+    let stores = stores("");
+    let servers: Vec<&Vec<Object>> = stores.servers.values().map(|server| &server.objects).collect();
+    insta::assert_yaml_snapshot!("servers_of_other_kinds", settled(&servers));
+    let jobs: Vec<&Object> = stores.databases.values().flat_map(|database| &database.make).collect();
+    insta::assert_yaml_snapshot!("jobs_of_other_kinds", settled(&jobs));
+    assert!(stores.databases.values().all(|database| database.migrate.is_none()));
+    assert_eq!(stores.databases["stream"].secret, None, "nobody logs in to Kafka");
+}
+
+#[test]
+fn services_find_databases_of_other_kinds() {
+    let container = container(&stores(""));
+    for (name, value) in [
+        ("CARTS_DATABASE", "0"),
+        ("CARTS_URL", "redis://keeper_carts:$(CARTS_PASSWORD)@db-redis-7-0-<>:6379/0"),
+        ("ITEMS_URL", "mysql://keeper_items:$(ITEMS_PASSWORD)@db-mariadb-10-11-keeper-items:3306/keeper_items"),
+        ("STREAM_BROKERS", "db-kafka-4-1:9092"),
+        ("STREAM_URL", "kafka://db-kafka-4-1:9092"),
+        ("CARTS_PASSWORD", "credentials.keeper.carts:password"),
+    ] {
+        let found = variable(&container, name);
+        let (before, after) = value.split_once("<>").unwrap_or((value, ""));
+        assert!(found.starts_with(before) && found.ends_with(after), "{name}: {found}");
+    }
+}
+
+#[test]
+fn of_what_somebody_else_runs_everything_comes_from_its_secret() {
+    let stores = stores("databases: { keeper/facts: { secret: facts-db }, stream: { secret: bus } }");
+    assert!(stores.servers.keys().all(|server| !server.starts_with("postgres") && !server.starts_with("kafka")));
+    let (facts, stream) = (&stores.databases["keeper/facts"], &stores.databases["stream"]);
+    assert!(facts.make.is_none() && facts.secret.is_none() && stream.make.is_none(), "nothing of it is made");
+    let container = container(&stores);
+    for (name, value) in [
+        ("FACTS_URL", "facts-db:url"),
+        ("FACTS_HOST", "facts-db:host"),
+        ("FACTS_PORT", "facts-db:port"),
+        ("FACTS_USERNAME", "facts-db:username"),
+        ("FACTS_PASSWORD", "facts-db:password"),
+        ("FACTS_DATABASE", "facts-db:database"),
+        ("FACTS_ADDR", "$(FACTS_HOST):$(FACTS_PORT)"),
+        ("STREAM_BROKERS", "bus:brokers"),
+        ("STREAM_URL", "bus:url"),
+    ] {
+        assert_eq!(variable(&container, name), value, "{name}");
+    }
+}
+
+#[test]
+fn a_migration_of_what_somebody_else_runs_holds_its_lock() {
+    let outside = "clusters: { production: { databases: { api/orders: { secret: orders-db } } } }\n";
+    let shop = rendered(&[("api/service.yaml", API), ("api/api", "x"), ("clustergraph.yaml", outside)]);
+    let job = shop.databases["api/orders"].migrate.as_ref().unwrap();
+    let containers = job.body.pointer("/spec/template/spec/initContainers").unwrap();
+    insta::assert_yaml_snapshot!("lock", settled(containers));
+}
+
+#[test]
+fn a_volume_has_the_size_that_is_asked_for() {
+    let size = |rendered: &Rendered, name: &str| {
+        let server = rendered.servers.iter().find(|(server, _)| server.starts_with(name)).unwrap().1;
+        let claim = server.objects[1].body.pointer("/spec/volumeClaimTemplates/0/spec/resources/requests/storage");
+        claim.unwrap().as_str().unwrap().to_owned()
+    };
+    let stores = stores("size: { keeper/items: 20Gi, redis: 300Mi }");
+    assert_eq!(
+        [size(&stores, "mariadb"), size(&stores, "redis"), size(&stores, "kafka")],
+        ["20Gi", "300Mi", "1Gi"].map(str::to_owned)
+    );
 }
 
 #[test]
@@ -157,6 +265,7 @@ fn two_parts_of_one_name_are_refused() {
     let images = Images {
         services: graph.services.keys().map(|name| (name.clone(), "x@sha256:0".to_owned())).collect(),
         servers: [("postgres-15".to_owned(), "x@sha256:0".to_owned())].into(),
+        numbers: BTreeMap::new(),
     };
     let error = render(&graph, &images, "production").unwrap_err().to_string();
     assert!(error.contains("db-postgres-15"), "{error}");

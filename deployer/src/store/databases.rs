@@ -3,13 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::graph::{Database, Key};
+use clustergraph::catalogue::Scope;
+use clustergraph::graph::{Graph, Key, Schemas};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::render::external::is_external;
+use crate::schemas::Level;
 
 const SCHEMA: u32 = 1;
+
+/// What stands for a server that somebody else runs.
+pub(crate) const EXTERNAL: &str = "external";
 
 /// All databases of a cluster, by address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,14 +27,28 @@ pub(crate) struct Known {
     schema: u32,
     /// Its address.
     pub(crate) address: String,
-    /// The server that it was made on.
+    /// Its kind and version.
+    #[serde(default)]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    /// The server that it was made on, or [`EXTERNAL`].
     pub(crate) server: String,
+    /// Its number, where it has one instead of a name: given out once, whatever else comes and goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<u32>,
     /// The volume that it lies on: another one is empty.
     pub(crate) volume: Option<String>,
     /// The last thing that was done to it.
     pub(crate) work: Work,
+    /// What was last made in it; nothing while it was never made.
+    #[serde(default)]
+    pub(crate) made: Option<Key>,
     /// The last migration that ended well.
     pub(crate) migration: Option<Key>,
+    /// The schemas that this one is good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schemas: Option<Schemas>,
 }
 
 /// One run of the Job that makes a database and brings its schema up to date.
@@ -36,14 +56,61 @@ pub(crate) struct Known {
 pub(crate) struct Work {
     /// How far it is.
     pub(crate) state: State,
-    /// The Job.
+    /// The Job; empty where it took none.
     pub(crate) job: String,
     /// Which Job of that name.
     pub(crate) uid: String,
+    /// What it makes.
+    #[serde(default)]
+    pub(crate) made: Option<Key>,
     /// The migration it runs, if there is one.
     pub(crate) migration: Option<Key>,
+    /// The schemas that this one is good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schemas: Option<Schemas>,
     /// When it came to this state.
     pub(crate) time: Timestamp,
+}
+
+/// What a graph asks of a logical database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Its address.
+    pub(crate) address: String,
+    /// Its kind.
+    pub(crate) kind: String,
+    /// Its server's version.
+    pub(crate) version: String,
+    /// Its server, or [`EXTERNAL`].
+    pub(crate) server: String,
+    /// Where it is declared.
+    pub(crate) place: String,
+    /// Its number, where it has one instead of a name.
+    pub(crate) number: Option<u32>,
+    /// What is made in it.
+    pub(crate) made: Key,
+    /// The migration that it is brought to.
+    pub(crate) migration: Option<Key>,
+    /// The schemas that its owner's code runs on.
+    pub(crate) schemas: Option<Schemas>,
+}
+
+impl Wanted {
+    /// The schema that its owner's code was made for.
+    pub(crate) fn level(&self) -> Option<Level> {
+        Some(Level { migration: self.migration?, schemas: self.schemas })
+    }
+}
+
+/// What is to be done for a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Nothing.
+    Nothing,
+    /// It is made, or what is in it; its schema stays as it is.
+    Contents(&'static str),
+    /// It is made, and its schema brought up to date.
+    All(&'static str),
 }
 
 /// How far a run is.
@@ -70,67 +137,148 @@ pub(crate) enum Need {
 }
 
 impl Known {
-    /// A database of which a Job was let go.
-    pub(crate) fn running(
-        address: &str,
-        server: &str,
-        volume: Option<String>,
-        work: Work,
-        before: Option<&Self>,
-    ) -> Self {
-        let migration = before.filter(|before| before.volume == volume).and_then(|before| before.migration);
-        Self { schema: SCHEMA, address: address.to_owned(), server: server.to_owned(), volume, work, migration }
+    /// The schema that is there.
+    pub(crate) fn level(&self) -> Option<Level> {
+        Some(Level { migration: self.migration?, schemas: self.schemas })
+    }
+
+    /// The schemas that may be there: besides the last one that ended well, that of a migration whose end is not known.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        let begun = (self.work.state != State::Done).then_some(()).and(self.work.migration);
+        let begun = begun.map(|migration| Level { migration, schemas: self.work.schemas });
+        self.level().into_iter().chain(begun).collect()
+    }
+
+    /// What is known while and after something is done: what was there before stays, if its volume does.
+    pub(crate) fn doing(wanted: &Wanted, volume: Option<String>, work: Work, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| !before.is_elsewhere(volume.as_deref()));
+        let mut known = Self {
+            schema: SCHEMA,
+            address: wanted.address.clone(),
+            kind: wanted.kind.clone(),
+            version: wanted.version.clone(),
+            server: wanted.server.clone(),
+            number: wanted.number,
+            volume: volume.or_else(|| before.and_then(|before| before.volume.clone())),
+            work,
+            made: before.and_then(|before| before.made),
+            migration: before.and_then(|before| before.migration),
+            schemas: before.and_then(|before| before.schemas),
+        };
+        if known.work.state == State::Done {
+            known.made = known.work.made.or(known.made);
+            if known.work.migration.is_some() {
+                known.migration = known.work.migration;
+                known.schemas = known.work.schemas;
+            }
+        }
+        known
+    }
+
+    /// Whether its data is on another volume than the one that is there.
+    fn is_elsewhere(&self, volume: Option<&str>) -> bool {
+        matches!((&self.volume, volume), (Some(then), Some(now)) if then != now)
     }
 }
 
 impl Databases {
+    /// What a database lacks of what is wanted. `volume` is the one that its data would lie on.
+    pub(crate) fn lack(&self, wanted: &Wanted, volume: Option<&str>) -> Lack {
+        let Some(known) = self.0.get(&wanted.address) else { return Lack::All("new") };
+        if known.is_elsewhere(volume) {
+            return Lack::All("its volume is new");
+        }
+        if known.work.state != State::Done {
+            return Lack::All("asked for again");
+        }
+        // A schema that is newer than this code stays: nothing leads back, and whether code runs on it was decided before.
+        let is_newer = wanted.level().zip(known.level()).is_some_and(|(wanted, known)| wanted.is_before(known));
+        if wanted.migration.is_some() && known.migration != wanted.migration && !is_newer {
+            return Lack::All("its migration changed");
+        }
+        if known.made != Some(wanted.made) {
+            return Lack::Contents("what is made in it changed");
+        }
+        Lack::Nothing
+    }
+
+    /// The schema that is there, if its data is.
+    pub(crate) fn level(&self, address: &str, volume: Option<&str>) -> Option<Level> {
+        self.0.get(address).filter(|known| !known.is_elsewhere(volume)).and_then(Known::level)
+    }
+
     /// What must be done for a database, or why nothing can be.
     ///
     /// `job_exists` says whether the Job of the last run is still there; `retry` that a person has looked.
     pub(crate) fn need(
         &self,
-        database: &Database,
+        wanted: &Wanted,
         volume: Option<&str>,
         job_exists: impl Fn(&Work) -> bool,
         retry: bool,
     ) -> Result<Need> {
-        let address = &database.address;
-        let Some(known) = self.0.get(address) else { return Ok(Need::Run("new".to_owned())) };
-        if known.server != database.server {
-            return Err(Error::Refused(format!(
-                "{address} lies on {} and {} asks for {}: a change of kind or version would leave its data behind. \
-                 Go back to {}, or give the new database another `as:` and move the data yourself",
-                known.server, database.place, database.server, known.server
-            )));
-        }
-        if let (Some(then), Some(now)) = (&known.volume, volume)
-            && then != now
-        {
-            return Ok(Need::Run("its volume is new".to_owned()));
-        }
-        let what = || format!("the migration of {address}");
-        match known.work.state {
-            State::Running if job_exists(&known.work) => Ok(Need::Await),
-            State::Running if retry => Ok(Need::Run("asked for again".to_owned())),
-            State::Running => Err(Error::Refused(format!(
-                "{} was interrupted: its Job {} is gone and nobody knows how far it came. Check the schema, then run \
-                 `komandan deploy --retry-migration`",
-                what(),
-                known.work.job
-            ))),
-            State::Failed if retry => Ok(Need::Run("asked for again".to_owned())),
-            State::Failed => Err(Error::Refused(format!(
-                "{} failed at {} and may have left a part of itself. Check the schema and mend the migration, then run \
-                 `komandan deploy --retry-migration`; `kubectl logs job/{}` says what it said",
-                what(),
-                known.work.time,
-                known.work.job
-            ))),
-            State::Done if database.migration.is_some() && known.migration != database.migration => {
-                Ok(Need::Run("its migration changed".to_owned()))
+        let address = &wanted.address;
+        if let Some(known) = self.0.get(address) {
+            if let Some(moved) = moved(known, wanted) {
+                return Err(Error::Refused(moved));
             }
-            State::Done => Ok(Need::Nothing),
+            let what = || format!("the migration of {address}");
+            match known.work.state {
+                _ if known.is_elsewhere(volume) => {}
+                State::Running if job_exists(&known.work) => return Ok(Need::Await),
+                State::Running if !retry => {
+                    return Err(Error::Refused(format!(
+                        "{} was interrupted: its Job {} is gone and nobody knows how far it came. Check the schema, then run \
+                         `komandan deploy --retry-migration`",
+                        what(),
+                        known.work.job
+                    )));
+                }
+                State::Failed if !retry => {
+                    return Err(Error::Refused(format!(
+                        "{} failed at {} and may have left a part of itself. Check the schema and mend the migration, then run \
+                         `komandan deploy --retry-migration`; `kubectl logs job/{}` says what it said",
+                        what(),
+                        known.work.time,
+                        known.work.job
+                    )));
+                }
+                State::Running | State::Failed | State::Done => {}
+            }
         }
+        Ok(match self.lack(wanted, volume) {
+            Lack::Nothing => Need::Nothing,
+            Lack::Contents(reason) | Lack::All(reason) => Need::Run(reason.to_owned()),
+        })
+    }
+
+    /// The number of each database that has one instead of a name. One that was given out stays; a new database gets the
+    /// least that no other of its server ever had.
+    pub(crate) fn numbers(&self, graph: &Graph, cluster: &str) -> Result<BTreeMap<String, u32>> {
+        let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+        let mut taken: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for known in self.0.values() {
+            taken.entry(&known.server).or_default().extend(known.number);
+        }
+        for database in graph.databases.values().filter(|database| !is_external(graph, cluster, database)) {
+            let Some(Scope::Numbered(limit)) = graph.catalogue.databases.get(&database.kind).map(|kind| kind.scope)
+            else {
+                continue;
+            };
+            let known = self.0.get(&database.address).filter(|known| known.server == database.server);
+            let taken = taken.entry(&database.server).or_default();
+            let free = || (0..limit).find(|number| !taken.contains(number));
+            let number = known.and_then(|known| known.number).or_else(free).ok_or_else(|| {
+                Error::Usage(format!(
+                    "{} has room for {limit} databases, and {} is one too many ({}): give it a server of its own with \
+                     `isolation: dedicated`",
+                    database.server, database.address, database.place
+                ))
+            })?;
+            taken.push(number);
+            numbers.insert(database.address.clone(), number);
+        }
+        Ok(numbers)
     }
 
     /// Addresses hold a slash, which no key of a ConfigMap may; labels hold no dots.
@@ -151,82 +299,33 @@ impl Databases {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clustergraph::diagnostic::Place;
-    use serde_json::json;
-
-    fn key(text: &str) -> Key {
-        Key::of("test", &json!(text))
+/// Why a database cannot be where it is wanted: its data is elsewhere, and nothing moves it.
+fn moved(known: &Known, wanted: &Wanted) -> Option<String> {
+    // What somebody else runs, somebody else brings to another version.
+    let same_place = known.server == wanted.server && (known.kind.is_empty() || known.kind == wanted.kind);
+    if same_place {
+        return None;
     }
-
-    fn database(version: &str, migration: Option<&str>) -> Database {
-        Database {
-            address: "api/orders".into(),
-            owner: Some("api".into()),
-            alias: "orders".into(),
-            kind: "postgres".into(),
-            version: version.into(),
-            server: format!("postgres-{version}"),
-            server_key: None,
-            topics: Vec::new(),
-            extensions: Vec::new(),
-            name: "api_orders".into(),
-            params: BTreeMap::new(),
-            migrate: None,
-            migration: migration.map(key),
-            seed: None,
-            place: Place::start_of("api/service.yaml"),
-        }
-    }
-
-    fn known(state: State, migration: &str) -> Databases {
-        let work = Work {
-            state,
-            job: "migrate-1".into(),
-            uid: "u".into(),
-            migration: Some(key(migration)),
-            time: Timestamp::UNIX_EPOCH,
-        };
-        let mut known = Known::running("api/orders", "postgres-15", Some("v".into()), work, None);
-        known.migration = (state == State::Done).then(|| key(migration));
-        Databases([("api/orders".to_owned(), known)].into())
-    }
-
-    #[test]
-    fn what_a_database_needs() {
-        let wanted = database("15", Some("1"));
-        let need = |known: &Databases, volume, job: bool, retry| {
-            known.need(&wanted, volume, |_| job, retry).map_err(|error| error.to_string())
-        };
-        let run = |why: &str| Ok(Need::Run(why.to_owned()));
-        assert_eq!(need(&Databases::default(), None, false, false), run("new"));
-        let done = known(State::Done, "1");
-        assert_eq!(need(&done, Some("v"), false, false), Ok(Need::Nothing));
-        assert_eq!(need(&done, None, false, false), Ok(Need::Nothing), "a server that is yet to come");
-        assert_eq!(need(&done, Some("other"), false, false), run("its volume is new"));
-        assert_eq!(need(&known(State::Done, "0"), Some("v"), false, false), run("its migration changed"));
-        let running = known(State::Running, "1");
-        assert_eq!(need(&running, Some("v"), true, false), Ok(Need::Await));
-        assert!(need(&running, Some("v"), false, false).unwrap_err().contains("--retry-migration"));
-        assert_eq!(need(&running, Some("v"), false, true), run("asked for again"));
-        let failed = known(State::Failed, "1");
-        assert!(need(&failed, Some("v"), true, false).unwrap_err().contains("--retry-migration"));
-        assert_eq!(need(&failed, Some("v"), true, true), run("asked for again"));
-    }
-
-    #[test]
-    fn another_version_is_refused_before_anything_is_done() {
-        let error = known(State::Done, "1").need(&database("16", Some("1")), Some("v"), |_| true, true).unwrap_err();
-        assert!(error.to_string().contains("postgres-15") && error.to_string().contains("postgres-16"), "{error}");
-    }
-
-    #[test]
-    fn it_reads_what_it_wrote_and_the_keys_are_ones_that_kubernetes_takes() {
-        let databases = known(State::Running, "1");
-        let data = databases.encode().unwrap();
-        assert_eq!(data.keys().collect::<Vec<_>>(), ["api.orders"]);
-        assert_eq!(Databases::decode(&data).unwrap(), databases);
-    }
+    let words = |server: &str, kind: &str, version: &str| match server {
+        EXTERNAL => format!("{kind} that somebody else runs"),
+        server if kind.is_empty() => server.to_owned(),
+        server => format!("{kind} {version} (the server {server})"),
+    };
+    let was = words(&known.server, &known.kind, &known.version);
+    let is = words(&wanted.server, &wanted.kind, &wanted.version);
+    let address = &wanted.address;
+    let (owner, alias) = address.split_once('/').unwrap_or(("", address));
+    let other = match owner {
+        "" => format!("`{alias}-2`"),
+        _ => format!("`as: {alias}-2`"),
+    };
+    Some(format!(
+        "the data of {address} is in {was}, and {} asks for {is}: komandan moves no data, and begins no empty database in silence. Go \
+         back to what it was; or upgrade in steps of your own: declare a second database beside it ({other}), deploy, dump the \
+         old one and load the new one with their own programs, then let the code use the new one and drop the old",
+        wanted.place
+    ))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::graph::Key;
+use clustergraph::graph::{Key, Schemas};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub(crate) struct Content {
     pub(crate) entries: BTreeMap<String, Entry>,
     /// The migration that each database was brought to, by address.
     pub(crate) migrations: BTreeMap<String, Key>,
+    /// The schemas that its code runs on in each database whose migrations are numbered, by address.
+    #[serde(default)]
+    pub(crate) schemas: BTreeMap<String, Schemas>,
 }
 
 /// Where a version came from.
@@ -104,7 +107,7 @@ impl Content {
                 .iter()
                 .map(|(name, node)| (name.clone(), (node.workload.clone(), node.hash.clone(), node.replicas)))
                 .collect();
-            hash_of(&(content.version, nodes, &content.entries, &content.migrations))
+            hash_of(&(content.version, nodes, &content.entries, &content.migrations, &content.schemas))
         };
         strip(self) == strip(other)
     }
@@ -159,6 +162,7 @@ pub(crate) mod tests {
             nodes: nodes.iter().map(|(name, text, size)| ((*name).to_owned(), node(name, text, *size))).collect(),
             entries: BTreeMap::new(),
             migrations: BTreeMap::new(),
+            schemas: BTreeMap::new(),
         }
     }
 

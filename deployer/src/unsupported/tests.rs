@@ -35,6 +35,7 @@ fn refused(web: &str, repository: &str) -> Vec<String> {
         ("web/service.yaml", web),
         ("web/nginx.conf", "listen 80;\n"),
         ("web/Dockerfile", "FROM scratch\n"),
+        ("web/db/7.sql", "select 7;\n"),
         ("api/service.yaml", "name: api\nrun: [./api]\nports: { http: 1 }\ndatabases: [postgres]\n"),
         ("clustergraph.yaml", repository),
     ];
@@ -77,11 +78,6 @@ fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
         ("ports: { http: 1 }\nhealth: { http: /, liveness: true }", "`health.liveness`"),
         ("build: { secrets: [TOKEN] }", "`build.secrets`"),
         ("ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }", "`public_url`"),
-        ("databases: [{ from: api/postgres }]", "using api/postgres, another's database,"),
-        ("databases: [{ kind: postgres, settings: { wal_level: logical } }]", "`settings` of a database"),
-        ("databases: [{ kind: postgres, image: 'postgis/postgis:16' }]", "`image` of a database"),
-        ("databases: [{ kind: postgres, extensions: [hstore] }]", "`extensions`"),
-        ("databases: [{ kind: postgres, migrate: { run: [./m], compatible: '7' } }]", "`migrate.compatible`"),
     ] {
         let found = refused(&format!("{name}{field}\n"), "");
         let [one] = found.as_slice() else { panic!("{field}: {found:#?}") };
@@ -91,7 +87,7 @@ fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
 }
 
 #[test]
-fn so_are_settings_of_the_cluster_that_is_meant_and_stores_of_nobody() {
+fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
         "strategy: rolling",
         "domain: shop.example",
@@ -100,8 +96,7 @@ fn so_are_settings_of_the_cluster_that_is_meant_and_stores_of_nobody() {
         "ingress: { class: nginx }",
         "egress: deny",
         "pull_grace: 3m",
-        "databases: { api/postgres: { secret: db } }",
-        "size: { postgres: 5Gi }",
+        "size: { web/uploads: 5Gi }",
         "ttl: 4h",
         "seed: true",
         "secrets_from: dev",
@@ -112,6 +107,42 @@ fn so_are_settings_of_the_cluster_that_is_meant_and_stores_of_nobody() {
         assert!(found.len() == 1 && found[0].contains(&format!("`{name}`")), "{setting}: {found:#?}");
         assert_eq!(refused(HELLO, &format!("clusters:\n  other: {{ {setting} }}\n")), Vec::<String>::new());
     }
-    let found = refused(HELLO, "databases: { shared: { kind: postgres } }\n");
-    assert!(found.len() == 1 && found[0].contains("a store that no service owns"), "{found:#?}");
+}
+
+#[test]
+fn all_of_a_database_is_honoured() {
+    for database in [
+        "{ from: api/postgres }",
+        "{ from: shared }",
+        "{ kind: postgres, settings: { wal_level: logical } }",
+        "{ kind: postgres, image: 'postgis/postgis:16' }",
+        "{ kind: postgres, extensions: [hstore] }",
+        "{ kind: postgres, migrate: { run: [./m], schema: db, compatible: '7' } }",
+        "{ kind: kafka, topics: [orders] }",
+        "redis",
+        "mariadb",
+        "mysql",
+        "mongodb",
+        "memcached",
+        "nats",
+        "minio",
+        "elasticsearch",
+        "rabbitmq",
+    ] {
+        let web = format!("name: web\nrun: [./web]\ndatabases: [{database}]\n");
+        let found = refused(&web, "databases: { shared: { kind: postgres } }\n");
+        assert_eq!(found, Vec::<String>::new(), "{database}");
+    }
+    let settings = "databases: { web/orders: { secret: db } }, size: { api/postgres: 5Gi, postgres: 2Gi }";
+    assert_eq!(refused(HELLO, &format!("clusters:\n  production: {{ {settings} }}\n")), Vec::<String>::new());
+}
+
+#[test]
+fn a_kind_that_names_no_user_is_refused_unless_somebody_else_runs_it() {
+    let kinds = "kinds: { own: { image: own, port: 1, url: 'own://{host}', ready: [own] } }\n";
+    let web = "name: web\nrun: [./web]\ndatabases: [own]\n";
+    let found = refused(web, kinds);
+    assert!(found.len() == 1 && found[0].contains("which user its server runs as"), "{found:#?}");
+    let outside = format!("{kinds}clusters: {{ production: {{ databases: {{ web/own: {{ secret: db }} }} }} }}\n");
+    assert_eq!(refused(web, &outside), Vec::<String>::new());
 }

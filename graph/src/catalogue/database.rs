@@ -63,6 +63,9 @@ pub struct DatabaseKind {
     pub extension: Option<Input>,
     /// Makes `{topic}`; again is fine.
     pub topic: Option<Input>,
+    /// Waits until nobody else holds the lock of a logical database, prints a line, and holds it as long as its input stays
+    /// open. `{admin}` and `{admin_password}` are those of the database's user here.
+    pub lock: Option<Input>,
     /// Removes a logical database and its user with all data; again is fine.
     pub drop: Option<Input>,
     /// Writes all of a logical database to its standard output.
@@ -119,7 +122,7 @@ pub struct Container {
     pub env: BTreeMap<String, String>,
     /// Arguments; none leaves the image's own command.
     pub args: Command,
-    /// The user and group that the server runs as, where they are known.
+    /// The user and group that the server runs as, where they are known: a cluster lets nothing run as root.
     pub user: Option<u32>,
     /// The folder that must outlive the container; none when nothing does.
     pub data: Option<String>,
@@ -235,6 +238,7 @@ impl DatabaseKind {
             create: fields.take("create").and_then(|yaml| input(yaml, "`create`", problems)),
             extension: fields.take("extension").and_then(|yaml| input(yaml, "`extension`", problems)),
             topic: fields.take("topic").and_then(|yaml| input(yaml, "`topic`", problems)),
+            lock: fields.take("lock").and_then(|yaml| input(yaml, "`lock`", problems)),
             drop: fields.take("drop").and_then(|yaml| input(yaml, "`drop`", problems)),
             dump: read::optional_command(&mut fields, "dump", problems),
             restore: read::optional_command(&mut fields, "restore", problems),

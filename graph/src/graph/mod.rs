@@ -11,6 +11,7 @@ mod order;
 pub(crate) mod parallel;
 mod parts;
 mod resolve;
+mod schemas;
 mod snapshot;
 mod source;
 mod stores;
@@ -39,6 +40,7 @@ pub use identity::Key;
 pub(crate) use identity::{behaviour, source};
 pub use lock::Pinnable;
 pub use order::{Unit, UnitKind, Units};
+pub use schemas::Schemas;
 pub use snapshot::{Reading, Snapshots, Summary};
 
 /// A validated cluster: every name resolves, every wait ends, every node has its identities.
@@ -221,6 +223,8 @@ pub struct Database {
     pub migrate: Option<Migrate>,
     /// The hash of the migration's command and schema: it runs again when this differs.
     pub migration: Option<Key>,
+    /// The schemas that its owner's code runs on, where the files of its migration are numbered.
+    pub schemas: Option<Schemas>,
     /// How first data is put in.
     pub seed: Option<Command>,
     /// Where it is declared.

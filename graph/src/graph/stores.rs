@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::build::Builder;
-use super::{Database, DatabaseServer, Key, Located};
+use super::{Database, DatabaseServer, Key, Located, Schemas};
 use crate::catalogue::DatabaseKind;
 use crate::diagnostic::{Problem, suggestion};
 use crate::format::service::{Migrate, Store};
@@ -50,9 +50,12 @@ impl Builder<'_> {
             None => alias.to_owned(),
         };
         let server = server(store, &version, &address);
-        let migration = match (owner, &store.migrate) {
-            (Some(service), Some(migrate)) => Some(self.migration(service, migrate)),
-            _ => None,
+        let (migration, schemas) = match (owner, &store.migrate) {
+            (Some(service), Some(migrate)) => {
+                let (migration, schemas) = self.migration(service, migrate);
+                (Some(migration), schemas)
+            }
+            _ => (None, None),
         };
         let database = Database {
             name: database_name(&address, kind),
@@ -67,6 +70,7 @@ impl Builder<'_> {
             extensions: store.extensions.clone(),
             migrate: store.migrate.clone(),
             migration,
+            schemas,
             seed: store.seed.clone(),
             place: store.place.clone(),
             address: address.clone(),
@@ -109,10 +113,13 @@ impl Builder<'_> {
         }
     }
 
-    fn migration(&mut self, service: &Located, migrate: &Migrate) -> Key {
+    /// The hash of a migration, and the schemas that the service's code runs on.
+    fn migration(&mut self, service: &Located, migrate: &Migrate) -> (Key, Option<Schemas>) {
+        let tree = self.tree;
+        let folder = migrate.schema.as_ref().and_then(|schema| tree.root().entry(&service.full(schema)));
         let schema = migrate.schema.as_ref().and_then(|schema| {
             let path = service.full(schema);
-            match self.tree.root().entry(&path) {
+            match folder {
                 Some(Entry::Directory(directory)) => Some(directory.oid().to_string()),
                 Some(Entry::File(file)) => Some(file.oid.to_string()),
                 _ => {
@@ -124,7 +131,12 @@ impl Builder<'_> {
                 }
             }
         });
-        Key::of("migration", &json!({ "run": migrate.run, "schema": schema }))
+        // What is not there is told already.
+        let schemas = match migrate.schema.is_some() && folder.is_none() {
+            true => None,
+            false => self.schemas(migrate, folder),
+        };
+        (Key::of("migration", &json!({ "run": migrate.run, "schema": schema })), schemas)
     }
 }
 

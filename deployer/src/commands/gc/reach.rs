@@ -140,6 +140,7 @@ fn is_asked_for(job: &Job, databases: &Databases) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::databases::tests::wanted;
     use crate::store::databases::{Known, Work};
     use crate::store::record::tests::content;
     use jiff::Timestamp;
@@ -222,10 +223,12 @@ mod tests {
                 state,
                 job: name.to_owned(),
                 uid: format!("uid-{name}"),
+                made: None,
                 migration: None,
+                schemas: None,
                 time: Timestamp::UNIX_EPOCH,
             };
-            (format!("api/{name}"), Known::running(&format!("api/{name}"), "postgres-15", None, work, None))
+            (format!("api/{name}"), Known::doing(&wanted("15", None), None, work, None))
         };
         let databases = Databases(
             [known("done", State::Done), known("running", State::Running), known("failed", State::Failed)].into(),

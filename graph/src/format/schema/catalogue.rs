@@ -83,6 +83,7 @@ pub(super) fn kind() -> Value {
         .may("create", "Makes a logical database and its user.", input("`create`"))
         .may("extension", "Adds {extension}.", input("`extension`"))
         .may("topic", "Makes {topic}.", input("`topic`"))
+        .may("lock", "Holds the lock of a logical database while its input is open.", input("`lock`"))
         .may("drop", "Removes a logical database and its user.", input("`drop`"))
         .may("dump", "Writes all of a logical database to its output.", command())
         .may("restore", "Reads what `dump` wrote.", command())

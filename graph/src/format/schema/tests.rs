@@ -89,7 +89,7 @@ fn repository() -> Value {
             "settings": { "args": ["a"], "image": ["a"], "env": { "A": "b" }, "replace": { "a": "b" }, "native": ["n"] },
             "client_env": { "A": "b" }, "ready": ["r"], "handshake": { "send": "a", "skip": 1, "expect": "b" },
             "create": { "run": ["c"], "input": "i" }, "extension": { "run": ["c"], "input": "i" },
-            "topic": { "run": ["c"], "input": "i" }, "drop": { "run": ["d"], "input": "i" }, "dump": ["d"],
+            "topic": { "run": ["c"], "input": "i" }, "drop": { "run": ["d"], "input": "i" }, "lock": { "run": ["l"], "input": "i" }, "dump": ["d"],
             "restore": ["r"], "tested": { "native": ["1"] },
         }, "bus": { "image": "b", "port": 1, "url": "b://{host}:{port}", "ready": ["r"], "shared": true } },
         "databases": { "shared": {

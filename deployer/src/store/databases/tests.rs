@@ -1,0 +1,192 @@
+//! What databases need, by tables.
+
+use clustergraph::tree::Tree;
+use serde_json::json;
+
+use super::*;
+
+fn key(text: &str) -> Key {
+    Key::of("test", &json!(text))
+}
+
+/// A database of PostgreSQL in this version, migrated so far.
+pub(crate) fn wanted(version: &str, level: Option<Level>) -> Wanted {
+    Wanted {
+        address: "api/orders".into(),
+        kind: "postgres".into(),
+        version: version.into(),
+        server: format!("postgres-{version}"),
+        place: "api/service.yaml:3:5".into(),
+        number: None,
+        made: key("made"),
+        migration: level.map(|level| level.migration),
+        schemas: level.and_then(|level| level.schemas),
+    }
+}
+
+fn at(migration: &str) -> Option<Level> {
+    Some(Level { migration: key(migration), schemas: None })
+}
+
+fn numbered(oldest: u64, newest: u64) -> Option<Level> {
+    Some(Level { migration: key(&newest.to_string()), schemas: Some(Schemas { oldest, newest }) })
+}
+
+fn known(state: State, level: Option<Level>) -> Databases {
+    let wanted = wanted("15", level);
+    let work = Work {
+        state,
+        job: "migrate-1".into(),
+        uid: "u".into(),
+        made: Some(wanted.made),
+        migration: wanted.migration,
+        schemas: wanted.schemas,
+        time: Timestamp::UNIX_EPOCH,
+    };
+    let known = Known::doing(&wanted, Some("v".into()), work, None);
+    Databases([("api/orders".to_owned(), known)].into())
+}
+
+/// A database that was brought to this schema.
+pub(crate) fn done(level: Level, _: Timestamp) -> Databases {
+    known(State::Done, Some(level))
+}
+
+#[test]
+fn what_a_database_needs() {
+    let wanted = wanted("15", at("1"));
+    let need = |known: &Databases, volume, job: bool, retry| {
+        known.need(&wanted, volume, |_| job, retry).map_err(|error| error.to_string())
+    };
+    let run = |why: &str| Ok(Need::Run(why.to_owned()));
+    assert_eq!(need(&Databases::default(), None, false, false), run("new"));
+    let done = known(State::Done, at("1"));
+    assert_eq!(need(&done, Some("v"), false, false), Ok(Need::Nothing));
+    assert_eq!(need(&done, None, false, false), Ok(Need::Nothing), "a server that is yet to come");
+    assert_eq!(need(&done, Some("other"), false, false), run("its volume is new"));
+    assert_eq!(need(&known(State::Done, at("0")), Some("v"), false, false), run("its migration changed"));
+    assert_eq!(need(&known(State::Done, None), Some("v"), false, false), run("its migration changed"));
+    let running = known(State::Running, at("1"));
+    assert_eq!(need(&running, Some("v"), true, false), Ok(Need::Await));
+    assert!(need(&running, Some("v"), false, false).unwrap_err().contains("--retry-migration"));
+    assert_eq!(need(&running, Some("v"), false, true), run("asked for again"));
+    let failed = known(State::Failed, at("1"));
+    assert!(need(&failed, Some("v"), true, false).unwrap_err().contains("--retry-migration"));
+    assert_eq!(need(&failed, Some("v"), true, true), run("asked for again"));
+}
+
+#[test]
+fn what_is_made_in_it_is_made_again_without_its_migration() {
+    let mut more = wanted("15", at("1"));
+    more.made = key("two topics");
+    let done = known(State::Done, at("1"));
+    assert_eq!(done.lack(&more, Some("v")), Lack::Contents("what is made in it changed"));
+    more.migration = Some(key("2"));
+    assert_eq!(done.lack(&more, Some("v")), Lack::All("its migration changed"));
+}
+
+#[test]
+fn a_schema_that_is_newer_than_the_code_stays() {
+    let done = known(State::Done, numbered(7, 9));
+    assert_eq!(done.lack(&wanted("15", numbered(7, 8)), Some("v")), Lack::Nothing);
+    assert_eq!(done.lack(&wanted("15", numbered(7, 10)), Some("v")), Lack::All("its migration changed"));
+    assert_eq!(done.level("api/orders", Some("v")), numbered(7, 9));
+    assert_eq!(done.level("api/orders", Some("other")), None, "data that is gone has no schema");
+}
+
+#[test]
+fn what_is_done_is_known_only_when_it_ended_well() {
+    let before = known(State::Done, numbered(1, 1)).0.remove("api/orders").unwrap();
+    let next = wanted("15", numbered(1, 2));
+    let work = |state| Work {
+        state,
+        job: "migrate-2".into(),
+        uid: "u".into(),
+        made: Some(key("more")),
+        migration: next.migration,
+        schemas: next.schemas,
+        time: Timestamp::UNIX_EPOCH,
+    };
+    let running = Known::doing(&next, Some("v".into()), work(State::Running), Some(&before));
+    assert_eq!((running.level(), running.made), (numbered(1, 1), Some(key("made"))));
+    let done = Known::doing(&next, Some("v".into()), work(State::Done), Some(&running));
+    assert_eq!((done.level(), done.made), (numbered(1, 2), Some(key("more"))));
+    let anew = Known::doing(&next, Some("other".into()), work(State::Running), Some(&done));
+    assert_eq!((anew.level(), anew.made), (None, None), "another volume is empty");
+}
+
+#[test]
+fn another_kind_version_or_place_is_refused_before_anything_is_done_with_the_way() {
+    let done = known(State::Done, at("1"));
+    let external = |kind: &str, version: &str| {
+        let mut wanted = wanted(version, at("1"));
+        wanted.kind = kind.into();
+        wanted.server = EXTERNAL.into();
+        wanted
+    };
+    let mut mariadb = wanted("10.11", at("1"));
+    (mariadb.kind, mariadb.server) = ("mariadb".into(), "mariadb-10.11".into());
+    for (asked, words) in [
+        (wanted("16", at("1")), "postgres 15 (the server postgres-15), and api/service.yaml:3:5 asks for postgres 16"),
+        (mariadb, "asks for mariadb 10.11"),
+        (external("postgres", "15"), "asks for postgres that somebody else runs"),
+    ] {
+        let error = done.need(&asked, Some("v"), |_| true, true).unwrap_err();
+        assert!(matches!(error, Error::Refused(_)));
+        let error = error.to_string();
+        assert!(error.contains(words) && error.contains("`as: orders-2`") && error.contains("dump"), "{error}");
+    }
+    // Of what somebody else runs, the version is that one's affair.
+    let mut elsewhere = Databases::default();
+    let asked = external("postgres", "15");
+    let work = known(State::Done, at("1")).0["api/orders"].work.clone();
+    elsewhere.0.insert(asked.address.clone(), Known::doing(&asked, None, work, None));
+    assert_eq!(elsewhere.need(&external("postgres", "16"), None, |_| false, false).unwrap(), Need::Nothing);
+    assert!(elsewhere.need(&external("mysql", "9.7"), None, |_| false, false).is_err());
+}
+
+fn graph(services: &[(&str, &str)], repository: &str) -> Graph {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, databases) in services {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        let text = format!("name: {name}\nrun: [x]\ndatabases: {databases}\n");
+        std::fs::write(folder.path().join(name).join("service.yaml"), text).unwrap();
+    }
+    std::fs::write(folder.path().join("clustergraph.yaml"), repository).unwrap();
+    std::process::Command::new("git").args(["init", "-q"]).current_dir(folder.path()).status().unwrap();
+    Graph::build(&Tree::of_worktree(folder.path()).unwrap(), "production").unwrap()
+}
+
+#[test]
+fn numbers_are_given_out_once_and_stay() {
+    let redis = "[{ kind: redis, as: carts }]";
+    let graph_of = |names: &[&str]| graph(&names.iter().map(|name| (*name, redis)).collect::<Vec<_>>(), "");
+    let mut databases = Databases::default();
+    let remember = |databases: &mut Databases, graph: &Graph, numbers: &BTreeMap<String, u32>| {
+        for (address, number) in numbers {
+            let mut wanted = wanted("7.0", None);
+            wanted.address.clone_from(address);
+            wanted.server.clone_from(&graph.databases[address].server);
+            wanted.number = Some(*number);
+            let work = known(State::Done, None).0["api/orders"].work.clone();
+            databases.0.insert(address.clone(), Known::doing(&wanted, None, work, None));
+        }
+    };
+    let first = graph_of(&["b", "c"]);
+    let numbers = databases.numbers(&first, "production").unwrap();
+    assert_eq!(numbers, [("b/carts".to_owned(), 0), ("c/carts".to_owned(), 1)].into());
+    remember(&mut databases, &first, &numbers);
+    // One that comes before in the alphabet takes nobody's number, nor does one take that of a database that went.
+    let numbers = databases.numbers(&graph_of(&["a", "c"]), "production").unwrap();
+    assert_eq!(numbers, [("a/carts".to_owned(), 2), ("c/carts".to_owned(), 1)].into());
+    let outside = graph(&[("a", redis)], "clusters: { production: { databases: { a/carts: { secret: s } } } }");
+    assert_eq!(databases.numbers(&outside, "production").unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn it_reads_what_it_wrote_and_the_keys_are_ones_that_kubernetes_takes() {
+    let databases = known(State::Running, numbered(1, 2));
+    let data = databases.encode().unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["api.orders"]);
+    assert_eq!(Databases::decode(&data).unwrap(), databases);
+}
