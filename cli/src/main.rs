@@ -12,10 +12,6 @@ mod runtime;
 mod session;
 mod supervisor;
 
-/// Reading a graph is a fifth allocation, and static programs have a slow allocator else.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     commands::run()
 }
