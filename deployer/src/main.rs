@@ -18,6 +18,7 @@ mod names;
 mod plan;
 mod render;
 mod repository;
+mod secrets;
 mod session;
 mod settings;
 mod store;

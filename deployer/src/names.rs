@@ -31,6 +31,10 @@ pub(crate) const VERSION: &str = "clustergraph.dev/version";
 pub(crate) const CALLS: &str = "clustergraph.dev/calls";
 /// On a Deployment: the seconds that an instance may take to become ready after its start.
 pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
+/// On a Deployment that must not run beside its former version.
+pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
+/// On a Deployment: the hash of what stands beside it and is not watched.
+pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
@@ -43,17 +47,29 @@ pub(crate) const LOCK: &str = "komandan-lock";
 pub(crate) const HEAD: &str = "komandan-head";
 /// The ConfigMap that says what was done to which database.
 pub(crate) const DATABASES: &str = "komandan-databases";
+/// The ConfigMap that says which tasks have run.
+pub(crate) const TASKS: &str = "komandan-tasks";
+/// The container of a service's pod.
+pub(crate) const CONTAINER: &str = "service";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 
 /// The longest name of a Service, and the longest value of a label.
 const LONGEST: usize = 63;
+/// The longest name of a CronJob: its Jobs get eleven characters more.
+const LONGEST_OF_A_CRON_JOB: usize = 52;
 
 /// What an object is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Component {
     /// One version of a service.
     Service,
+    /// What runs once for a version.
+    Task,
+    /// What runs now and then.
+    Job,
+    /// A volume's claim: data, outlives everything but `down --delete-data`.
+    Volume,
     /// What leads into the cluster.
     Entry,
     /// A database server and what belongs to it.
@@ -73,6 +89,9 @@ impl Component {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Service => "service",
+            Self::Task => "task",
+            Self::Job => "job",
+            Self::Volume => "volume",
             Self::Entry => "entry",
             Self::Database => "database",
             Self::Credentials => "credentials",
@@ -97,7 +116,28 @@ pub(crate) fn selector(cluster: &str) -> String {
 
 /// A service's workload and Service of one version: `order-3f9c2a81d0`.
 pub(crate) fn workload(service: &Service) -> String {
-    versioned(&service.name, &service.id.short())
+    // A process's name has a dot, which no name of a Service has. The id tells `a.b` from `a-b`.
+    versioned(&service.name.replace('.', "-"), &service.id.short())
+}
+
+/// A job's CronJob: it keeps its name, so that there is never a second one.
+pub(crate) fn cron_job(service: &Service) -> String {
+    fit_in(LONGEST_OF_A_CRON_JOB, &service.name.replace('.', "-"), "")
+}
+
+/// The Secret that a service's secrets are keys of: a person's, never ours.
+pub(crate) fn service_secret(owner: &str) -> String {
+    format!("{owner}-secrets")
+}
+
+/// A volume's claim, by address. Labels hold no dots, so two addresses never meet.
+pub(crate) fn claim(owner: &str, volume: &str) -> String {
+    format!("volume.{owner}.{volume}")
+}
+
+/// The ConfigMap of a workload's files, by what they say.
+pub(crate) fn files(workload: &str, hash: &str) -> String {
+    format!("{workload}.files-{}", hash.get(..10).unwrap_or(hash))
 }
 
 fn versioned(name: &str, id: &str) -> String {
@@ -137,12 +177,16 @@ pub(crate) fn version_record(number: u64) -> String {
 
 /// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.
 fn fit(name: &str, suffix: &str) -> String {
-    if name.len() + suffix.len() <= LONGEST {
+    fit_in(LONGEST, name, suffix)
+}
+
+fn fit_in(longest: usize, name: &str, suffix: &str) -> String {
+    if name.len() + suffix.len() <= longest {
         return format!("{name}{suffix}");
     }
     let hash = &Key::of("name", &json!(name)).short()[..6];
     // One character for the dash before the hash. Names are ASCII, so any cut is between characters.
-    let kept = name.get(..LONGEST - suffix.len() - hash.len() - 1).unwrap_or_default();
+    let kept = name.get(..longest - suffix.len() - hash.len() - 1).unwrap_or_default();
     format!("{}-{hash}{suffix}", kept.trim_end_matches('-'))
 }
 

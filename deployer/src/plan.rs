@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::health::{self, Progress};
 use crate::names;
-use crate::render::{Object, Server};
+use crate::render::{Kind, Object, Server};
 use crate::store::databases::Need;
 use crate::store::record::{self, Content};
 
@@ -28,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) stores: BTreeMap<String, BTreeSet<String>>,
     /// What all pods share.
     pub(crate) base: Vec<Object>,
+    /// Claims on volumes.
+    pub(crate) claims: Vec<Object>,
     /// Database servers, by kind and version.
     pub(crate) servers: BTreeMap<String, Server>,
     /// The server of each database, by address.
@@ -46,6 +49,9 @@ pub(crate) struct Step {
     pub(crate) reason: String,
     /// What must be over before.
     pub(crate) after: BTreeSet<Part>,
+    /// Whether it is done at the switch, when nothing can be prepared any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) at_switch: bool,
 }
 
 /// Something that is made real by itself.
@@ -78,6 +84,10 @@ pub(crate) enum Action {
     Await,
     /// Its Job runs.
     Run,
+    /// It starts when its former version has ended.
+    Start,
+    /// It ends: the version has no such part.
+    Stop,
     /// Requests go to another version.
     Switch,
     /// Requests go nowhere: the version has no such entry.
@@ -103,6 +113,8 @@ impl Action {
             Self::Scale => "scale",
             Self::Await => "await",
             Self::Run => "run",
+            Self::Start => "start",
+            Self::Stop => "stop",
             Self::Switch => "switch",
             Self::Close => "close",
         }
@@ -111,11 +123,12 @@ impl Action {
 
 /// The steps from what is observed to the target: nothing for what is as it should be.
 ///
-/// `current` is the version that is served, `needs` what must be done for each database.
+/// `current` is the version that is served, `needs` what must be done for each database, `tasks` for each task.
 pub(crate) fn plan(
     target: &Target,
     current: Option<&Content>,
     needs: &BTreeMap<String, Need>,
+    tasks: &BTreeMap<String, Need>,
     observed: &Observed,
     cluster: &str,
     now: Timestamp,
@@ -132,7 +145,7 @@ pub(crate) fn plan(
             (Some(_), _) if service.is_some() => (Action::Await, "not ready".to_owned()),
             _ => (Action::Create, "new".to_owned()),
         };
-        steps.push(Step { part: Part::Server(name.clone()), action, reason, after: BTreeSet::new() });
+        steps.push(Step::new(Part::Server(name.clone()), action, reason));
     }
     for (address, need) in needs {
         let (action, reason) = match need {
@@ -141,20 +154,43 @@ pub(crate) fn plan(
             Need::Await => (Action::Await, "it was let go before".to_owned()),
         };
         let after = target.server_of.get(address).map(|server| Part::Server(server.clone())).into_iter().collect();
-        steps.push(Step { part: Part::Database(address.clone()), action, reason, after });
+        steps.push(Step { after, ..Step::new(Part::Database(address.clone()), action, reason) });
     }
+    let late = late(target, current);
     for (name, node) in &target.content.nodes {
-        let Some((action, reason)) = node_step(name, node, target, current, observed, &foreign, now)? else { continue };
+        let step = match (node.kind, tasks.get(name)) {
+            (Kind::Task, Some(Need::Run(reason))) => Some((Action::Run, reason.clone())),
+            (Kind::Task, Some(Need::Await)) => Some((Action::Await, "it was let go before".to_owned())),
+            (Kind::Task, Some(Need::Nothing) | None) => None,
+            (Kind::Job, _) => schedule_step(name, node, target, current, observed, &foreign)?,
+            (Kind::Service | Kind::HandedOver, _) => node_step(name, node, target, current, observed, &foreign, now)?,
+        };
+        let Some((mut action, mut reason)) = step else { continue };
+        let at_switch = late.contains(name);
+        if at_switch && node.kind == Kind::HandedOver {
+            action = Action::Start;
+            if let Some(former) = current.and_then(|current| current.nodes.get(name)) {
+                reason = format!("takes over from {}", former.workload);
+            }
+        }
         let services = target.waits.get(name).into_iter().flatten().cloned().map(Part::Service);
         let stores = target.stores.get(name).into_iter().flatten();
         let databases = stores.clone().cloned().map(Part::Database);
         let servers = stores.filter_map(|address| target.server_of.get(address)).cloned().map(Part::Server);
         let after = services.chain(databases).chain(servers).collect();
-        steps.push(Step { part: Part::Service(name.clone()), action, reason, after });
+        steps.push(Step { after, at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
     }
-    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Run)) {
+    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run)) {
         let reason = "what the others stand on".to_owned();
-        steps.insert(0, Step { part: Part::Base, action: Action::Create, reason, after: BTreeSet::new() });
+        steps.insert(0, Step::new(Part::Base, Action::Create, reason));
+    }
+    for (name, node) in current.into_iter().flat_map(|current| &current.nodes) {
+        if !target.content.nodes.contains_key(name)
+            && let Some((action, reason)) = end_step(name, node, observed)
+        {
+            let at_switch = true;
+            steps.push(Step { at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
+        }
     }
     let all: BTreeSet<Part> = steps.iter().map(|step| step.part.clone()).collect();
     for (name, entry) in &target.content.entries {
@@ -168,15 +204,14 @@ pub(crate) fn plan(
             None => (Action::Create, "new".to_owned()),
             Some(_) => (Action::Switch, format!("to {}-{}", entry.service, entry.id)),
         };
-        steps.push(Step { part: Part::Entry(name.clone()), action, reason, after: all.clone() });
+        steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), action, reason) });
     }
     for name in current.into_iter().flat_map(|current| current.entries.keys()) {
         let closed =
             observed.services.get(name).is_some_and(|live| hash_of_live(&live.metadata) == Some(names::NOWHERE));
         if !target.content.entries.contains_key(name) && !closed {
             let reason = "this version has no such entry".to_owned();
-            let part = Part::Entry(name.clone());
-            steps.push(Step { part, action: Action::Close, reason, after: all.clone() });
+            steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), Action::Close, reason) });
         }
     }
     // Only what this plan does is waited for; the base is what every other step stands on.
@@ -189,6 +224,77 @@ pub(crate) fn plan(
     Ok(steps)
 }
 
+impl Step {
+    /// A step that waits for nothing and is done before the switch.
+    pub(crate) fn new(part: Part, action: Action, reason: String) -> Self {
+        Self { part, action, reason, after: BTreeSet::new(), at_switch: false }
+    }
+}
+
+/// The nodes that start at the switch: what must not run beside its former version, what waits for that, and jobs.
+///
+/// What the version that is served has already is changed in place, as everything else.
+pub(crate) fn late(target: &Target, current: Option<&Content>) -> BTreeSet<String> {
+    let serves = |name: &String, node: &record::Node| {
+        current.and_then(|current| current.nodes.get(name)).is_some_and(|served| served.workload == node.workload)
+    };
+    let first = target.content.nodes.iter().filter(|(name, node)| match node.kind {
+        Kind::HandedOver => !serves(name, node),
+        Kind::Job => true,
+        Kind::Service | Kind::Task => false,
+    });
+    let mut late: BTreeSet<String> = first.map(|(name, _)| name.clone()).collect();
+    let mut open: Vec<String> = late.iter().cloned().collect();
+    while let Some(waited) = open.pop() {
+        for (name, _) in target.waits.iter().filter(|(_, waits)| waits.contains(&waited)) {
+            if late.insert(name.clone()) {
+                open.push(name.clone());
+            }
+        }
+    }
+    late
+}
+
+/// What is done about a job's schedule.
+fn schedule_step(
+    name: &str,
+    node: &record::Node,
+    target: &Target,
+    current: Option<&Content>,
+    observed: &Observed,
+    foreign: &Foreign<'_>,
+) -> Result<Option<(Action, String)>> {
+    let mut objects = target.objects.get(name).into_iter().flatten();
+    let Some(object) = objects.find(|object| object.kind() == "CronJob") else { return Ok(None) };
+    let live = observed.cron_jobs.get(object.name()).map(|live| &live.metadata);
+    foreign.refuse(object.kind(), live)?;
+    let is_served = current.and_then(|current| current.nodes.get(name)).is_some_and(|old| old.id == node.id);
+    Ok(match live {
+        None => Some((Action::Create, why(name, node, current))),
+        Some(live) if hash_of_live(live) == Some(object.hash()) => None,
+        Some(_) if is_served => Some((Action::Change, "its operation changed".to_owned())),
+        Some(_) => Some((Action::Change, why(name, node, current))),
+    })
+}
+
+/// How what the version does not have any more comes to its end; what takes requests stays warm instead.
+fn end_step(name: &str, node: &record::Node, observed: &Observed) -> Option<(Action, String)> {
+    let reason = || format!("this version has no {name}");
+    match node.kind {
+        Kind::HandedOver => {
+            let live = observed.deployments.get(&node.workload).and_then(|live| live.spec.as_ref());
+            live.is_some_and(|spec| spec.replicas != Some(0)).then(|| (Action::Stop, reason()))
+        }
+        Kind::Job => {
+            let is_there = observed.cron_jobs.values().any(|live| {
+                live.metadata.labels.as_ref().and_then(|labels| labels.get(names::NAME)).is_some_and(|of| of == name)
+            });
+            is_there.then(|| (Action::Stop, reason()))
+        }
+        Kind::Service | Kind::Task => None,
+    }
+}
+
 fn node_step(
     name: &str,
     node: &record::Node,
@@ -199,7 +305,7 @@ fn node_step(
     now: Timestamp,
 ) -> Result<Option<(Action, String)>> {
     let mut step = None;
-    for object in target.objects.get(name).into_iter().flatten() {
+    for object in target.objects.get(name).into_iter().flatten().filter(|object| object.is_watched()) {
         let (live, leaving) = match object.kind() {
             "Deployment" => {
                 let live = observed.deployments.get(object.name());
@@ -225,7 +331,9 @@ fn node_step(
     }
     let deployment = observed.deployments.get(&node.workload).and_then(|live| live.spec.as_ref());
     let size = deployment.and_then(|spec| spec.replicas).unwrap_or(1);
-    if i64::from(size) != i64::from(node.replicas) {
+    // What is scaled by load has the size that it needs, unless it was ended.
+    let is_scaled = node.scales && size > 0;
+    if !is_scaled && i64::from(size) != i64::from(node.replicas) {
         return Ok(Some((Action::Scale, format!("from {size} to {}", node.replicas))));
     }
     Ok(match health::deployment(observed, &node.workload, now) {
@@ -269,6 +377,20 @@ impl Foreign<'_> {
             self.cluster
         )))
     }
+}
+
+/// The size that what is scaled by load gets when it is applied: the one that it has, or else that of the former
+/// version, which is what the load of now needs.
+pub(crate) fn size_by_load(name: &str, node: &record::Node, observed: &Observed) -> u32 {
+    let size = |live: &Deployment| {
+        live.spec.as_ref().and_then(|spec| spec.replicas).and_then(|size| u32::try_from(size).ok()).unwrap_or(0)
+    };
+    let own = observed.deployments.get(&node.workload).map(|live| size(live)).filter(|size| *size > 0);
+    let is_former = |live: &&std::sync::Arc<Deployment>| {
+        live.metadata.labels.as_ref().and_then(|labels| labels.get(names::NAME)).is_some_and(|of| of == name)
+    };
+    let former = observed.deployments.values().filter(is_former).map(|live| size(live)).max().unwrap_or(0);
+    own.unwrap_or_else(|| former.max(node.replicas))
 }
 
 /// What is deleted because no kept version needs it.
@@ -325,7 +447,7 @@ pub(crate) fn calls(observed: &Observed, cluster: &str) -> BTreeMap<String, BTre
             calls.insert(workload.clone(), called.collect());
         }
     };
-    for pod in observed.pods.values() {
+    for pod in observed.pods.values().filter(|pod| !health::is_over(pod)) {
         note(pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)), &pod.metadata);
     }
     for deployment in observed.deployments.values() {
@@ -335,4 +457,4 @@ pub(crate) fn calls(observed: &Observed, cluster: &str) -> BTreeMap<String, BTre
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,9 +8,10 @@ use clustergraph::graph::Graph;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use crate::render::{Images, Object, Rendered, hash_of_node};
+use crate::render::{Images, Kind, Object, Rendered, hash_of_node};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
+use crate::store::databases::Need;
 use crate::store::record::{Commit, Content, Node, Record};
 
 /// The images that are known without asking a registry: an id that is stored has its image already, and a
@@ -19,8 +20,9 @@ pub(crate) fn known_images(graph: &Graph, records: &[&Record], observed: &Observ
     let mut images = Images::default();
     for service in graph.services.values() {
         let stored = records.iter().filter_map(|record| record.content.nodes.get(&service.name));
+        // A process or a job of the same id has its service's very sources, and so its image.
         if let Some(node) = stored.into_iter().find(|node| node.id == service.id) {
-            images.services.insert(service.name.clone(), node.image.clone());
+            images.services.insert(service.owner.clone(), node.image.clone());
         }
     }
     for database in graph.databases.values() {
@@ -63,7 +65,10 @@ pub(crate) fn of_graph(
         let Some(service) = graph.services.get(name) else { continue };
         let packed = bundles.iter().find(|bundle| bundle.workloads.contains(&node.workload));
         let bundle = is_stored(&node.workload, &node.hash).or_else(|| packed.map(|bundle| bundle.name.clone()));
-        let dependencies: BTreeSet<String> = service.dependencies.iter().map(|edge| edge.service.clone()).collect();
+        let edges = || service.dependencies.iter().filter(|edge| rendered.nodes.contains_key(&edge.service));
+        let dependencies: BTreeSet<String> = edges().map(|edge| edge.service.clone()).collect();
+        let waited: BTreeSet<String> =
+            edges().filter(|edge| edge.wait != Wait::None).map(|edge| edge.service.clone()).collect();
         content.nodes.insert(
             name.clone(),
             Node {
@@ -71,11 +76,14 @@ pub(crate) fn of_graph(
                 source: service.source,
                 behaviour: service.behaviour,
                 workload: node.workload.clone(),
-                image: images.services.get(name).cloned().unwrap_or_default(),
+                kind: node.kind,
+                image: images.services.get(&service.owner).cloned().unwrap_or_default(),
                 replicas: node.replicas,
+                scales: node.scales,
                 hash: node.hash.clone(),
                 bundle: bundle.unwrap_or_default(),
                 dependencies: dependencies.into_iter().collect(),
+                waits: Some(waited.into_iter().collect()),
             },
         );
     }
@@ -84,19 +92,15 @@ pub(crate) fn of_graph(
             content.migrations.insert(database.address.clone(), key);
         }
     }
-    let mut waits = BTreeMap::new();
-    let mut stores = BTreeMap::new();
-    for service in graph.services.values() {
-        let waited = service.dependencies.iter().filter(|edge| edge.wait != Wait::None);
-        waits.insert(service.name.clone(), waited.map(|edge| edge.service.clone()).collect());
-        stores.insert(service.name.clone(), service.databases.iter().cloned().collect());
-    }
+    let running = graph.services.values().filter(|service| content.nodes.contains_key(&service.name));
+    let stores = running.map(|service| (service.name.clone(), service.databases.iter().cloned().collect())).collect();
     let target = Target {
+        waits: waits(&content),
         content,
         objects: rendered.nodes.into_iter().map(|(name, node)| (name, node.objects)).collect(),
-        waits,
         stores,
         base: rendered.base,
+        claims: rendered.claims,
         servers: rendered.servers,
         server_of: rendered.databases.into_iter().map(|(address, database)| (address, database.server)).collect(),
     };
@@ -112,17 +116,25 @@ pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Targe
     Ok(Target {
         content: record.content.clone(),
         objects,
-        waits: record
-            .content
-            .nodes
-            .iter()
-            .map(|(name, node)| (name.clone(), node.dependencies.iter().cloned().collect()))
-            .collect(),
+        waits: waits(&record.content),
         stores: BTreeMap::new(),
         base: Vec::new(),
+        claims: Vec::new(),
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     })
+}
+
+/// What must be done for the tasks of a target. Nothing is asked of the store where there are none.
+pub(crate) async fn tasks(target: &Target, store: Store<'_>, observed: &Observed) -> Result<BTreeMap<String, Need>> {
+    if target.content.nodes.values().all(|node| node.kind != Kind::Task) {
+        return Ok(BTreeMap::new());
+    }
+    Ok(store.tasks().await?.value.needs(target, observed))
+}
+
+fn waits(content: &Content) -> BTreeMap<String, BTreeSet<String>> {
+    content.nodes.iter().map(|(name, node)| (name.clone(), node.waits().iter().cloned().collect())).collect()
 }
 
 /// The objects of each node, from the very bundle that its record names: another bundle may hold the same

@@ -2,9 +2,11 @@
 
 pub(crate) mod collect;
 mod database;
+pub(crate) mod handover;
 mod node;
 mod secret;
 pub(crate) mod switch;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use crate::render::Logical;
 use crate::session::Session;
 use crate::store::Stored;
 use crate::store::databases::Databases;
+use crate::store::tasks::Tasks;
 
 /// How many lines of a log are shown.
 const LAST_WORDS: i64 = 20;
@@ -45,6 +48,8 @@ pub(crate) struct Work<'w> {
     applied: std::sync::Mutex<BTreeMap<String, i64>>,
     /// When the last service that others call became ready.
     called: std::sync::Mutex<Option<Instant>>,
+    /// The tasks that have run, read when the first is asked for.
+    tasks: Mutex<Option<Stored<Tasks>>>,
 }
 
 impl<'w> Work<'w> {
@@ -56,14 +61,19 @@ impl<'w> Work<'w> {
         databases: Stored<Databases>,
     ) -> Self {
         let (applied, called) = (std::sync::Mutex::default(), std::sync::Mutex::default());
-        Self { session, target, logical, databases: Mutex::new(databases), applied, called }
+        let (databases, tasks) = (Mutex::new(databases), Mutex::default());
+        Self { session, target, logical, databases, applied, called, tasks }
     }
 }
 
 impl Work<'_> {
-    /// Does all steps but those of entries. The first that fails ends all.
+    /// Does all steps that are done before the switch. The first that fails ends all.
     pub(crate) async fn run(&self, steps: &[Step]) -> Result<()> {
-        let mut open: Vec<&Step> = steps.iter().filter(|step| !matches!(step.part, Part::Entry(_))).collect();
+        let before = |step: &&Step| !step.at_switch && !matches!(step.part, Part::Entry(_));
+        self.run_these(steps.iter().filter(before).collect()).await
+    }
+
+    async fn run_these(&self, mut open: Vec<&Step>) -> Result<()> {
         let mut over: BTreeSet<Part> = BTreeSet::new();
         let mut running: FuturesUnordered<LocalBoxFuture<'_, (Part, Result<()>)>> = FuturesUnordered::new();
         loop {
@@ -119,7 +129,7 @@ impl Work<'_> {
     /// Makes what all pods share.
     async fn base(&self) -> Result<String> {
         let guard = self.session.guard;
-        for object in &self.target.base {
+        for object in self.target.base.iter().chain(&self.target.claims) {
             self.session.cluster.ensure_base(object, guard).await?;
         }
         Ok("there".to_owned())

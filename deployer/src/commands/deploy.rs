@@ -8,7 +8,8 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{entry_urls, plan_json, plan_rows, short, show_entries};
-use crate::apply::{Work, collect, switch};
+use crate::apply::handover::{self, First};
+use crate::apply::{Work, collect};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
@@ -19,6 +20,7 @@ use crate::names;
 use crate::plan::{Action, Step, Target, plan};
 use crate::render::{self, Images, Logical};
 use crate::repository::{self, Repository};
+use crate::secrets;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
@@ -72,6 +74,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let kept = session::kept(store, &head.value).await?;
+    secrets::refuse_missing(&repository, &cluster).await?;
 
     let registry = Registry::new();
     let known = target::known_images(&repository.graph, &kept.all(), &observed);
@@ -157,7 +160,8 @@ async fn prepare(
         needs.insert(database.address.clone(), databases.value.need(database, volume, exists, retry)?);
     }
     let current = kept.current.as_ref().map(|record| &record.content);
-    let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
+    let tasks = target::tasks(&target, Store::new(cluster), observed).await?;
+    let steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
     Ok(Prepared { target, bundles, logical, databases, steps, kept })
 }
 
@@ -199,7 +203,14 @@ async fn deploy(
         session.store().save_record(&record, &session.head.value).await?;
         fault::point("record-written");
     }
-    serve(session, &record, "deploy").await?;
+    let served = serve(session, &record, Some(&prepared.target), "deploy").await;
+    if let Err(error) = served {
+        // Whoever took the lock over decides now.
+        if !matches!(error, Error::Locked(_)) {
+            restore(session, &prepared.steps, current.as_ref()).await;
+        }
+        return Err(error);
+    }
     stages.push(("switch", switching.elapsed()));
 
     let observed = session.view.now();
@@ -224,22 +235,24 @@ async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>
     }
 }
 
-/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit.
-/// If they do not follow, they are sent back.
-pub(super) async fn serve(session: &mut Session<'_>, record: &Record, by: &str) -> Result<()> {
+/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit. What must not run
+/// beside its former version is handed over, and schedules follow. If anything of that fails, all of it is undone.
+pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Option<&Target>, by: &str) -> Result<()> {
+    let kept = session.kept().await?;
+    let current = kept.current.as_ref().map(|current| &current.content);
+    let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
     session.save_head().await?;
     fault::point("intent-written");
-    if let Err(error) = switch::switch(session, record).await {
+    if let Err(error) = handover::bring(session, record, target, current, first).await {
         step.failed("failed");
         // Of a lost lock the next holder takes care; everything else is undone here.
         if matches!(error, Error::Locked(_)) {
             return Err(error);
         }
-        let kept = session.kept().await?;
         if let Some(current) = &kept.current {
-            switch::switch(session, current).await?;
+            handover::bring(session, current, None, None, First::Entries).await?;
         }
         session.head.value.abandon();
         session.save_head().await?;

@@ -46,6 +46,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         }
         if let Some(node) = rendered.nodes.values().find(|node| node.workload == object.name())
             && object.kind() == "Deployment"
+            && !node.scales
         {
             object.set_spec("replicas", json!(node.replicas));
         }

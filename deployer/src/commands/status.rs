@@ -62,7 +62,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
             .nodes
             .iter()
             .map(|(name, node)| {
-                let note = words(health::deployment(&observed, &node.workload, now));
+                let note = words(health::node(&observed, node, now));
                 let value = json!({
                     "id": node.id, "workload": node.workload, "image": node.image, "desired": node.replicas,
                     "ready": ready(&node.workload), "note": note,
@@ -95,7 +95,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
                 name.clone(),
                 node.workload.clone(),
                 format!("{}/{}", ready(&node.workload), node.replicas),
-                words(health::deployment(&observed, &node.workload, now)),
+                words(health::node(&observed, node, now)),
             ]
         })
         .collect();

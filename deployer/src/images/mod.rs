@@ -46,7 +46,8 @@ pub(crate) async fn resolve(
     known: &Images,
     registry: &Registry,
 ) -> Result<(Resolved, BTreeMap<String, String>)> {
-    let services = stream::iter(graph.services.values())
+    // Processes and jobs run from their service's image.
+    let services = stream::iter(graph.services.values().filter(|service| !service.is_part()))
         .map(|service| async {
             if let Some(digest) = known.services.get(&service.name) {
                 let wanted = Wanted { name: digest.clone(), base: None, last: None };

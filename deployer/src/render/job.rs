@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::database::{catalogue_env, kind};
 use super::env::{PASSWORD, from_secret, literal};
-use super::service::{command, pod_security};
+use super::pod::{command, pod_security, service_security, set};
 use super::{Credentials, Logical, Object, Scene, container_security};
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
@@ -53,14 +53,14 @@ impl Scene<'_> {
         let (first, last) = match &database.migrate {
             None => (Vec::new(), create),
             Some(migrate) => {
-                let container = json!({
+                let mut container = json!({
                     "name": MIGRATE,
                     "image": self.service_image(owner)?,
                     "imagePullPolicy": "IfNotPresent",
                     "command": command(Some(&migrate.run)),
                     "env": self.environment(owner)?,
-                    "securityContext": container_security(),
                 });
+                set(&mut container, "securityContext", service_security(owner));
                 (vec![create], container)
             }
         };
@@ -75,7 +75,7 @@ impl Scene<'_> {
         }
         let mut last = last;
         let security = if database.migrate.is_some() {
-            pod_security(&owner.image)
+            pod_security(owner)
         } else {
             run_as(&mut last, user);
             json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } })

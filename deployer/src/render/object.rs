@@ -47,6 +47,11 @@ impl Object {
             .unwrap_or_default()
     }
 
+    /// Whether objects of its kind are watched, so that what is not as it should be is seen.
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self.kind(), "Deployment" | "Service" | "Job" | "CronJob")
+    }
+
     /// Sets an annotation, without a change of the hash.
     pub(crate) fn annotate(&mut self, name: &str, value: &str) {
         self.set_in("annotations", name, value);
@@ -87,7 +92,7 @@ pub(crate) fn hash_of(value: &impl Serialize) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// The hash over all objects of a node.
+/// The hash over the objects of a node that are watched. What stands beside these is in the hash of its Deployment.
 pub(crate) fn hash_of_node(objects: &[Object]) -> String {
-    hash_of(&objects.iter().map(Object::hash).collect::<Vec<_>>())
+    hash_of(&objects.iter().filter(|object| object.is_watched()).map(Object::hash).collect::<Vec<_>>())
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::render::{Entry, hash_of};
+use crate::render::{Entry, Kind, hash_of};
 
 const SCHEMA: u32 = 1;
 
@@ -65,16 +65,32 @@ pub(crate) struct Node {
     pub(crate) behaviour: Key,
     /// The name of its Deployment and Service.
     pub(crate) workload: String,
+    /// How it is made real.
+    #[serde(default)]
+    pub(crate) kind: Kind,
     /// Its image, by digest.
     pub(crate) image: String,
-    /// Its size.
+    /// Its size; where it is scaled by load, the one that it begins with.
     pub(crate) replicas: u32,
+    /// Whether it is scaled by load.
+    #[serde(default)]
+    pub(crate) scales: bool,
     /// The hash over its objects.
     pub(crate) hash: String,
     /// The bundle that holds its objects.
     pub(crate) bundle: String,
     /// The services that it calls.
     pub(crate) dependencies: Vec<String>,
+    /// Those of them that its start waits for; all, where nothing is said.
+    #[serde(default)]
+    pub(crate) waits: Option<Vec<String>>,
+}
+
+impl Node {
+    /// The services that its start waits for.
+    pub(crate) fn waits(&self) -> &[String] {
+        self.waits.as_deref().unwrap_or(&self.dependencies)
+    }
 }
 
 impl Record {
@@ -147,11 +163,14 @@ pub(crate) mod tests {
             source: key(text),
             behaviour: key(text),
             workload: format!("{name}-{}", key(text).short()),
+            kind: Kind::Service,
             image: "registry/image@sha256:0".to_owned(),
             replicas,
+            scales: false,
             hash: text.to_owned(),
             bundle: "komandan-bundle-0".to_owned(),
             dependencies: Vec::new(),
+            waits: None,
         };
         Content {
             version: key(&format!("{nodes:?}")),
