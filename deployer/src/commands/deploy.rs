@@ -15,7 +15,7 @@ use crate::cluster::view::{Observed, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::images::{self, Found, Registry};
+use crate::images::{self, Found, Registry, user};
 use crate::names;
 use crate::plan::{Action, Step, Target, plan};
 use crate::render::{self, Images, Logical};
@@ -81,6 +81,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
     let missing: Vec<String> =
         resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();
+    let there = resolved.iter().filter_map(|(name, (_, found))| match found {
+        Found::Digest(digest) => Some((name.clone(), digest.clone())),
+        Found::Missing => None,
+    });
+    user::refuse_root(&repository, &there.collect(), &known, &registry).await?;
     let services = if args.dry_run {
         // A node whose image is not built yet is a new one in any case.
         resolved
@@ -91,7 +96,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             })
             .collect()
     } else {
-        images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?
+        let services = images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?;
+        let built = services.iter().filter(|(name, _)| missing.contains(name));
+        let built = built.map(|(name, image)| (name.clone(), image.clone())).collect();
+        user::refuse_root(&repository, &built, &known, &registry).await?;
+        services
     };
     let images = Images { services, servers };
     let images_took = begun.elapsed();
@@ -110,7 +119,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         show(&prepared, &missing, &going, console);
         return Ok(());
     }
-    cluster.ensure_namespace().await?;
+    cluster.ensure_namespace(render::security(&repository.graph)).await?;
     let waited = Instant::now();
     under_lock(&cluster, console, args.wait, async |session| {
         let lock_took = waited.elapsed();

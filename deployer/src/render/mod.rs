@@ -13,7 +13,7 @@ mod task;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
-use clustergraph::format::service::Start;
+use clustergraph::format::service::{Security, Start};
 use clustergraph::graph::{Database, Graph, Role, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -180,6 +180,14 @@ pub(crate) fn running(graph: &Graph) -> BTreeSet<String> {
     }
     running.retain(|name| graph.services.get(name).is_some_and(|service| service.role != Role::Base));
     running
+}
+
+/// What the namespace must allow so that all that runs may run.
+pub(crate) fn security(graph: &Graph) -> Security {
+    let running = running(graph);
+    let mut services = running.iter().filter_map(|name| graph.services.get(name));
+    let is_baseline = services.any(|service| service.security == Security::Baseline);
+    if is_baseline { Security::Baseline } else { Security::Restricted }
 }
 
 /// Two objects of one kind and name would silently be one.

@@ -14,8 +14,9 @@ use crate::names::{self, Component};
 /// How long a service without `health:` may take to become ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long what has no question to be asked must be alive to count as ready, in seconds.
-const ALIVE: u32 = 1;
+/// How long what has no question to be asked must be alive to count as ready, in seconds. Kubernetes counts whole ones: this
+/// is more than one.
+const ALIVE: u32 = 2;
 
 /// What a node is on Kubernetes. What stores on a volume is handed over as well: a volume is one instance's.
 fn kind(service: &Service) -> Kind {
