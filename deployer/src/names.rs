@@ -54,6 +54,11 @@ pub(crate) const CONTAINER: &str = "service";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 
+/// The policy of all pods.
+pub(crate) const DEFAULT_POLICY: &str = "komandan-default";
+/// The policy of what makes databases.
+pub(crate) const MIGRATIONS_POLICY: &str = "komandan-migrations";
+
 /// The longest name of a Service, and the longest value of a label.
 const LONGEST: usize = 63;
 /// The longest name of a CronJob: its Jobs get eleven characters more.
@@ -78,6 +83,8 @@ pub(crate) enum Component {
     Credentials,
     /// Something that runs once for a database.
     Migration,
+    /// Who may call whom.
+    Policy,
     /// The store of versions.
     Store,
     /// Shared by all pods.
@@ -96,6 +103,7 @@ impl Component {
             Self::Database => "database",
             Self::Credentials => "credentials",
             Self::Migration => "migration",
+            Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
         }
@@ -128,6 +136,21 @@ pub(crate) fn cron_job(service: &Service) -> String {
 /// The Secret that a service's secrets are keys of: a person's, never ours.
 pub(crate) fn service_secret(owner: &str) -> String {
     format!("{owner}-secrets")
+}
+
+/// The policy that says who may call a service. No service's name has a dot before a process's.
+pub(crate) fn policy_to_service(service: &str) -> String {
+    format!("to.{service}")
+}
+
+/// The policy that says who may call a database server.
+pub(crate) fn policy_to_server(server: &str) -> String {
+    format!("to-server.{server}")
+}
+
+/// The policy that says what a service may reach.
+pub(crate) fn policy_from_service(service: &str) -> String {
+    format!("from.{service}")
 }
 
 /// A volume's claim, by address. Labels hold no dots, so two addresses never meet.

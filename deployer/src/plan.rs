@@ -186,9 +186,13 @@ pub(crate) fn plan(
         let after = services.chain(databases).chain(servers).collect();
         steps.push(Step { after, at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
     }
+    let are_policies_old = are_policies_old(&target.base, observed, &foreign)?;
     if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run)) {
         let reason = "what the others stand on".to_owned();
         steps.insert(0, Step::new(Part::Base, Action::Create, reason));
+    } else if are_policies_old {
+        let reason = "who may call whom changed".to_owned();
+        steps.insert(0, Step::new(Part::Base, Action::Change, reason));
     }
     for (name, node) in current.into_iter().flat_map(|current| &current.nodes) {
         if !target.content.nodes.contains_key(name)
@@ -235,6 +239,17 @@ impl Step {
     pub(crate) fn new(part: Part, action: Action, reason: String) -> Self {
         Self { part, action, reason, after: BTreeSet::new(), at_switch: false }
     }
+}
+
+/// Whether a policy is not as it should be.
+fn are_policies_old(base: &[Object], observed: &Observed, foreign: &Foreign<'_>) -> Result<bool> {
+    let mut are_old = false;
+    for object in base.iter().filter(|object| object.kind() == "NetworkPolicy") {
+        let live = observed.policies.get(object.name()).map(|live| &live.metadata);
+        foreign.refuse(object.kind(), live)?;
+        are_old |= live.and_then(hash_of_live) != Some(object.hash());
+    }
+    Ok(are_old)
 }
 
 struct Foreign<'c> {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clustergraph::format::repository::Egress;
 use clustergraph::format::service::Wait;
-use clustergraph::graph::Graph;
+use clustergraph::graph::{Graph, Service};
 
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use crate::render::{Images, Kind, Object, Rendered, hash_of_node};
+use crate::render::{Images, Kind, Object, Rendered, hash_of_node, policy};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
 use crate::store::databases::Need;
@@ -40,6 +41,7 @@ pub(crate) fn of_graph(
     graph: &Graph,
     rendered: Rendered,
     images: &Images,
+    cluster: &str,
     records: &[&Record],
 ) -> Result<(Target, Vec<Bundle>)> {
     let commit = graph.commit.as_ref().map_or_else(
@@ -52,6 +54,7 @@ pub(crate) fn of_graph(
         nodes: BTreeMap::new(),
         entries: rendered.entries.clone(),
         migrations: BTreeMap::new(),
+        is_closed: graph.repository.clusters.get(cluster).is_some_and(|it| it.egress == Egress::Deny),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()
@@ -84,6 +87,8 @@ pub(crate) fn of_graph(
                 bundle: bundle.unwrap_or_default(),
                 dependencies: dependencies.into_iter().collect(),
                 waits: Some(waited.into_iter().collect()),
+                servers: servers(service, graph).into_iter().collect(),
+                egress: service.egress.clone(),
             },
         );
     }
@@ -105,6 +110,22 @@ pub(crate) fn of_graph(
         server_of: rendered.databases.into_iter().map(|(address, database)| (address, database.server)).collect(),
     };
     Ok((target, bundles))
+}
+
+fn servers(service: &Service, graph: &Graph) -> BTreeSet<String> {
+    let databases = service.databases.iter().filter_map(|address| graph.databases.get(address));
+    databases.map(crate::names::server).collect()
+}
+
+impl Target {
+    /// Adds who may call whom, in this version and in those that are kept beside it.
+    pub(crate) fn with_policies(mut self, kept: &[&Record], cluster: &str) -> Self {
+        let mut versions = vec![&self.content];
+        versions.extend(kept.iter().map(|record| &record.content));
+        let policies = policy::policies(cluster, &versions);
+        self.base.extend(policies);
+        self
+    }
 }
 
 /// A stored version as a target: neither repository nor registry is asked. Databases stay as they are.

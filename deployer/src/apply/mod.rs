@@ -4,6 +4,7 @@ pub(crate) mod collect;
 mod database;
 pub(crate) mod handover;
 mod node;
+mod policy;
 mod secret;
 pub(crate) mod switch;
 mod task;
@@ -24,7 +25,7 @@ use crate::console;
 use crate::error::{Error, Result};
 use crate::health::{Cause, Progress, Speaker};
 use crate::plan::{Part, Step, Target};
-use crate::render::Logical;
+use crate::render::{Logical, Object};
 use crate::session::Session;
 use crate::store::Stored;
 use crate::store::databases::Databases;
@@ -126,12 +127,15 @@ impl Work<'_> {
         }
     }
 
-    /// Makes what all pods share.
+    /// Makes what all pods share, and widens who may call whom.
     async fn base(&self) -> Result<String> {
-        let guard = self.session.guard;
-        for object in self.target.base.iter().chain(&self.target.claims) {
-            self.session.cluster.ensure_base(object, guard).await?;
+        let cluster = self.session.cluster;
+        let is_policy = |object: &&Object| object.kind() == "NetworkPolicy";
+        for object in self.target.base.iter().chain(&self.target.claims).filter(|object| !is_policy(object)) {
+            cluster.ensure_base(object, self.session.guard).await?;
         }
+        let policies: Vec<&Object> = self.target.base.iter().filter(is_policy).collect();
+        policy::ensure(self.session, &policies).await?;
         Ok("there".to_owned())
     }
 

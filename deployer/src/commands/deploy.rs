@@ -158,7 +158,8 @@ async fn prepare(
     };
     let rendered = render::render(graph, images, cluster.name())?;
     let logical = rendered.databases.clone();
-    let (target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
+    let (target, bundles) = target::of_graph(graph, rendered, images, cluster.name(), &kept.all())?;
+    let target = target.with_policies(&kept.all(), cluster.name());
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
     for database in graph.databases.values() {
         let claim = observed.claims.get(&format!("data-{}-0", names::server(database)));

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, ObjectMeta};
 use serde_json::json;
 
@@ -103,6 +104,7 @@ async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, us
             left.join(", ")
         )));
     }
+    gone += remove_all::<NetworkPolicy>(cluster).await?;
     for map in list::<ConfigMap>(cluster).await? {
         if delete_data || !is_data(&map) {
             cluster.remove::<ConfigMap>(&map).await?;

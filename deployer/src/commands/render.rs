@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Found, Registry};
-use crate::render::{self, Images, Object};
+use crate::render::{self, Images, Object, policy};
 use crate::repository;
 use crate::settings::Global;
+use crate::target;
 
 /// Prints a commit's Kubernetes objects as plain YAML
 ///
@@ -33,8 +34,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         };
         services.insert(name, digest);
     }
-    let rendered = render::render(&repository.graph, &Images { services, servers }, &settings.cluster)?;
+    let images = Images { services, servers };
+    let rendered = render::render(&repository.graph, &images, &settings.cluster)?;
+    let (target, _) = target::of_graph(&repository.graph, rendered.clone(), &images, &settings.cluster, &[])?;
     let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
+    objects.extend(policy::policies(&settings.cluster, &[&target.content]));
     for (name, entry) in &rendered.entries {
         objects.push(entry.object(name, &settings.cluster));
     }

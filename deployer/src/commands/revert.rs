@@ -88,6 +88,7 @@ fn never_deployed(cluster: &Cluster) -> Error {
 async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
     let target = target::of_record(record, session.store()).await?;
     let kept = session.kept().await?;
+    let target = target.with_policies(&kept.all(), session.cluster.name());
     let current = kept.current.as_ref().map(|record| &record.content);
     let observed = session.view.now();
     let tasks = target::tasks(&target, session.store(), &observed).await?;

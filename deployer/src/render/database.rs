@@ -18,7 +18,7 @@ const VOLUME: &str = "1Gi";
 /// How often a starting server may say no, a second apart: a day. A recovery that takes long must not be killed.
 const WHILE_IT_STARTS: u32 = 24 * 60 * 60;
 /// The label by which a server's pods are found.
-const SERVER: &str = "clustergraph.dev/server";
+pub(super) const SERVER: &str = "clustergraph.dev/server";
 
 /// The catalogue's entry for a database.
 pub(super) fn kind<'g>(graph: &'g Graph, database: &Database) -> Result<&'g DatabaseKind> {

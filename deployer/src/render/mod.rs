@@ -6,6 +6,7 @@ mod files;
 pub(crate) mod job;
 mod object;
 mod pod;
+pub(crate) mod policy;
 mod probe;
 mod scale;
 mod service;

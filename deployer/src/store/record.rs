@@ -41,6 +41,9 @@ pub(crate) struct Content {
     pub(crate) entries: BTreeMap<String, Entry>,
     /// The migration that each database was brought to, by address.
     pub(crate) migrations: BTreeMap<String, Key>,
+    /// Whether its pods only reach what they declare.
+    #[serde(default)]
+    pub(crate) is_closed: bool,
 }
 
 /// Where a version came from.
@@ -84,6 +87,12 @@ pub(crate) struct Node {
     /// Those of them that its start waits for; all, where nothing is said.
     #[serde(default)]
     pub(crate) waits: Option<Vec<String>>,
+    /// The database servers that it stores on, as the cluster calls them.
+    #[serde(default)]
+    pub(crate) servers: Vec<String>,
+    /// What it calls outside the cluster, as `host:port`.
+    #[serde(default)]
+    pub(crate) egress: Vec<String>,
 }
 
 impl Node {
@@ -118,9 +127,12 @@ impl Content {
             let nodes: BTreeMap<_, _> = content
                 .nodes
                 .iter()
-                .map(|(name, node)| (name.clone(), (node.workload.clone(), node.hash.clone(), node.replicas)))
+                .map(|(name, node)| {
+                    let node = (node.workload.clone(), node.hash.clone(), node.replicas, node.egress.clone());
+                    (name.clone(), node)
+                })
                 .collect();
-            hash_of(&(content.version, nodes, &content.entries, &content.migrations))
+            hash_of(&(content.version, nodes, &content.entries, &content.migrations, content.is_closed))
         };
         strip(self) == strip(other)
     }
@@ -171,6 +183,8 @@ pub(crate) mod tests {
             bundle: "komandan-bundle-0".to_owned(),
             dependencies: Vec::new(),
             waits: None,
+            servers: Vec::new(),
+            egress: Vec::new(),
         };
         Content {
             version: key(&format!("{nodes:?}")),
@@ -178,6 +192,7 @@ pub(crate) mod tests {
             nodes: nodes.iter().map(|(name, text, size)| ((*name).to_owned(), node(name, text, *size))).collect(),
             entries: BTreeMap::new(),
             migrations: BTreeMap::new(),
+            is_closed: false,
         }
     }
 

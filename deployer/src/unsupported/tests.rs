@@ -46,7 +46,7 @@ processes: { worker: { run: [./worker] } }
 jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
-const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: allow } }\n";
+const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -122,7 +122,6 @@ fn so_are_settings_of_the_cluster_that_is_meant_and_stores_of_nobody() {
         "warm: 30m",
         "lends: true",
         "ingress: { class: nginx }",
-        "egress: deny",
         "pull_grace: 3m",
         "databases: { api/postgres: { secret: db } }",
         "size: { postgres: 5Gi }",
