@@ -64,6 +64,13 @@ impl Shop {
         self.workload(name).rsplit_once('-').expect("an id").1.to_owned()
     }
 
+    /// Whether a pod of one service reaches another service.
+    fn reaches(&self, from: &str, to: &str) -> bool {
+        let (from, to) = (self.workload(from), self.workload(to));
+        let program = format!("__import__(\"socket\").create_connection((\"{to}\",8000),3)");
+        self.namespace.kubectl_can(&format!("exec deployment/{from} -- python -c {program}"))
+    }
+
     /// What the schedule runs.
     fn template(&self) -> Value {
         self.namespace.kubectl("get cronjob page-tick")["spec"]["jobTemplate"]["spec"]["template"].clone()
@@ -104,6 +111,8 @@ fn all_that_a_service_says_of_itself_is_made_real_handed_over_and_brought_back()
     let first = shop.id("page.worker");
     assert_eq!(shop.told(), [format!("begins {first}")]);
     let template = shop.template();
+    assert!(shop.reaches("page", "store"), "page calls store");
+    assert!(!shop.reaches("guest", "store"), "guest does not");
 
     // The task ran, and that is known when its Job is gone.
     shop.namespace.kubectl_does(&format!("delete job {}", shop.workload("fill")));

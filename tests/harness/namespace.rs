@@ -46,6 +46,12 @@ impl Namespace {
         assert!(output.status.success(), "kubectl {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Whether kubectl can do something in this namespace.
+    #[must_use]
+    pub fn kubectl_can(&self, line: &str) -> bool {
+        self.command(line).output().expect("kubectl runs").status.success()
+    }
+
     /// The names of everything of a kind.
     #[must_use]
     pub fn names(&self, kind: &str) -> Vec<String> {
