@@ -35,6 +35,8 @@ pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
 /// On a Deployment: the hash of what stands beside it and is not watched.
 pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
+/// On a Deployment and its pods: a code of the secrets that they were started with.
+pub(crate) const SECRETS: &str = "clustergraph.dev/secrets";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
@@ -49,6 +51,8 @@ pub(crate) const HEAD: &str = "komandan-head";
 pub(crate) const DATABASES: &str = "komandan-databases";
 /// The ConfigMap that says which tasks have run.
 pub(crate) const TASKS: &str = "komandan-tasks";
+/// The Secret with the key by which secrets are compared. No database's credentials have a name of two parts.
+pub(crate) const KEY_SECRET: &str = "credentials.komandan";
 /// The container of a service's pod.
 pub(crate) const CONTAINER: &str = "service";
 /// The ServiceAccount of the cluster's pods, which may do nothing.

@@ -29,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) content: Content,
     /// The objects of each node, by the service's name.
     pub(crate) objects: BTreeMap<String, Vec<Object>>,
+    /// A code of the secrets of each service: who was started with another one is restarted.
+    pub(crate) codes: BTreeMap<String, String>,
     /// What each service's start waits for: other services.
     pub(crate) waits: BTreeMap<String, BTreeSet<String>>,
     /// The databases that each service stores in.

@@ -106,6 +106,7 @@ pub(crate) fn of_graph(
         stores,
         base: rendered.base,
         claims: rendered.claims,
+        codes: BTreeMap::new(),
         servers: rendered.servers,
         server_of: rendered.databases.into_iter().map(|(address, database)| (address, database.server)).collect(),
     };
@@ -141,6 +142,7 @@ pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Targe
         stores: BTreeMap::new(),
         base: Vec::new(),
         claims: Vec::new(),
+        codes: BTreeMap::new(),
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     })

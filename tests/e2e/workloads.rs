@@ -83,7 +83,7 @@ impl Shop {
 }
 
 #[test]
-fn secrets_that_are_missing_are_told_before_anything_is_done() {
+fn secrets_that_are_missing_and_images_that_would_be_root_are_told_before_anything_is_done() {
     let shop = Shop::new("missing");
     for command in ["plan", "deploy"] {
         let told = shop.komandan(command).run().ends_with(4).stderr();
@@ -96,6 +96,14 @@ fn secrets_that_are_missing_are_told_before_anything_is_done() {
         }
         assert!(!told.contains("`EXTRA` of"), "what is optional is not missing:\n{told}");
     }
+    shop.namespace.kubectl_does("create secret generic page-secrets --from-literal=CODE=1");
+    shop.repository.write("root/service.yaml", "name: root\nimage: python:3.11-slim\nrun: [python, -m, http.server]\n");
+    shop.repository.commit("one that would be root");
+    let told = shop.komandan("plan").run().ends_with(3).stderr();
+    assert!(told.contains("would run as root") && told.contains("root/service.yaml:2:"), "{told}");
+    shop.repository.append("root/service.yaml", "security: baseline");
+    shop.repository.commit("one that may be root");
+    let _ = shop.komandan("plan").run().succeeds();
     assert!(shop.namespace.names("deployments,jobs,configmaps").iter().all(|name| name == "kube-root-ca.crt"));
 }
 
@@ -119,6 +127,18 @@ fn all_that_a_service_says_of_itself_is_made_real_handed_over_and_brought_back()
     let again = shop.komandan("deploy").run().succeeds().stdout();
     assert!(again.starts_with("unchanged"), "{again}");
 
+    // A secret that changed restarts who uses it, and nobody else.
+    shop.namespace.kubectl_does("delete secret page-secrets");
+    shop.namespace.kubectl_does("create secret generic page-secrets --from-literal=CODE=another");
+    let plan = shop.komandan("plan").run().succeeds().stdout();
+    assert!(plan.contains("its secrets changed") && !plan.contains("store") && !plan.contains("another"), "{plan}");
+    let _ = shop.komandan("deploy").run().succeeds();
+    assert_eq!(shop.page()["greeting"], "code another!");
+    let restarted = shop.told();
+    assert_eq!(restarted.first(), Some(&format!("begins {first}")));
+    let again = shop.komandan("deploy").run().succeeds().stdout();
+    assert!(again.starts_with("unchanged"), "{again}");
+
     // The load needs two: a new version begins with as many. The worker is handed over, and never two of it are there.
     shop.namespace.kubectl_does(&format!("scale deployment {} --replicas=2", shop.workload("page")));
     shop.change_worker("the second");
@@ -126,7 +146,7 @@ fn all_that_a_service_says_of_itself_is_made_real_handed_over_and_brought_back()
     assert!(plan.contains("start") && plan.contains("takes over from page-worker-"), "{plan}");
     let _ = shop.komandan("deploy").run().succeeds();
     let second = shop.id("page.worker");
-    let handed = [format!("begins {first}"), format!("SIGINT {first}"), format!("begins {second}")];
+    let handed = [&restarted[..], &[format!("SIGINT {first}"), format!("begins {second}")]].concat();
     assert_eq!(shop.told(), handed);
     let scaled = shop.namespace.kubectl(&format!("get deployment {}", shop.workload("page")));
     assert_eq!(scaled["spec"]["replicas"], 2);

@@ -81,7 +81,7 @@ impl Work<'_> {
             beside(self.session, files, None).await?;
         }
         let size = self.size(name, node);
-        futures_util::future::try_join_all(watched.iter().map(|object| self.object(object, size))).await?;
+        futures_util::future::try_join_all(watched.iter().map(|object| self.object(name, object, size))).await?;
         if others.is_empty() {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Work<'_> {
         lock(&self.applied).get(workload).copied()
     }
 
-    async fn object(&self, object: &Object, replicas: u32) -> Result<()> {
+    async fn object(&self, name: &str, object: &Object, replicas: u32) -> Result<()> {
         let session = self.session;
         let mut wanted = object.clone();
         let is_deployment = object.kind() == "Deployment";
@@ -142,8 +142,17 @@ impl Work<'_> {
                 })
                 .await;
         }
+        let code = |found: &Live| found.metadata.annotations.as_ref()?.get(names::SECRETS).cloned();
+        let coded = found.as_ref().and_then(code);
+        // Whoever does not know the secrets leaves what is there.
+        let code = self.target.codes.get(name).cloned().or_else(|| coded.clone()).filter(|_| is_deployment);
+        if let Some(code) = &code {
+            wanted.annotate(names::SECRETS, code);
+            wanted.annotate_pods(names::SECRETS, code);
+        }
         if let Some(found) = &found
             && hash_of_live(&found.metadata) == Some(object.hash())
+            && code == coded
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
             return session.cluster.refuse_foreign(object.name(), &found.metadata);

@@ -23,7 +23,7 @@ impl Cluster {
     }
 
     /// Makes a Secret with a password of its own, unless it is there: a password that exists is never changed.
-    pub(super) async fn ensure_credentials(&self, credentials: &Credentials) -> Result<()> {
+    pub(crate) async fn ensure_credentials(&self, credentials: &Credentials) -> Result<()> {
         let password: String = rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
         let secret = Secret {
             metadata: ObjectMeta {

@@ -20,7 +20,7 @@ use crate::names;
 use crate::plan::{Action, Step, Target, plan};
 use crate::render::{self, Images, Logical};
 use crate::repository::{self, Repository};
-use crate::secrets;
+use crate::secrets::Secrets;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let kept = session::kept(store, &head.value).await?;
-    secrets::refuse_missing(&repository, &cluster).await?;
+    let secrets = Secrets::read(&repository, &cluster).await?;
 
     let registry = Registry::new();
     let known = target::known_images(&repository.graph, &kept.all(), &observed);
@@ -106,7 +106,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let images_took = begun.elapsed();
 
     let kept_before = kept.clone();
-    let prepared = prepare(&repository, &images, kept, &observed, &cluster, args.retry_migration).await?;
+    let codes = secrets.codes(&repository.graph, &cluster).await?;
+    let prepared = prepare(&repository, &images, codes, kept, &observed, &cluster, args.retry_migration).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
@@ -126,7 +127,12 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         // What was decided before the lock was only seen, not held.
         let kept = session.kept().await?;
         let observed = session.view.now();
-        let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args.retry_migration).await?;
+        if !secrets.is_empty() {
+            session.cluster.ensure_credentials(&render::key(session.cluster.name())).await?;
+        }
+        let codes = secrets.codes(&repository.graph, session.cluster).await?;
+        let prepared =
+            prepare(&repository, &images, codes, kept, &observed, session.cluster, args.retry_migration).await?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
             unchanged(current, &repository, &observed, session.cluster, console);
             tidy(session).await;
@@ -141,6 +147,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 async fn prepare(
     repository: &Repository,
     images: &Images,
+    codes: BTreeMap<String, String>,
     kept: Kept,
     observed: &Observed,
     cluster: &Cluster,
@@ -159,7 +166,7 @@ async fn prepare(
     let rendered = render::render(graph, images, cluster.name())?;
     let logical = rendered.databases.clone();
     let (target, bundles) = target::of_graph(graph, rendered, images, cluster.name(), &kept.all())?;
-    let target = target.with_policies(&kept.all(), cluster.name());
+    let target = Target { codes, ..target.with_policies(&kept.all(), cluster.name()) };
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
     for database in graph.databases.values() {
         let claim = observed.claims.get(&format!("data-{}-0", names::server(database)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{Action, Foreign, Target};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
@@ -12,7 +13,7 @@ use crate::cluster::view::Observed;
 use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names;
-use crate::render::Kind;
+use crate::render::{Kind, Object};
 use crate::store::record::{self, Content};
 
 /// The nodes that start at the switch: what must not run beside its former version, what waits for that, and jobs.
@@ -107,6 +108,9 @@ pub(super) fn node_step(
             Some(live) if hash_of_live(live) != Some(object.hash()) && step.is_none() => {
                 step = Some((Action::Change, "its operation changed".to_owned()));
             }
+            Some(live) if is_coded_otherwise(live, object, target.codes.get(name)) && step.is_none() => {
+                step = Some((Action::Change, "its secrets changed".to_owned()));
+            }
             Some(_) => {}
         }
     }
@@ -124,6 +128,12 @@ pub(super) fn node_step(
         Progress::Ready => None,
         Progress::Waiting(_) | Progress::Failed(_) => Some((Action::Await, "not ready".to_owned())),
     })
+}
+
+/// Whether a Deployment was started with other secrets than there are now.
+fn is_coded_otherwise(live: &ObjectMeta, object: &Object, code: Option<&String>) -> bool {
+    let then = live.annotations.as_ref().and_then(|annotations| annotations.get(names::SECRETS));
+    object.kind() == "Deployment" && code.is_some() && then != code
 }
 
 /// Why a node is a version that does not run yet.

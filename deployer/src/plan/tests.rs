@@ -45,6 +45,7 @@ fn target(api: &str, www: &str) -> Target {
         stores: BTreeMap::new(),
         base: Vec::new(),
         claims: Vec::new(),
+        codes: BTreeMap::new(),
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     }
@@ -334,4 +335,19 @@ pub(crate) fn task(text: &str, volume: &str) -> (Target, Observed) {
     let claim = serde_json::from_value(json!({ "metadata": { "uid": volume } })).unwrap();
     observed.claims.insert("data-db-postgres-15-0".to_owned(), Arc::new(claim));
     (target, observed)
+}
+
+#[test]
+fn what_was_started_with_other_secrets_is_restarted() {
+    let (wanted, mut coded) = (target("1", "1"), target("1", "1"));
+    let observed = made(&wanted);
+    coded.codes.insert("api".into(), "a code".into());
+    assert_eq!(steps(&coded, Some(&wanted), &observed), ["change api: its secrets changed []"]);
+    let mut started = observed.clone();
+    let api = &wanted.content.nodes["api"].workload;
+    let mut live = started.deployments[api].as_ref().clone();
+    live.metadata.annotations.as_mut().unwrap().insert(names::SECRETS.into(), "a code".into());
+    started.deployments.insert(api.clone(), Arc::new(live));
+    assert!(steps(&coded, Some(&wanted), &started).is_empty());
+    assert!(steps(&wanted, Some(&wanted), &started).is_empty(), "who does not know the secrets leaves what is there");
 }

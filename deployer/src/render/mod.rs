@@ -191,6 +191,12 @@ pub(crate) fn security(graph: &Graph) -> Security {
     if is_baseline { Security::Baseline } else { Security::Restricted }
 }
 
+/// The key by which secrets are compared.
+pub(crate) fn key(cluster: &str) -> Credentials {
+    let labels = names::labels(cluster, Component::Credentials);
+    Credentials { name: names::KEY_SECRET.to_owned(), labels, username: names::MANAGER.to_owned() }
+}
+
 /// Two objects of one kind and name would silently be one.
 fn refuse_same_names(rendered: &Rendered, cluster: &str) -> Result<()> {
     let entries: Vec<Object> = rendered.entries.iter().map(|(name, entry)| entry.object(name, cluster)).collect();

@@ -57,6 +57,14 @@ impl Object {
         self.set_in("annotations", name, value);
     }
 
+    /// Sets an annotation of the pods that it makes, without a change of the hash.
+    pub(crate) fn annotate_pods(&mut self, name: &str, value: &str) {
+        let annotations = self.body.pointer_mut("/spec/template/metadata/annotations").and_then(Value::as_object_mut);
+        if let Some(annotations) = annotations {
+            annotations.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+    }
+
     fn set_in(&mut self, map: &str, name: &str, value: &str) {
         if let Some(metadata) = self.body.get_mut("metadata").and_then(Value::as_object_mut) {
             let map = metadata.entry(map).or_insert_with(|| Value::Object(serde_json::Map::new()));
