@@ -33,6 +33,8 @@ pub(crate) const CALLS: &str = "clustergraph.dev/calls";
 pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 /// On a Deployment that must not run beside its former version.
 pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
+/// On a Deployment that was ended at a switch: how many instances it had.
+pub(crate) const SIZE: &str = "clustergraph.dev/size";
 /// On a Deployment: the hash of what stands beside it and is not watched.
 pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
 /// On a Deployment and its pods: a code of the secrets that they were started with.

@@ -115,6 +115,7 @@ async fn end(session: &Session<'_>, live: &Deployment) -> Result<()> {
     let name = live.metadata.name.clone().unwrap_or_default();
     let step = session.console.step(&name, "ending it");
     let api = session.cluster.api::<Deployment>();
+    let size = live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let mut metadata = live.metadata.clone();
     for tried in 0..=TRIES {
         switch::refuse_newer(session, &metadata)?;
@@ -122,7 +123,10 @@ async fn end(session: &Session<'_>, live: &Deployment) -> Result<()> {
             "metadata": {
                 "uid": metadata.uid,
                 "resourceVersion": metadata.resource_version,
-                "annotations": { (names::FENCE): session.guard.fence.to_string() },
+                "annotations": {
+                    (names::FENCE): session.guard.fence.to_string(),
+                    (names::SIZE): size.to_string(),
+                },
             },
             "spec": { "replicas": 0 },
         }));

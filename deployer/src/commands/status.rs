@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names::{self, Component};
+use crate::render::Kind;
 use crate::session;
 use crate::settings::Global;
 use crate::store::Store;
@@ -94,7 +95,11 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
             vec![
                 name.clone(),
                 node.workload.clone(),
-                format!("{}/{}", ready(&node.workload), node.replicas),
+                match node.kind {
+                    Kind::Service | Kind::HandedOver => format!("{}/{}", ready(&node.workload), node.replicas),
+                    Kind::Task => "done".to_owned(),
+                    Kind::Job => "scheduled".to_owned(),
+                },
                 words(health::node(&observed, node, now)),
             ]
         })

@@ -157,10 +157,18 @@ pub(crate) fn size_by_load(name: &str, node: &record::Node, observed: &Observed)
     let size = |live: &Deployment| {
         live.spec.as_ref().and_then(|spec| spec.replicas).and_then(|size| u32::try_from(size).ok()).unwrap_or(0)
     };
+    // One that was ended at this very switch says how large it was.
+    let served = |live: &Deployment| {
+        let noted = live.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::SIZE));
+        match size(live) {
+            0 => noted.and_then(|size| size.parse().ok()).unwrap_or(0),
+            size => size,
+        }
+    };
     let own = observed.deployments.get(&node.workload).map(|live| size(live)).filter(|size| *size > 0);
     let is_former = |live: &&Arc<Deployment>| {
         live.metadata.labels.as_ref().and_then(|labels| labels.get(names::NAME)).is_some_and(|of| of == name)
     };
-    let former = observed.deployments.values().filter(is_former).map(|live| size(live)).max().unwrap_or(0);
+    let former = observed.deployments.values().filter(is_former).map(|live| served(live)).max().unwrap_or(0);
     own.unwrap_or_else(|| former.max(node.replicas))
 }

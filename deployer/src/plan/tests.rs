@@ -310,6 +310,13 @@ fn what_is_scaled_by_load_keeps_its_size_and_a_new_version_begins_with_that_of_t
     observed.deployments.insert(former.clone(), Arc::new(live));
     assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &observed), 7);
     assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &Observed::default()), 2);
+    // One that is handed over was ended before its new version starts.
+    let mut ended = observed.clone();
+    let mut live = ended.deployments[former].as_ref().clone();
+    live.spec.as_mut().unwrap().replicas = Some(0);
+    live.metadata.annotations.as_mut().unwrap().insert(names::SIZE.to_owned(), "7".to_owned());
+    ended.deployments.insert(former.clone(), Arc::new(live));
+    assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &ended), 7);
     let mut same = before.clone();
     same.content.nodes.get_mut("api").unwrap().scales = true;
     assert_eq!(steps(&same, Some(&before), &observed), ["await api: not ready []"], "no step sets its size");

@@ -50,8 +50,8 @@ pub(crate) fn policies(cluster: &str, versions: &[&Content]) -> Vec<Object> {
     policies.extend(called.into_iter().map(|service| scene.to_service(service, &edges)));
     policies.extend(edges.clients.iter().map(|(server, clients)| scene.to_server(server, clients)));
     if first.is_closed {
-        policies.push(scene.from_migrations());
-        policies.extend(edges.outside.iter().filter_map(|(name, outside)| scene.from_service(name, outside, &edges)));
+        policies.push(scene.reach_of_migrations());
+        policies.extend(edges.outside.iter().filter_map(|(name, outside)| scene.reach_of(name, outside, &edges)));
     }
     policies
 }
@@ -125,7 +125,7 @@ impl Scene<'_> {
         self.policy(&names::policy_to_server(server), spec)
     }
 
-    fn from_migrations(&self) -> Object {
+    fn reach_of_migrations(&self) -> Object {
         let servers = json!({
             "matchLabels": { (names::PART_OF): self.cluster },
             "matchExpressions": [{ "key": SERVER, "operator": "Exists" }],
@@ -140,7 +140,7 @@ impl Scene<'_> {
     }
 
     /// What a service may reach where the cluster lets nobody out: what it calls, where it stores, and what it declares.
-    fn from_service(&self, service: &str, outside: &BTreeSet<&str>, edges: &Edges<'_>) -> Option<Object> {
+    fn reach_of(&self, service: &str, outside: &BTreeSet<&str>, edges: &Edges<'_>) -> Option<Object> {
         let of = |edges: &BTreeMap<&str, BTreeSet<&str>>| -> Vec<String> {
             edges.iter().filter(|(_, from)| from.contains(service)).map(|(to, _)| (*to).to_owned()).collect()
         };
