@@ -232,6 +232,12 @@ mod tests {
             prop_assert!(is_dns_label(&versioned), "{}", versioned);
             prop_assert!(versioned.ends_with("-3f9c2a81d0"));
         }
+
+        #[test]
+        fn a_cron_jobs_name_leaves_room_for_those_of_its_jobs(owner in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?", job in "[a-z]{1,63}") {
+            let name = fit_in(LONGEST_OF_A_CRON_JOB, &format!("{owner}-{job}"), "");
+            prop_assert!(is_dns_label(&name) && name.len() <= 52, "{}", name);
+        }
     }
 
     #[test]

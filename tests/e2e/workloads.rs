@@ -64,11 +64,16 @@ impl Shop {
         self.workload(name).rsplit_once('-').expect("an id").1.to_owned()
     }
 
-    /// Whether a pod of one service reaches another service.
-    fn reaches(&self, from: &str, to: &str) -> bool {
-        let (from, to) = (self.workload(from), self.workload(to));
-        let program = format!("__import__(\"socket\").create_connection((\"{to}\",8000),3)");
-        self.namespace.kubectl_can(&format!("exec deployment/{from} -- python -c {program}"))
+    /// Whether a pod of a service reaches an address.
+    fn reaches(&self, from: &str, host: &str, port: u16) -> bool {
+        let program = format!("__import__(\"socket\").create_connection((\"{host}\",{port}),3)");
+        self.namespace.kubectl_can(&format!("exec deployment/{} -- python -c {program}", self.workload(from)))
+    }
+
+    /// The address of a pod that is none of the cluster's.
+    fn outside(&self) -> String {
+        let pods = self.namespace.kubectl("get pods --namespace kube-system --selector k8s-app=kube-dns");
+        pods["items"][0]["status"]["podIP"].as_str().expect("an address").to_owned()
     }
 
     /// What the schedule runs.
@@ -119,8 +124,11 @@ fn all_that_a_service_says_of_itself_is_made_real_handed_over_and_brought_back()
     let first = shop.id("page.worker");
     assert_eq!(shop.told(), [format!("begins {first}")]);
     let template = shop.template();
-    assert!(shop.reaches("page", "store"), "page calls store");
-    assert!(!shop.reaches("guest", "store"), "guest does not");
+    let (store, outside) = (shop.workload("store"), shop.outside());
+    assert!(shop.reaches("page", &store, 8000), "page calls store");
+    assert!(!shop.reaches("guest", &store, 8000), "guest does not");
+    assert!(shop.reaches("guest", &outside, 8181), "guest declares that it calls it");
+    assert!(!shop.reaches("page", &outside, 8181), "nobody else is let out");
 
     // The task ran, and that is known when its Job is gone.
     shop.namespace.kubectl_does(&format!("delete job {}", shop.workload("fill")));
