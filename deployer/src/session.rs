@@ -84,11 +84,17 @@ impl<'a> Session<'a> {
         let to = self.store().record(intent.to).await?;
         let ready = to.as_ref().is_some_and(|record| all_ready(record, &self.view.now()));
         if let (Some(record), true) = (&to, ready) {
-            handover::bring(self, record, None, None, First::Handover).await?;
-            self.head.value.commit(&self.author, Timestamp::now());
-            self.save_head().await?;
-            step.done(&format!("the switch to version {} was finished", intent.to));
-            return Ok(());
+            match handover::bring(self, record, None, None, First::Handover).await {
+                Ok(()) => {
+                    self.head.value.commit(&self.author, Timestamp::now());
+                    self.save_head().await?;
+                    step.done(&format!("the switch to version {} was finished", intent.to));
+                    return Ok(());
+                }
+                Err(error @ Error::Locked(_)) => return Err(error),
+                // What starts at the switch does not start: nobody would come further than this.
+                Err(error) => self.console.note(&format!("  it cannot be finished, and is undone: {error}")),
+            }
         }
         if let Some(from) = intent.from
             && let Some(record) = self.store().record(from).await?

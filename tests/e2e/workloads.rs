@@ -235,6 +235,15 @@ fn a_handover_that_dies_at_any_step_is_ended_by_the_next_deploy() {
             assert!(rest.iter().all(|ends| *ends == format!("SIGINT {who}")), "two at once: {told:?}");
         }
     }
+    // Of one that cannot be finished the next command undoes what is left of it.
+    let (version, worker) = (shop.status()["version"].clone(), shop.id("page.worker"));
+    shop.repository.write("page/worker.py", "raise SystemExit('no work for me')\n");
+    shop.repository.commit("a worker that fails");
+    let died = shop.komandan("deploy").env("KOMANDAN_FAULT", "switch-failed").run();
+    assert!(died.code().is_none(), "it was to die, and ended with {:?}: {}", died.code(), died.stderr());
+    let _ = shop.komandan("deploy --wait HEAD~1").run().succeeds();
+    assert_eq!((&shop.status()["version"], &shop.status()["intent"]), (&version, &Value::Null));
+    assert_eq!(shop.told().last(), Some(&format!("begins {worker}")));
 }
 
 fn wait_until_gone(namespace: &Namespace, kind: &str) {

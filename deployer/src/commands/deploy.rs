@@ -264,6 +264,7 @@ pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Op
     fault::point("intent-written");
     if let Err(error) = handover::bring(session, record, target, current, first).await {
         step.failed("failed");
+        fault::point("switch-failed");
         // Of a lost lock the next holder takes care; everything else is undone here.
         if matches!(error, Error::Locked(_)) {
             return Err(error);
