@@ -47,7 +47,9 @@ impl Shop {
             assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
             std::thread::sleep(Duration::from_millis(50));
         }
-        serde_json::from_str(&get(&page).body).expect("JSON")
+        let answer = get(&page);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).expect("JSON")
     }
 
     /// What the workers told: who begins, and who ends by which signal.
