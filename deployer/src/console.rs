@@ -97,7 +97,7 @@ impl Console {
 
     /// The reason why the command ends, on stderr; on stdout as well for programs.
     pub(crate) fn error(&self, error: &Error) {
-        if let Error::Graph(clustergraph::graph::BuildError::Problems(problems)) = error {
+        if let Error::Graph(clustergraph::graph::BuildError::Problems(problems)) | Error::Lacks(problems) = error {
             if self.is_json() {
                 self.json(json!({ "event": "error", "message": error.to_string(), "problems": problems.sorted() }));
             }

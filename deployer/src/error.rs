@@ -1,5 +1,6 @@
 //! What can go wrong: what happened, where, why, and what to do next.
 
+use clustergraph::diagnostic::Problems;
 use clustergraph::graph::BuildError;
 use clustergraph::tree::TreeError;
 
@@ -14,6 +15,9 @@ pub(crate) enum Error {
     /// The repository could not be read.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// The cluster lacks what the repository's files ask for.
+    #[error("the cluster lacks {}", if .0.len() == 1 { "something".to_owned() } else { format!("{} things", .0.len()) })]
+    Lacks(Problems),
     /// The command cannot be done as asked.
     #[error("{0}")]
     Usage(String),
@@ -88,7 +92,7 @@ impl Error {
             Self::Refused(_) => Exit::Refused,
             Self::Locked(_) => Exit::Locked,
             Self::Image(_) => Exit::Image,
-            Self::Deploy(_) => Exit::Deploy,
+            Self::Deploy(_) | Self::Lacks(_) => Exit::Deploy,
             Self::Cluster { .. } => Exit::Cluster,
             Self::Interrupted => Exit::Interrupted,
         }

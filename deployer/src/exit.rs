@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Failure = 1,
     /// The repository's files say something wrong. (2 is clap's: the command line.)
     Repository = 3,
-    /// What was deployed did not become ready. Traffic is where it was.
+    /// What was deployed did not become ready, or the cluster lacks a secret. Traffic is where it was.
     Deploy = 4,
     /// Somebody else is changing the cluster.
     Locked = 5,

@@ -10,7 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::view::Observed;
 use crate::names;
+use crate::render::Kind;
 use crate::render::job::MIGRATE;
+use crate::store::record::Node;
 
 /// For how long something that an administrator or an autoscaler may mend is waited for.
 const GRACE: Duration = Duration::from_secs(180);
@@ -42,6 +44,14 @@ pub(crate) struct Speaker {
     pub(crate) container: String,
     /// It is the instance before the one that now waits to be started.
     pub(crate) previous: bool,
+}
+
+/// How a node of a version stands, as far as it can be seen: what ends by itself leaves nothing to look at.
+pub(crate) fn node(observed: &Observed, node: &Node, now: Timestamp) -> Progress {
+    match node.kind {
+        Kind::Service | Kind::HandedOver => deployment(observed, &node.workload, now),
+        Kind::Task | Kind::Job => Progress::Ready,
+    }
 }
 
 /// How a Deployment stands.
@@ -154,6 +164,12 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+/// Whether a pod is over, so that it calls nobody any more.
+pub(crate) fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// The worst that any pod says; nothing when none says anything.

@@ -19,6 +19,7 @@ mod plan;
 mod render;
 mod repository;
 mod schemas;
+mod secrets;
 mod session;
 mod settings;
 mod store;

@@ -31,6 +31,14 @@ pub(crate) const VERSION: &str = "clustergraph.dev/version";
 pub(crate) const CALLS: &str = "clustergraph.dev/calls";
 /// On a Deployment: the seconds that an instance may take to become ready after its start.
 pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
+/// On a Deployment that must not run beside its former version.
+pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
+/// On a Deployment that was ended at a switch: how many instances it had.
+pub(crate) const SIZE: &str = "clustergraph.dev/size";
+/// On a Deployment: the hash of what stands beside it and is not watched.
+pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
+/// On a Deployment and its pods: a code of the secrets that they were started with.
+pub(crate) const SECRETS: &str = "clustergraph.dev/secrets";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
@@ -46,22 +54,40 @@ pub(crate) const LOCK: &str = "komandan-lock";
 pub(crate) const HEAD: &str = "komandan-head";
 /// The ConfigMap that says what was done to which database.
 pub(crate) const DATABASES: &str = "komandan-databases";
+/// The ConfigMap that says which tasks have run.
+pub(crate) const TASKS: &str = "komandan-tasks";
+/// The Secret with the key by which secrets are compared. No database's credentials have a name of two parts.
+pub(crate) const KEY_SECRET: &str = "credentials.komandan";
+/// The container of a service's pod.
+pub(crate) const CONTAINER: &str = "service";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 
 /// The volume claim of a server, as its StatefulSet calls it.
 pub(crate) const VOLUME: &str = "data";
+/// The policy of all pods.
+pub(crate) const DEFAULT_POLICY: &str = "komandan-default";
+/// The policy of what makes databases.
+pub(crate) const MIGRATIONS_POLICY: &str = "komandan-migrations";
 
 /// The longest name of a Service, and the longest value of a label.
 const LONGEST: usize = 63;
 /// The longest name of a StatefulSet: its revisions put a dash and ten characters behind it, in a label.
 const LONGEST_SET: usize = LONGEST - 11;
+/// The longest name of a CronJob: its Jobs get eleven characters more.
+const LONGEST_OF_A_CRON_JOB: usize = 52;
 
 /// What an object is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Component {
     /// One version of a service.
     Service,
+    /// What runs once for a version.
+    Task,
+    /// What runs now and then.
+    Job,
+    /// A volume's claim: data, outlives everything but `down --delete-data`.
+    Volume,
     /// What leads into the cluster.
     Entry,
     /// A database server and what belongs to it.
@@ -72,6 +98,8 @@ pub(crate) enum Component {
     Secrets,
     /// Something that runs once for a database.
     Migration,
+    /// Who may call whom.
+    Policy,
     /// The store of versions.
     Store,
     /// Shared by all pods.
@@ -83,11 +111,15 @@ impl Component {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Service => "service",
+            Self::Task => "task",
+            Self::Job => "job",
+            Self::Volume => "volume",
             Self::Entry => "entry",
             Self::Database => "database",
             Self::Credentials => "credentials",
             Self::Secrets => "secrets",
             Self::Migration => "migration",
+            Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
         }
@@ -108,7 +140,43 @@ pub(crate) fn selector(cluster: &str) -> String {
 
 /// A service's workload and Service of one version: `order-3f9c2a81d0`.
 pub(crate) fn workload(service: &Service) -> String {
-    versioned(&service.name, &service.id.short())
+    // A process's name has a dot, which no name of a Service has. The id tells `a.b` from `a-b`.
+    versioned(&service.name.replace('.', "-"), &service.id.short())
+}
+
+/// A job's CronJob: it keeps its name, so that there is never a second one.
+pub(crate) fn cron_job(service: &Service) -> String {
+    fit_in(LONGEST_OF_A_CRON_JOB, &service.name.replace('.', "-"), "")
+}
+
+/// What people gave for a service, by the names of its `secrets:`. A name of Secrets may be longer than a Service's.
+pub(crate) fn service_secret(owner: &str) -> String {
+    format!("{owner}-secrets")
+}
+
+/// The policy that says who may call a service. No service's name has a dot before a process's.
+pub(crate) fn policy_to_service(service: &str) -> String {
+    format!("to.{service}")
+}
+
+/// The policy that says who may call a database server.
+pub(crate) fn policy_to_server(server: &str) -> String {
+    format!("to-server.{server}")
+}
+
+/// The policy that says what a service may reach.
+pub(crate) fn policy_from_service(service: &str) -> String {
+    format!("from.{service}")
+}
+
+/// A volume's claim, by address. Labels hold no dots, so two addresses never meet.
+pub(crate) fn claim(owner: &str, volume: &str) -> String {
+    format!("volume.{owner}.{volume}")
+}
+
+/// The ConfigMap of a workload's files, by what they say.
+pub(crate) fn files(workload: &str, hash: &str) -> String {
+    format!("{workload}.files-{}", hash.get(..10).unwrap_or(hash))
 }
 
 fn versioned(name: &str, id: &str) -> String {
@@ -121,18 +189,13 @@ pub(crate) fn server(database: &Database) -> String {
 }
 
 /// The claim of a server's volume, as the StatefulSet of this name makes it.
-pub(crate) fn claim(server: &str) -> String {
+pub(crate) fn server_claim(server: &str) -> String {
     format!("{VOLUME}-{server}-0")
 }
 
 /// The administrator's password of a server. No database's credentials have a name of two parts that begins so.
 pub(crate) fn admin_secret(server: &str) -> String {
     format!("credentials.{server}")
-}
-
-/// What people gave for a service, by the names of its `secrets:`. A name of Secrets may be longer than a Service's.
-pub(crate) fn service_secret(owner: &str) -> String {
-    format!("{owner}-secrets")
 }
 
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.
@@ -149,7 +212,7 @@ pub(crate) fn credentials(address: &str) -> String {
 
 /// A database server's StatefulSet and Service, by what the graph calls the server.
 pub(crate) fn server_of(server: &str) -> String {
-    fit_within(&format!("db-{}", server.replace(['.', '_'], "-").to_ascii_lowercase()), "", LONGEST_SET)
+    fit_in(LONGEST_SET, &format!("db-{}", server.replace(['.', '_'], "-").to_ascii_lowercase()), "")
 }
 
 /// A database's address with something else between owner and alias.
@@ -177,10 +240,10 @@ pub(crate) fn version_record(number: u64) -> String {
 
 /// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.
 fn fit(name: &str, suffix: &str) -> String {
-    fit_within(name, suffix, LONGEST)
+    fit_in(LONGEST, name, suffix)
 }
 
-fn fit_within(name: &str, suffix: &str, longest: usize) -> String {
+fn fit_in(longest: usize, name: &str, suffix: &str) -> String {
     if name.len() + suffix.len() <= longest {
         return format!("{name}{suffix}");
     }
@@ -203,6 +266,12 @@ mod tests {
             prop_assert!(is_dns_label(&versioned), "{}", versioned);
             prop_assert!(versioned.ends_with("-3f9c2a81d0"));
         }
+
+        #[test]
+        fn a_cron_jobs_name_leaves_room_for_those_of_its_jobs(owner in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?", job in "[a-z]{1,63}") {
+            let name = fit_in(LONGEST_OF_A_CRON_JOB, &format!("{owner}-{job}"), "");
+            prop_assert!(is_dns_label(&name) && name.len() <= 52, "{}", name);
+        }
     }
 
     #[test]
@@ -214,9 +283,9 @@ mod tests {
 
     #[test]
     fn the_name_of_a_server_leaves_room_for_its_revisions() {
-        let name = fit_within(&format!("db-{}", "a".repeat(60)), "", LONGEST_SET);
+        let name = fit_in(LONGEST_SET, &format!("db-{}", "a".repeat(60)), "");
         assert_eq!(name.len(), LONGEST_SET);
         assert!(is_dns_label(&format!("{name}-0123456789")));
-        assert_eq!(claim("db-postgres-15"), "data-db-postgres-15-0");
+        assert_eq!(server_claim("db-postgres-15"), "data-db-postgres-15-0");
     }
 }

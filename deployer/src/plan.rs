@@ -1,19 +1,26 @@
 //! What must be done so that a cluster is a version. Pure: a dry run prints exactly what a real run does.
 
+mod garbage;
+mod node;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use crate::cluster::ensure::{hash_of_live, is_leaving};
+use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::health::{self, Progress};
 use crate::names;
-use crate::render::{Object, Server};
+use crate::render::{Kind, Object, Server};
 use crate::store::databases::Need;
-use crate::store::record::{self, Content};
+use crate::store::record::Content;
+
+pub(crate) use garbage::{Garbage, calls, garbage};
+use node::{end_step, node_step, schedule_step};
+pub(crate) use node::{late, size_by_load};
 
 /// A version that the cluster should be.
 #[derive(Debug, Clone)]
@@ -22,12 +29,16 @@ pub(crate) struct Target {
     pub(crate) content: Content,
     /// The objects of each node, by the service's name.
     pub(crate) objects: BTreeMap<String, Vec<Object>>,
+    /// A code of the secrets of each service: who was started with another one is restarted.
+    pub(crate) codes: BTreeMap<String, String>,
     /// What each service's start waits for: other services.
     pub(crate) waits: BTreeMap<String, BTreeSet<String>>,
     /// The databases that each service stores in.
     pub(crate) stores: BTreeMap<String, BTreeSet<String>>,
     /// What all pods share.
     pub(crate) base: Vec<Object>,
+    /// Claims on volumes.
+    pub(crate) claims: Vec<Object>,
     /// Database servers, by kind and version.
     pub(crate) servers: BTreeMap<String, Server>,
     /// The server of each database, by address.
@@ -46,6 +57,9 @@ pub(crate) struct Step {
     pub(crate) reason: String,
     /// What must be over before.
     pub(crate) after: BTreeSet<Part>,
+    /// Whether it is done at the switch, when nothing can be prepared any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) at_switch: bool,
 }
 
 /// Something that is made real by itself.
@@ -78,6 +92,10 @@ pub(crate) enum Action {
     Await,
     /// Its Job runs.
     Run,
+    /// It starts when its former version has ended.
+    Start,
+    /// It ends: the version has no such part.
+    Stop,
     /// Requests go to another version.
     Switch,
     /// Requests go nowhere: the version has no such entry.
@@ -103,6 +121,8 @@ impl Action {
             Self::Scale => "scale",
             Self::Await => "await",
             Self::Run => "run",
+            Self::Start => "start",
+            Self::Stop => "stop",
             Self::Switch => "switch",
             Self::Close => "close",
         }
@@ -111,11 +131,12 @@ impl Action {
 
 /// The steps from what is observed to the target: nothing for what is as it should be.
 ///
-/// `current` is the version that is served, `needs` what must be done for each database.
+/// `current` is the version that is served, `needs` what must be done for each database, `tasks` for each task.
 pub(crate) fn plan(
     target: &Target,
     current: Option<&Content>,
     needs: &BTreeMap<String, Need>,
+    tasks: &BTreeMap<String, Need>,
     observed: &Observed,
     cluster: &str,
     now: Timestamp,
@@ -132,7 +153,7 @@ pub(crate) fn plan(
             (Some(_), _) if service.is_some() => (Action::Await, "not ready".to_owned()),
             _ => (Action::Create, "new".to_owned()),
         };
-        steps.push(Step { part: Part::Server(name.clone()), action, reason, after: BTreeSet::new() });
+        steps.push(Step::new(Part::Server(name.clone()), action, reason));
     }
     for (address, need) in needs {
         let (action, reason) = match need {
@@ -141,20 +162,47 @@ pub(crate) fn plan(
             Need::Await => (Action::Await, "it was let go before".to_owned()),
         };
         let after = target.server_of.get(address).map(|server| Part::Server(server.clone())).into_iter().collect();
-        steps.push(Step { part: Part::Database(address.clone()), action, reason, after });
+        steps.push(Step { after, ..Step::new(Part::Database(address.clone()), action, reason) });
     }
+    let late = late(target, current);
     for (name, node) in &target.content.nodes {
-        let Some((action, reason)) = node_step(name, node, target, current, observed, &foreign, now)? else { continue };
+        let step = match (node.kind, tasks.get(name)) {
+            (Kind::Task, Some(Need::Run(reason))) => Some((Action::Run, reason.clone())),
+            (Kind::Task, Some(Need::Await)) => Some((Action::Await, "it was let go before".to_owned())),
+            (Kind::Task, Some(Need::Nothing) | None) => None,
+            (Kind::Job, _) => schedule_step(name, node, target, current, observed, &foreign)?,
+            (Kind::Service | Kind::HandedOver, _) => node_step(name, node, target, current, observed, &foreign, now)?,
+        };
+        let Some((mut action, mut reason)) = step else { continue };
+        let at_switch = late.contains(name);
+        if at_switch && node.kind == Kind::HandedOver {
+            action = Action::Start;
+            if let Some(former) = current.and_then(|current| current.nodes.get(name)) {
+                reason = format!("takes over from {}", former.workload);
+            }
+        }
         let services = target.waits.get(name).into_iter().flatten().cloned().map(Part::Service);
         let stores = target.stores.get(name).into_iter().flatten();
         let databases = stores.clone().cloned().map(Part::Database);
         let servers = stores.filter_map(|address| target.server_of.get(address)).cloned().map(Part::Server);
         let after = services.chain(databases).chain(servers).collect();
-        steps.push(Step { part: Part::Service(name.clone()), action, reason, after });
+        steps.push(Step { after, at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
     }
-    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Run)) {
+    let are_policies_old = are_policies_old(&target.base, observed, &foreign)?;
+    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run)) {
         let reason = "what the others stand on".to_owned();
-        steps.insert(0, Step { part: Part::Base, action: Action::Create, reason, after: BTreeSet::new() });
+        steps.insert(0, Step::new(Part::Base, Action::Create, reason));
+    } else if are_policies_old {
+        let reason = "who may call whom changed".to_owned();
+        steps.insert(0, Step::new(Part::Base, Action::Change, reason));
+    }
+    for (name, node) in current.into_iter().flat_map(|current| &current.nodes) {
+        if !target.content.nodes.contains_key(name)
+            && let Some((action, reason)) = end_step(name, node, observed)
+        {
+            let at_switch = true;
+            steps.push(Step { at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
+        }
     }
     let all: BTreeSet<Part> = steps.iter().map(|step| step.part.clone()).collect();
     for (name, entry) in &target.content.entries {
@@ -168,15 +216,14 @@ pub(crate) fn plan(
             None => (Action::Create, "new".to_owned()),
             Some(_) => (Action::Switch, format!("to {}-{}", entry.service, entry.id)),
         };
-        steps.push(Step { part: Part::Entry(name.clone()), action, reason, after: all.clone() });
+        steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), action, reason) });
     }
     for name in current.into_iter().flat_map(|current| current.entries.keys()) {
         let closed =
             observed.services.get(name).is_some_and(|live| hash_of_live(&live.metadata) == Some(names::NOWHERE));
         if !target.content.entries.contains_key(name) && !closed {
             let reason = "this version has no such entry".to_owned();
-            let part = Part::Entry(name.clone());
-            steps.push(Step { part, action: Action::Close, reason, after: all.clone() });
+            steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), Action::Close, reason) });
         }
     }
     // Only what this plan does is waited for; the base is what every other step stands on.
@@ -189,64 +236,22 @@ pub(crate) fn plan(
     Ok(steps)
 }
 
-fn node_step(
-    name: &str,
-    node: &record::Node,
-    target: &Target,
-    current: Option<&Content>,
-    observed: &Observed,
-    foreign: &Foreign<'_>,
-    now: Timestamp,
-) -> Result<Option<(Action, String)>> {
-    let mut step = None;
-    for object in target.objects.get(name).into_iter().flatten() {
-        let (live, leaving) = match object.kind() {
-            "Deployment" => {
-                let live = observed.deployments.get(object.name());
-                (live.map(|live| &live.metadata), live.is_some_and(|live| is_leaving(live.as_ref())))
-            }
-            _ => {
-                let live = observed.services.get(object.name());
-                (live.map(|live| &live.metadata), live.is_some_and(|live| is_leaving(live.as_ref())))
-            }
-        };
-        foreign.refuse(object.kind(), live)?;
-        match live {
-            None => step = Some((Action::Create, why(name, node, current))),
-            Some(_) if leaving => step = Some((Action::Create, "it was about to go".to_owned())),
-            Some(live) if hash_of_live(live) != Some(object.hash()) && step.is_none() => {
-                step = Some((Action::Change, "its operation changed".to_owned()));
-            }
-            Some(_) => {}
-        }
+impl Step {
+    /// A step that waits for nothing and is done before the switch.
+    pub(crate) fn new(part: Part, action: Action, reason: String) -> Self {
+        Self { part, action, reason, after: BTreeSet::new(), at_switch: false }
     }
-    if step.is_some() {
-        return Ok(step);
-    }
-    let deployment = observed.deployments.get(&node.workload).and_then(|live| live.spec.as_ref());
-    let size = deployment.and_then(|spec| spec.replicas).unwrap_or(1);
-    if i64::from(size) != i64::from(node.replicas) {
-        return Ok(Some((Action::Scale, format!("from {size} to {}", node.replicas))));
-    }
-    Ok(match health::deployment(observed, &node.workload, now) {
-        Progress::Ready => None,
-        Progress::Waiting(_) | Progress::Failed(_) => Some((Action::Await, "not ready".to_owned())),
-    })
 }
 
-/// Why a node is a version that does not run yet.
-fn why(name: &str, node: &record::Node, current: Option<&Content>) -> String {
-    let Some(old) = current.and_then(|current| current.nodes.get(name)) else { return "new".to_owned() };
-    if old.id == node.id {
-        return "not running".to_owned();
+/// Whether a policy is not as it should be.
+fn are_policies_old(base: &[Object], observed: &Observed, foreign: &Foreign<'_>) -> Result<bool> {
+    let mut are_old = false;
+    for object in base.iter().filter(|object| object.kind() == "NetworkPolicy") {
+        let live = observed.policies.get(object.name()).map(|live| &live.metadata);
+        foreign.refuse(object.kind(), live)?;
+        are_old |= live.and_then(hash_of_live) != Some(object.hash());
     }
-    if old.source != node.source {
-        return "its sources changed".to_owned();
-    }
-    if old.behaviour != node.behaviour {
-        return "its service.yaml changed".to_owned();
-    }
-    format!("what it calls changed: {}", node.dependencies.join(", "))
+    Ok(are_old)
 }
 
 struct Foreign<'c> {
@@ -271,68 +276,5 @@ impl Foreign<'_> {
     }
 }
 
-/// What is deleted because no kept version needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Garbage {
-    /// Workloads that nobody calls any more: these are deleted.
-    pub(crate) now: BTreeSet<String>,
-    /// Workloads that others of the garbage still call while they finish, each with these others: they go
-    /// when the last pod of those is gone.
-    pub(crate) later: BTreeMap<String, BTreeSet<String>>,
-}
-
-/// What may go when only `kept` workloads are needed. `calls` says what each workload that exists calls.
-pub(crate) fn garbage(calls: &BTreeMap<String, BTreeSet<String>>, kept: &BTreeSet<String>) -> Garbage {
-    let dead: BTreeSet<&String> = calls.keys().filter(|workload| !kept.contains(*workload)).collect();
-    let callers = |of: &String| -> BTreeSet<String> {
-        dead.iter()
-            .filter(|caller| **caller != of && calls.get(**caller).is_some_and(|called| called.contains(of)))
-            .map(|caller| (*caller).clone())
-            .collect()
-    };
-    let mut garbage = Garbage::default();
-    let mut open: Vec<&String> = dead.iter().copied().filter(|workload| callers(workload).is_empty()).collect();
-    let mut reached: BTreeSet<&String> = open.iter().copied().collect();
-    while let Some(workload) = open.pop() {
-        for called in calls.get(workload).into_iter().flatten() {
-            if let Some(called) = dead.get(called)
-                && reached.insert(called)
-            {
-                open.push(called);
-            }
-        }
-    }
-    for workload in dead.iter().copied() {
-        let callers = callers(workload);
-        // Services that only call each other in a circle go at once: there is no first.
-        if callers.is_empty() || !reached.contains(workload) {
-            garbage.now.insert(workload.clone());
-        } else {
-            garbage.later.insert(workload.clone(), callers);
-        }
-    }
-    garbage
-}
-
-/// What each of our workloads calls. One whose Deployment is gone calls until its last pod is.
-pub(crate) fn calls(observed: &Observed, cluster: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let foreign = Foreign { cluster };
-    let mut calls = BTreeMap::new();
-    let mut note = |workload: Option<&String>, metadata: &ObjectMeta| {
-        let text = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::CALLS));
-        if let (Some(workload), Some(text), Ok(())) = (workload, text, foreign.refuse("", Some(metadata))) {
-            let called = text.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
-            calls.insert(workload.clone(), called.collect());
-        }
-    };
-    for pod in observed.pods.values() {
-        note(pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)), &pod.metadata);
-    }
-    for deployment in observed.deployments.values() {
-        note(deployment.metadata.name.as_ref(), &deployment.metadata);
-    }
-    calls
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

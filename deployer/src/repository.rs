@@ -1,6 +1,6 @@
 //! The repository at a commit: its graph, and its files for builds.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::diagnostic::{Problem, Problems};
 use clustergraph::graph::{BuildError, Graph, Snapshots};
@@ -16,6 +16,13 @@ pub(crate) struct Repository {
     /// Read by builds, one at a time: git's objects have one reader.
     pub(crate) tree: Arc<Mutex<Tree>>,
     pub(crate) settings: Settings,
+}
+
+impl Repository {
+    /// Problems with the texts of their files, for excerpts.
+    pub(crate) fn problems(&self, found: Vec<Problem>) -> Problems {
+        with_texts(found, &self.tree.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Reads the graph of a commit. The work tree is neither read nor touched.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::apply::handover::{self, First};
 use crate::apply::switch;
 use crate::cluster::lock::{self, Lock};
 use crate::cluster::view::{Observed, View};
@@ -83,16 +84,22 @@ impl<'a> Session<'a> {
         let to = self.store().record(intent.to).await?;
         let ready = to.as_ref().is_some_and(|record| all_ready(record, &self.view.now()));
         if let (Some(record), true) = (&to, ready) {
-            switch::switch(self, record).await?;
-            self.head.value.commit(&self.author, Timestamp::now());
-            self.save_head().await?;
-            step.done(&format!("the switch to version {} was finished", intent.to));
-            return Ok(());
+            match handover::bring(self, record, None, None, First::Handover).await {
+                Ok(()) => {
+                    self.head.value.commit(&self.author, Timestamp::now());
+                    self.save_head().await?;
+                    step.done(&format!("the switch to version {} was finished", intent.to));
+                    return Ok(());
+                }
+                Err(error @ Error::Locked(_)) => return Err(error),
+                // What starts at the switch does not start: nobody would come further than this.
+                Err(error) => self.console.note(&format!("  it cannot be finished, and is undone: {error}")),
+            }
         }
         if let Some(from) = intent.from
             && let Some(record) = self.store().record(from).await?
         {
-            switch::switch(self, &record).await?;
+            handover::bring(self, &record, None, None, First::Entries).await?;
         }
         self.head.value.abandon();
         self.save_head().await?;
@@ -142,11 +149,10 @@ pub(crate) async fn kept(store: Store<'_>, head: &Head) -> Result<Kept> {
     Ok(Kept { current, previous })
 }
 
-/// Whether every node of a version takes requests.
+/// Whether every node of a version takes requests, or starts at the switch.
 pub(crate) fn all_ready(record: &Record, observed: &Observed) -> bool {
     let now = Timestamp::now();
-    let nodes = record.content.nodes.values();
-    nodes.into_iter().all(|node| health::deployment(observed, &node.workload, now) == Progress::Ready)
+    record.content.nodes.values().all(|node| health::node(observed, node, now) == Progress::Ready)
 }
 
 /// Ends when a person or the system wants us to end.

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clustergraph::format::repository::Egress;
 use clustergraph::format::service::Wait;
-use clustergraph::graph::Graph;
+use clustergraph::graph::{Graph, Service};
 
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use crate::render::{Images, Object, Rendered, hash_of_node};
+use crate::render::{Images, Kind, Object, Rendered, hash_of_node, policy};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
-use crate::store::databases::EXTERNAL;
+use crate::store::databases::{EXTERNAL, Need};
 use crate::store::record::{Commit, Content, Node, Record};
 
 /// The images that are known without asking a registry: an id that is stored has its image already, and a
@@ -20,8 +21,9 @@ pub(crate) fn known_images(graph: &Graph, records: &[&Record], observed: &Observ
     let mut images = Images::default();
     for service in graph.services.values() {
         let stored = records.iter().filter_map(|record| record.content.nodes.get(&service.name));
+        // A process or a job of the same id has its service's very sources, and so its image.
         if let Some(node) = stored.into_iter().find(|node| node.id == service.id) {
-            images.services.insert(service.name.clone(), node.image.clone());
+            images.services.insert(service.owner.clone(), node.image.clone());
         }
     }
     for database in graph.databases.values() {
@@ -39,6 +41,7 @@ pub(crate) fn of_graph(
     graph: &Graph,
     rendered: Rendered,
     images: &Images,
+    cluster: &str,
     records: &[&Record],
 ) -> Result<(Target, Vec<Bundle>)> {
     let commit = graph.commit.as_ref().map_or_else(
@@ -52,6 +55,7 @@ pub(crate) fn of_graph(
         entries: rendered.entries.clone(),
         migrations: BTreeMap::new(),
         schemas: BTreeMap::new(),
+        is_closed: graph.repository.clusters.get(cluster).is_some_and(|it| it.egress == Egress::Deny),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()
@@ -65,7 +69,10 @@ pub(crate) fn of_graph(
         let Some(service) = graph.services.get(name) else { continue };
         let packed = bundles.iter().find(|bundle| bundle.workloads.contains(&node.workload));
         let bundle = is_stored(&node.workload, &node.hash).or_else(|| packed.map(|bundle| bundle.name.clone()));
-        let dependencies: BTreeSet<String> = service.dependencies.iter().map(|edge| edge.service.clone()).collect();
+        let edges = || service.dependencies.iter().filter(|edge| rendered.nodes.contains_key(&edge.service));
+        let dependencies: BTreeSet<String> = edges().map(|edge| edge.service.clone()).collect();
+        let waited: BTreeSet<String> =
+            edges().filter(|edge| edge.wait != Wait::None).map(|edge| edge.service.clone()).collect();
         content.nodes.insert(
             name.clone(),
             Node {
@@ -73,11 +80,16 @@ pub(crate) fn of_graph(
                 source: service.source,
                 behaviour: service.behaviour,
                 workload: node.workload.clone(),
-                image: images.services.get(name).cloned().unwrap_or_default(),
+                kind: node.kind,
+                image: images.services.get(&service.owner).cloned().unwrap_or_default(),
                 replicas: node.replicas,
+                scales: node.scales,
                 hash: node.hash.clone(),
                 bundle: bundle.unwrap_or_default(),
                 dependencies: dependencies.into_iter().collect(),
+                waits: Some(waited.into_iter().collect()),
+                servers: servers(service, graph).into_iter().collect(),
+                egress: service.egress.clone(),
             },
         );
     }
@@ -87,19 +99,16 @@ pub(crate) fn of_graph(
         }
         content.schemas.extend(database.schemas.map(|schemas| (database.address.clone(), schemas)));
     }
-    let mut waits = BTreeMap::new();
-    let mut stores = BTreeMap::new();
-    for service in graph.services.values() {
-        let waited = service.dependencies.iter().filter(|edge| edge.wait != Wait::None);
-        waits.insert(service.name.clone(), waited.map(|edge| edge.service.clone()).collect());
-        stores.insert(service.name.clone(), service.databases.iter().cloned().collect());
-    }
+    let running = graph.services.values().filter(|service| content.nodes.contains_key(&service.name));
+    let stores = running.map(|service| (service.name.clone(), service.databases.iter().cloned().collect())).collect();
     let target = Target {
+        waits: waits(&content),
         content,
         objects: rendered.nodes.into_iter().map(|(name, node)| (name, node.objects)).collect(),
-        waits,
         stores,
         base: rendered.base,
+        claims: rendered.claims,
+        codes: BTreeMap::new(),
         servers: rendered.servers,
         server_of: rendered
             .databases
@@ -111,6 +120,22 @@ pub(crate) fn of_graph(
     Ok((target, bundles))
 }
 
+fn servers(service: &Service, graph: &Graph) -> BTreeSet<String> {
+    let databases = service.databases.iter().filter_map(|address| graph.databases.get(address));
+    databases.map(crate::names::server).collect()
+}
+
+impl Target {
+    /// Adds who may call whom, in this version and in those that are kept beside it.
+    pub(crate) fn with_policies(mut self, kept: &[&Record], cluster: &str) -> Self {
+        let mut versions = vec![&self.content];
+        versions.extend(kept.iter().map(|record| &record.content));
+        let policies = policy::policies(cluster, &versions);
+        self.base.extend(policies);
+        self
+    }
+}
+
 /// A stored version as a target: neither repository nor registry is asked. Databases stay as they are.
 pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Target> {
     let names: BTreeSet<&str> = record.content.nodes.values().map(|node| node.bundle.as_str()).collect();
@@ -120,17 +145,26 @@ pub(crate) async fn of_record(record: &Record, store: Store<'_>) -> Result<Targe
     Ok(Target {
         content: record.content.clone(),
         objects,
-        waits: record
-            .content
-            .nodes
-            .iter()
-            .map(|(name, node)| (name.clone(), node.dependencies.iter().cloned().collect()))
-            .collect(),
+        waits: waits(&record.content),
         stores: BTreeMap::new(),
         base: Vec::new(),
+        claims: Vec::new(),
+        codes: BTreeMap::new(),
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     })
+}
+
+/// What must be done for the tasks of a target. Nothing is asked of the store where there are none.
+pub(crate) async fn tasks(target: &Target, store: Store<'_>, observed: &Observed) -> Result<BTreeMap<String, Need>> {
+    if target.content.nodes.values().all(|node| node.kind != Kind::Task) {
+        return Ok(BTreeMap::new());
+    }
+    Ok(store.tasks().await?.value.needs(target, observed))
+}
+
+fn waits(content: &Content) -> BTreeMap<String, BTreeSet<String>> {
+    content.nodes.iter().map(|(name, node)| (name.clone(), node.waits().iter().cloned().collect())).collect()
 }
 
 /// The objects of each node, from the very bundle that its record names: another bundle may hold the same

@@ -2,14 +2,12 @@
 //! left out in silence is found out in production.
 
 use clustergraph::diagnostic::{Place, Problem};
-use clustergraph::format::repository::{Cluster, Egress, Strategy};
-use clustergraph::format::service::{Health, Probe, Start};
+use clustergraph::format::repository::{Cluster, Strategy};
+use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
+use clustergraph::wiring::{Hole, Piece, Value};
 
 use crate::render::external::is_external;
-
-/// Fields of a service that would be ignored, wherever they are said.
-const SERVICE: &[&str] = &["files", "volumes", "secrets", "singleton", "security", "restart", "resources"];
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
 const CLUSTER: &[&str] = &["domain", "warm", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
@@ -42,49 +40,78 @@ impl Found {
         self.problems.push(Problem::new("not-supported-yet", place.clone(), message).mend(mend));
     }
 
+    /// A field of a service, where its file says it.
+    fn field(&mut self, service: &Service, field: &str, what: &str) {
+        self.add(service.places.get(field).unwrap_or(&service.place), what);
+    }
+
     fn service(&mut self, service: &Service) {
-        match &service.role {
-            Role::Task => self.add(service.places.get("task").unwrap_or(&service.place), "`task`"),
-            Role::Job { .. } => return self.add(&service.place, "a job"),
-            Role::Service if service.is_part() => return self.add(&service.place, "a further process"),
-            Role::Service | Role::Base => {}
+        let health = service.health.as_ref();
+        // A line of output is nothing that Kubernetes can ask for.
+        if let Some(health) = health.filter(|health| matches!(health.probe, Probe::Log(_))) {
+            self.add(&health.place, "asking for health by `log`");
         }
-        for (field, place) in SERVICE.iter().filter_map(|field| Some((field, service.places.get(*field)?))) {
-            self.add(place, &format!("`{field}`"));
+        // What a service says of these counts for its processes and jobs: it is told once.
+        if service.is_part() {
+            if !service.volumes.is_empty() {
+                self.add(&service.place, "a further process or job of a service with `volumes`");
+            }
+            return;
         }
-        if service.start == Start::Manual {
-            self.add(service.places.get("start").unwrap_or(&service.place), "`start: manual`");
+        if service.role == Role::Service && service.restart == Restart::Never && service.places.contains_key("restart")
+        {
+            // Whatever ends in a Deployment is started anew.
+            self.field(service, "restart", "`restart: never` of what is no task");
         }
-        let scale = &service.scale;
-        if scale.min.is_some() || scale.max.is_some() || scale.cpu.is_some() {
-            self.add(service.places.get("scale").unwrap_or(&service.place), "scaling by load");
+        if service.stop.signal == "KILL" {
+            self.field(service, "stop", "`stop.signal: KILL`");
         }
-        for edge in service.dependencies.iter().filter(|edge| edge.optional) {
-            self.add(&edge.place, "an optional dependency");
+        if !service.volumes.is_empty() && service.scale.max.unwrap_or(service.scale.replicas) > 1 {
+            self.field(service, "volumes", "more than one instance of what has `volumes`");
         }
-        if let Some(health) = &service.health {
-            self.health(health);
-        }
+        self.scale(service);
+        self.values(service);
         if let clustergraph::graph::Image::Dockerfile(build) = &service.image
             && !build.secrets.is_empty()
         {
             self.add(&build.place, "`build.secrets`");
         }
-        let public = service.env.values().flat_map(clustergraph::wiring::Value::holes);
-        if public.into_iter().any(|hole| matches!(hole, clustergraph::wiring::Hole::PublicUrl(_))) {
-            self.add(service.places.get("env").unwrap_or(&service.place), "`public_url`");
+    }
+
+    fn scale(&mut self, service: &Service) {
+        let scale = &service.scale;
+        if scale.min == Some(0) && scale.max.is_some() {
+            self.field(service, "scale", "`scale.min: 0`");
+        }
+        if scale.max.is_some() && service.resources.cpu_millis.is_none() {
+            let place = service.places.get("scale").unwrap_or(&service.place).clone();
+            let message = "what is scaled by load must say how much of a processor an instance asks for";
+            let mend = "add `resources: { cpu: 100m }`: the load is measured in percent of that";
+            self.problems.push(Problem::new("missing-field", place, message).mend(mend));
         }
     }
 
-    fn health(&mut self, health: &Health) {
-        if !matches!(health.probe, Probe::Http(_) | Probe::Tcp) {
-            self.add(&health.place, &format!("asking for health by `{}`", health.probe.as_str()));
+    /// Values that cannot be had in the place where they are wanted.
+    fn values(&mut self, service: &Service) {
+        let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
+        if service.env.values().any(is_public) {
+            self.field(service, "env", "`public_url`");
         }
-        if !health.headers.is_empty() {
-            self.add(&health.place, "`health.headers`");
+        for file in service.files.values() {
+            if file.content.is_secret() {
+                self.add(&file.place, "a file with a password or secret in it");
+            }
+            if is_public(&file.content) {
+                self.add(&file.place, "`public_url`");
+            }
         }
-        if health.liveness.is_some() {
-            self.add(&health.place, "`health.liveness`");
+        let optional = |name: &String| service.secrets.iter().any(|secret| secret.name == *name && secret.optional);
+        for (name, value) in &service.env {
+            let is_made_of = |piece: &Piece| matches!(piece, Piece::Hole(Hole::Secret(name)) if optional(name));
+            if value.pieces.len() > 1 && value.pieces.iter().any(is_made_of) {
+                let place = service.env_places.get(name).unwrap_or(&service.place);
+                self.add(place, &format!("`{name}`, which is made of more than an optional secret,"));
+            }
         }
     }
 
@@ -99,13 +126,20 @@ impl Found {
         }
     }
 
-    /// Sizes are those of databases; a volume's is not honoured yet.
+    /// Sizes are those of databases and volumes.
     fn sizes(&mut self, cluster: &Cluster, graph: &Graph) {
         let of_a_database = |name: &String| {
             graph.databases.contains_key(name) || graph.databases.values().any(|database| database.kind == *name)
         };
-        if let (Some(place), false) = (cluster.places.get("size"), cluster.size.keys().all(of_a_database)) {
-            self.add(place, "`size` of what is no database");
+        let of_a_volume = |name: &String| {
+            let volume = name.split_once('/');
+            volume.is_some_and(|(owner, volume)| {
+                graph.services.get(owner).is_some_and(|owner| owner.volumes.contains_key(volume))
+            })
+        };
+        let is_known = |name: &String| of_a_database(name) || of_a_volume(name);
+        if let (Some(place), false) = (cluster.places.get("size"), cluster.size.keys().all(is_known)) {
+            self.add(place, "`size` of what is no database and no volume");
         }
     }
 
@@ -114,11 +148,7 @@ impl Found {
         for (field, place) in CLUSTER.iter().filter_map(|field| Some((field, said(field)?))) {
             self.add(place, &format!("`{field}`"));
         }
-        for (field, differs) in [
-            ("strategy", cluster.strategy != Strategy::Atomic),
-            ("lends", cluster.lends),
-            ("egress", cluster.egress == Egress::Deny),
-        ] {
+        for (field, differs) in [("strategy", cluster.strategy != Strategy::Atomic), ("lends", cluster.lends)] {
             if let Some(place) = said(field).filter(|_| differs) {
                 self.add(place, &format!("this `{field}`"));
             }

@@ -53,6 +53,12 @@ impl Namespace {
         self.command("").args(words).stdout(null()).stderr(null()).spawn().expect("kubectl runs")
     }
 
+    /// Whether kubectl can do something in this namespace.
+    #[must_use]
+    pub fn kubectl_can(&self, line: &str) -> bool {
+        self.command(line).output().expect("kubectl runs").status.success()
+    }
+
     /// The names of everything of a kind.
     #[must_use]
     pub fn names(&self, kind: &str) -> Vec<String> {

@@ -20,10 +20,19 @@ impl Repository {
     /// A copy of an example, committed.
     #[must_use]
     pub fn of_example(name: &str) -> Self {
+        Self::copied(&workspace().join("examples").join(name), "the example")
+    }
+
+    /// A copy of a repository that is only there for tests, committed.
+    #[must_use]
+    pub fn of_fixture(name: &str) -> Self {
+        Self::copied(&workspace().join("tests/fixtures").join(name), "the fixture")
+    }
+
+    fn copied(source: &Path, message: &str) -> Self {
         let repository = Self::empty();
-        let source = workspace().join("examples").join(name);
-        copy(&source, repository.path());
-        repository.commit("the example");
+        copy(source, repository.path());
+        repository.commit(message);
         repository
     }
 

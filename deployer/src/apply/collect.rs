@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
+use super::policy;
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::names;
+use crate::health;
+use crate::names::{self, Component};
 use crate::plan::{Garbage, calls, garbage};
+use crate::render::Kind;
 use crate::session::{Kept, Session};
 use crate::store::record::{Content, Record};
 
@@ -34,14 +37,37 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     for (name, service) in &observed.services {
         let labels = service.metadata.labels.as_ref();
         let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
-        if component == Some(names::Component::Entry.as_str())
+        if component == Some(Component::Entry.as_str())
             && session.cluster.owns(&service.metadata)
             && !entries.contains(name)
         {
             session.cluster.remove::<Service>(&service.metadata).await?;
         }
     }
+    files(session, kept).await?;
+    policy::narrow(session, kept).await?;
     Ok(count(&observed, &garbage))
+}
+
+/// Takes away the files of tasks and jobs that no kept version has. Those of everything else go with their Deployments.
+async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
+    let nodes = || kept.iter().flat_map(|record| record.content.nodes.values());
+    if !nodes().any(|node| matches!(node.kind, Kind::Task | Kind::Job)) {
+        return Ok(());
+    }
+    let components = [Component::Task, Component::Job].map(Component::as_str).join(",");
+    let ours = names::selector(session.cluster.name());
+    let selector = ListParams::default().labels(&format!("{ours},{} in ({components})", names::COMPONENT));
+    let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
+    let found = found.map_err(|error| Error::cluster("reading the files of tasks and jobs", &error))?;
+    let workloads: BTreeSet<&str> = nodes().map(|node| node.workload.as_str()).collect();
+    for map in found.items {
+        let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
+        if !of.is_some_and(|workload| workloads.contains(workload)) {
+            session.cluster.remove::<ConfigMap>(&map.metadata).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether something is there that no kept version needs and that nobody has taken away yet.
@@ -95,10 +121,10 @@ async fn hand_over(
         if let Some(deployment) = observed.deployments.get(caller) {
             owners.push(owner("apps/v1", "Deployment", &deployment.metadata));
         }
-        let pods = observed
-            .pods
-            .values()
-            .filter(|pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)) == Some(caller));
+        let pods =
+            observed.pods.values().filter(|pod| !health::is_over(pod)).filter(|pod| {
+                pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)) == Some(caller)
+            });
         owners.extend(pods.map(|pod| owner("v1", "Pod", &pod.metadata)));
     }
     let api = session.cluster.api::<Deployment>();

@@ -158,7 +158,7 @@ impl Work<'_> {
     fn volume(&self, server: &str) -> Option<String> {
         let name = &self.target.servers.get(server)?.name;
         let claims = self.session.view.now().claims;
-        claims.get(&names::claim(name)).and_then(|claim| claim.metadata.uid.clone())
+        claims.get(&names::server_claim(name)).and_then(|claim| claim.metadata.uid.clone())
     }
 
     /// A Job whose end is written down is kept an hour for its log.

@@ -4,9 +4,12 @@ mod beside;
 pub(crate) mod collect;
 mod database;
 pub(crate) mod external;
+pub(crate) mod handover;
 mod node;
+mod policy;
 mod secret;
 pub(crate) mod switch;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -24,10 +27,11 @@ use crate::console;
 use crate::error::{Error, Result};
 use crate::health::{Cause, Progress, Speaker};
 use crate::plan::{Part, Step, Target};
-use crate::render::Logical;
+use crate::render::{Logical, Object};
 use crate::session::Session;
 use crate::store::Stored;
 use crate::store::databases::Databases;
+use crate::store::tasks::Tasks;
 
 /// How many lines of a log are shown.
 const LAST_WORDS: i64 = 20;
@@ -47,6 +51,8 @@ pub(crate) struct Work<'w> {
     applied: std::sync::Mutex<BTreeMap<String, i64>>,
     /// When the last service that others call became ready.
     called: std::sync::Mutex<Option<Instant>>,
+    /// The tasks that have run, read when the first is asked for.
+    tasks: Mutex<Option<Stored<Tasks>>>,
 }
 
 impl<'w> Work<'w> {
@@ -58,14 +64,19 @@ impl<'w> Work<'w> {
         databases: Stored<Databases>,
     ) -> Self {
         let (applied, called) = (std::sync::Mutex::default(), std::sync::Mutex::default());
-        Self { session, target, logical, databases: Mutex::new(databases), applied, called }
+        let (databases, tasks) = (Mutex::new(databases), Mutex::default());
+        Self { session, target, logical, databases, applied, called, tasks }
     }
 }
 
 impl Work<'_> {
-    /// Does all steps but those of entries. The first that fails ends all.
+    /// Does all steps that are done before the switch. The first that fails ends all.
     pub(crate) async fn run(&self, steps: &[Step]) -> Result<()> {
-        let mut open: Vec<&Step> = steps.iter().filter(|step| !matches!(step.part, Part::Entry(_))).collect();
+        let before = |step: &&Step| !step.at_switch && !matches!(step.part, Part::Entry(_));
+        self.run_these(steps.iter().filter(before).collect()).await
+    }
+
+    async fn run_these(&self, mut open: Vec<&Step>) -> Result<()> {
         let mut over: BTreeSet<Part> = BTreeSet::new();
         let mut running: FuturesUnordered<LocalBoxFuture<'_, (Part, Result<()>)>> = FuturesUnordered::new();
         loop {
@@ -118,12 +129,15 @@ impl Work<'_> {
         }
     }
 
-    /// Makes what all pods share.
+    /// Makes what all pods share, and widens who may call whom.
     async fn base(&self) -> Result<String> {
-        let guard = self.session.guard;
-        for object in &self.target.base {
-            self.session.cluster.ensure_base(object, guard).await?;
+        let cluster = self.session.cluster;
+        let is_policy = |object: &&Object| object.kind() == "NetworkPolicy";
+        for object in self.target.base.iter().chain(&self.target.claims).filter(|object| !is_policy(object)) {
+            cluster.ensure_base(object, self.session.guard).await?;
         }
+        let policies: Vec<&Object> = self.target.base.iter().filter(is_policy).collect();
+        policy::ensure(self.session, &policies).await?;
         Ok("there".to_owned())
     }
 

@@ -16,8 +16,10 @@ use crate::console;
 use crate::error::{Error, Result};
 use crate::health;
 use crate::names;
-use crate::plan::{Action, Part, Step};
-use crate::render::Object;
+use crate::plan::{self, Action, Part, Step};
+use crate::render::{Kind, Object};
+use crate::session::Session;
+use crate::store::record::Node;
 
 /// An object as it is seen.
 struct Live {
@@ -47,7 +49,12 @@ impl Work<'_> {
         let unknown = || Error::Store(format!("there is nothing to make {name} of"));
         let node = self.target.content.nodes.get(name).ok_or_else(unknown)?;
         let objects = self.target.objects.get(name).ok_or_else(unknown)?;
-        futures_util::future::try_join_all(objects.iter().map(|object| self.object(object, node.replicas))).await?;
+        match node.kind {
+            Kind::Task => return self.task(name, node, objects, shown).await,
+            // A schedule changes when its version serves.
+            Kind::Job => return Ok("changes when this version serves".to_owned()),
+            Kind::Service | Kind::HandedOver => self.objects(name, node, objects).await?,
+        }
         let label = format!("{name} ({})", node.workload);
         let generation = self.generation(&node.workload);
         self.ready(&label, shown, |observed, now| {
@@ -63,7 +70,32 @@ impl Work<'_> {
         if self.target.content.nodes.values().any(|other| other.dependencies.iter().any(|called| called == name)) {
             *lock(&self.called) = Some(Instant::now());
         }
-        Ok(format!("{} ready, {}", node.workload, count(node.replicas)))
+        Ok(format!("{} ready, {}", node.workload, count(self.size(name, node))))
+    }
+
+    /// Makes a node's objects what they should be: its files before its pods look for them, and then again as its
+    /// Deployment's own, so that they go with it.
+    async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
+        let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
+        for files in others.iter().filter(|object| object.kind() == "ConfigMap") {
+            beside(self.session, files, None).await?;
+        }
+        let size = self.size(name, node);
+        futures_util::future::try_join_all(watched.iter().map(|object| self.object(name, object, size))).await?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let there = |observed: &Observed| observed.deployments.get(&node.workload).map(|live| live.metadata.clone());
+        let owner = self.session.view.until(there).await;
+        for object in others {
+            beside(self.session, object, Some(&owner)).await?;
+        }
+        Ok(())
+    }
+
+    /// How many instances a node gets.
+    fn size(&self, name: &str, node: &Node) -> u32 {
+        if node.scales { plan::size_by_load(name, node, &self.session.view.now()) } else { node.replicas }
     }
 
     /// Makes the services of these steps what they should be, without waiting for them.
@@ -74,8 +106,10 @@ impl Work<'_> {
             else {
                 continue;
             };
-            for object in objects.iter().filter(|_| matches!(step.action, Action::Change | Action::Scale)) {
-                self.object(object, node.replicas).await?;
+            if matches!(step.action, Action::Change | Action::Scale)
+                && matches!(node.kind, Kind::Service | Kind::HandedOver)
+            {
+                self.objects(name, node, objects).await?;
             }
         }
         Ok(())
@@ -85,7 +119,7 @@ impl Work<'_> {
         lock(&self.applied).get(workload).copied()
     }
 
-    async fn object(&self, object: &Object, replicas: u32) -> Result<()> {
+    async fn object(&self, name: &str, object: &Object, replicas: u32) -> Result<()> {
         let session = self.session;
         let mut wanted = object.clone();
         let is_deployment = object.kind() == "Deployment";
@@ -108,8 +142,17 @@ impl Work<'_> {
                 })
                 .await;
         }
+        let code = |found: &Live| found.metadata.annotations.as_ref()?.get(names::SECRETS).cloned();
+        let coded = found.as_ref().and_then(code);
+        // Whoever does not know the secrets leaves what is there.
+        let code = self.target.codes.get(name).cloned().or_else(|| coded.clone()).filter(|_| is_deployment);
+        if let Some(code) = &code {
+            wanted.annotate(names::SECRETS, code);
+            wanted.annotate_pods(names::SECRETS, code);
+        }
         if let Some(found) = &found
             && hash_of_live(&found.metadata) == Some(object.hash())
+            && code == coded
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
             return session.cluster.refuse_foreign(object.name(), &found.metadata);
@@ -167,6 +210,23 @@ impl Work<'_> {
         self.ready(&server.name, shown, |observed, now| health::stateful_set(observed, &server.name, now)).await?;
         Ok(format!("{} ready", server.name))
     }
+}
+
+/// Makes something that is not watched what it should be; what has no owner yet only has to be there.
+pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option<&ObjectMeta>) -> Result<()> {
+    let live = session.cluster.live(object).await?;
+    let mut wanted = object.clone();
+    match (owner, &live) {
+        (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner_reference(owner)])),
+        (None, Some(live)) => return session.cluster.refuse_foreign(object.name(), live),
+        (None, None) => {}
+    }
+    session.cluster.ensure(&wanted, live.as_ref(), session.guard).await.map(drop)
+}
+
+/// A Deployment as the owner of what goes with it.
+fn owner_reference(metadata: &ObjectMeta) -> serde_json::Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": metadata.name, "uid": metadata.uid })
 }
 
 async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> kube::Result<()>

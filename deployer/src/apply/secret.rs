@@ -1,6 +1,6 @@
-//! What is made once and then stays: accounts and generated credentials.
+//! What is made once and then stays: accounts, claims on volumes and generated credentials.
 
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
@@ -14,18 +14,16 @@ use crate::render::{Credentials, Object};
 const PASSWORD_LENGTH: usize = 32;
 
 impl Cluster {
-    /// Makes an object that all pods share, unless it is there.
+    /// Makes an object that all pods share or that holds data, unless it is there.
     pub(super) async fn ensure_base(&self, object: &Object, guard: Guard) -> Result<()> {
-        let found = self.api::<ServiceAccount>().get_metadata_opt(object.name()).await;
-        let found = found.map_err(|error| Error::cluster(format!("reading {}", object.name()), &error))?;
-        match found {
-            Some(found) => self.refuse_foreign(&format!("{} {}", object.kind(), object.name()), &found.metadata),
+        match self.live(object).await? {
+            Some(found) => self.refuse_foreign(&format!("{} {}", object.kind(), object.name()), &found),
             None => self.ensure(object, None, guard).await.map(drop),
         }
     }
 
     /// Makes a Secret with a password of its own, unless it is there: a password that exists is never changed.
-    pub(super) async fn ensure_credentials(&self, credentials: &Credentials) -> Result<()> {
+    pub(crate) async fn ensure_credentials(&self, credentials: &Credentials) -> Result<()> {
         let password: String = rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect();
         let secret = Secret {
             metadata: ObjectMeta {

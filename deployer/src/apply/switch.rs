@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
 use super::PROXIES;
@@ -65,7 +65,7 @@ async fn point(session: &Session<'_>, name: &str, object: Option<&Object>) -> Re
     loop {
         if let Some(found) = &live {
             session.cluster.refuse_foreign(&format!("Service {name}"), &found.metadata)?;
-            refuse_newer(session, found)?;
+            refuse_newer(session, &found.metadata)?;
         }
         let done = match (object, &live) {
             (Some(object), Some(found)) if hash_of_live(&found.metadata) == Some(object.hash()) => return Ok(()),
@@ -91,8 +91,8 @@ async fn point(session: &Session<'_>, name: &str, object: Option<&Object>) -> Re
 }
 
 /// Whoever holds a newer lock decides.
-fn refuse_newer(session: &Session<'_>, service: &Service) -> Result<()> {
-    let fence = service.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
+pub(super) fn refuse_newer(session: &Session<'_>, live: &ObjectMeta) -> Result<()> {
+    let fence = live.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
     let fence = fence.and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
     if fence > session.guard.fence {
         return Err(Error::Locked(
@@ -118,7 +118,7 @@ async fn nowhere(session: &Session<'_>, live: &Service) -> Result<()> {
 /// Marks all entries as ours under this lock.
 pub(crate) async fn stamp(session: &Session<'_>) -> Result<()> {
     for service in session.view.now().services.values().filter(|service| is_entry(session, service)) {
-        refuse_newer(session, service)?;
+        refuse_newer(session, &service.metadata)?;
         merge(session, service, json!({ "metadata": {} })).await?;
     }
     Ok(())

@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -119,6 +121,14 @@ impl Cluster {
         Err(conflict(&what))
     }
 
+    /// The metadata of the object of this kind and name, if there is one.
+    pub(crate) async fn live(&self, object: &Object) -> Result<Option<ObjectMeta>> {
+        let found = self.dynamic(object)?.get_metadata_opt(object.name()).await;
+        let found =
+            found.map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?;
+        Ok(found.map(|found| found.metadata))
+    }
+
     fn dynamic(&self, object: &Object) -> Result<Api<DynamicObject>> {
         let resource = match (object.api_version(), object.kind()) {
             ("v1", "Service") => ApiResource::erase::<Service>(&()),
@@ -126,6 +136,11 @@ impl Cluster {
             ("apps/v1", "Deployment") => ApiResource::erase::<Deployment>(&()),
             ("apps/v1", "StatefulSet") => ApiResource::erase::<StatefulSet>(&()),
             ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
+            ("batch/v1", "CronJob") => ApiResource::erase::<CronJob>(&()),
+            ("networking.k8s.io/v1", "NetworkPolicy") => ApiResource::erase::<NetworkPolicy>(&()),
+            ("v1", "ConfigMap") => ApiResource::erase::<ConfigMap>(&()),
+            ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
+            ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
             (version, kind) => {
                 return Err(Error::Store(format!("{version} {kind} is no object that this komandan makes: update it")));
             }

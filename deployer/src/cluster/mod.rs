@@ -10,12 +10,14 @@ pub(crate) mod view;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use clustergraph::format::service::Security;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
+use serde_json::json;
 use tower::BoxError;
 use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
@@ -28,6 +30,9 @@ use crate::settings::Settings;
 
 /// Requests in flight at once. The client itself has no limit, and the API server's fairness queues beyond.
 const IN_FLIGHT: usize = 32;
+
+/// The label by which a namespace says which pods it takes.
+const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 /// A connection to one cluster's namespace.
 #[derive(Clone)]
@@ -110,8 +115,9 @@ impl Cluster {
         is(names::MANAGED_BY, names::MANAGER) && is(names::PART_OF, &self.name)
     }
 
-    /// Makes sure that the namespace exists. One that we make only takes pods that are restricted.
-    pub(crate) async fn ensure_namespace(&self) -> Result<()> {
+    /// Makes sure that the namespace exists. One that we make only takes pods of this level; one that we made for a
+    /// stricter one takes this level from now on, and is not made stricter again: former versions are in it.
+    pub(crate) async fn ensure_namespace(&self, level: Security) -> Result<()> {
         let api = Api::<Namespace>::all(self.client.clone());
         let found = match api.get_opt(&self.namespace).await {
             // For a permanent cluster the rights of one namespace are enough, and reading it is not among them.
@@ -120,14 +126,17 @@ impl Cluster {
                 found.map_err(|error| Error::cluster(format!("reading the namespace {}", self.namespace), &error))?
             }
         };
-        if found.is_some() {
-            return Ok(());
+        let enforced = match level {
+            Security::Restricted => "restricted",
+            Security::Baseline => "baseline",
+        };
+        if let Some(found) = found {
+            return match level {
+                Security::Baseline if is_restricted_by_us(self, &found.metadata) => self.relax(&found.metadata).await,
+                _ => Ok(()),
+            };
         }
-        let labels = [
-            (names::MANAGED_BY, names::MANAGER),
-            (names::PART_OF, self.name.as_str()),
-            ("pod-security.kubernetes.io/enforce", "restricted"),
-        ];
+        let labels = [(names::MANAGED_BY, names::MANAGER), (names::PART_OF, self.name.as_str()), (ENFORCE, enforced)];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let namespace = Namespace {
             metadata: ObjectMeta {
@@ -143,6 +152,17 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             Err(error) => Err(Error::cluster(format!("making the namespace {}", self.namespace), &error)),
         }
+    }
+
+    /// Lets pods of the baseline into a namespace that we made.
+    async fn relax(&self, live: &ObjectMeta) -> Result<()> {
+        let change = Patch::Merge(json!({
+            "metadata": { "resourceVersion": live.resource_version, "labels": { (ENFORCE): "baseline" } },
+        }));
+        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = Api::<Namespace>::all(self.client.clone()).patch(&self.namespace, &parameters, &change).await;
+        let what = || format!("letting pods of `security: baseline` into the namespace {}", self.namespace);
+        patched.map(drop).map_err(|error| Error::cluster(what(), &error))
     }
 
     /// Deletes the namespace if we made it. `true` when it goes.
@@ -165,4 +185,10 @@ impl Cluster {
             .map_err(|error| Error::cluster(format!("deleting the namespace {}", self.namespace), &error))?;
         Ok(true)
     }
+}
+
+fn is_restricted_by_us(cluster: &Cluster, namespace: &ObjectMeta) -> bool {
+    let made = namespace.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(names::CREATED));
+    let enforced = namespace.labels.as_ref().and_then(|labels| labels.get(ENFORCE)).map(String::as_str);
+    made && cluster.owns(namespace) && enforced == Some("restricted")
 }

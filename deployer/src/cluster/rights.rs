@@ -27,9 +27,9 @@ const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'s
 /// An apply that makes an object is a `patch` and a `create`; what is deleted is read again (`get`) when it changed
 /// meanwhile. A command in a pod and a forwarded port are read by older API servers as `get`, by newer as `create`.
 pub(crate) const IN_NAMESPACE: &[Right] = &[
-    right("", "configmaps", &["create", "delete", "get", "list", "update"]),
+    right("", "configmaps", &["create", "delete", "get", "list", "patch", "update"]),
     right("", "namespaces", &["get"]),
-    right("", "persistentvolumeclaims", &["delete", "get", "list", "watch"]),
+    right("", "persistentvolumeclaims", &["create", "delete", "get", "list", "patch", "watch"]),
     right("", "pods", &["list", "watch"]),
     right("", "pods/exec", &["create", "get"]),
     right("", "pods/log", &["get"]),
@@ -39,16 +39,19 @@ pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("", "services", &["create", "delete", "get", "list", "patch", "watch"]),
     right("apps", "deployments", &["create", "delete", "get", "list", "patch", "watch"]),
     right("apps", "statefulsets", &["create", "delete", "get", "list", "patch", "watch"]),
+    right("autoscaling", "horizontalpodautoscalers", &["create", "get", "patch"]),
+    right("batch", "cronjobs", &["create", "delete", "get", "list", "patch", "watch"]),
     right("batch", "jobs", &["create", "delete", "get", "list", "patch", "watch"]),
     right("coordination.k8s.io", "leases", &["create", "delete", "get", "list", "update"]),
     right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
+    right("networking.k8s.io", "networkpolicies", &["create", "delete", "get", "list", "patch", "watch"]),
 ];
 
 /// What is read of the whole cluster: `doctor` looks for the class of volumes that databases get.
 pub(crate) const IN_CLUSTER: &[Right] = &[right("storage.k8s.io", "storageclasses", &["list"])];
 
 /// What making and deleting the namespace itself takes; one that is there already needs none of it.
-pub(crate) const OF_NAMESPACE: &[Right] = &[right("", "namespaces", &["create", "delete"])];
+pub(crate) const OF_NAMESPACE: &[Right] = &[right("", "namespaces", &["create", "delete", "patch"])];
 
 /// What everybody who is known to the API may ask: its version, and about the own rights.
 const EVERYBODYS_GROUP: &str = "authorization.k8s.io";

@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
@@ -25,7 +26,7 @@ use crate::names::{self, Component};
 /// Objects of one kind, by name.
 pub(crate) type Named<K> = BTreeMap<String, Arc<K>>;
 
-/// What was observed. Deployments, Services, StatefulSets and Jobs are all of the namespace's, so that
+/// What was observed. Deployments, Services, StatefulSets, Jobs, CronJobs and policies are all of the namespace's, so that
 /// somebody else's are seen before anything is done; pods and endpoints are ours.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observed {
@@ -33,6 +34,8 @@ pub(crate) struct Observed {
     pub(crate) stateful_sets: Named<StatefulSet>,
     pub(crate) services: Named<Service>,
     pub(crate) jobs: Named<Job>,
+    pub(crate) cron_jobs: Named<CronJob>,
+    pub(crate) policies: Named<NetworkPolicy>,
     pub(crate) claims: Named<PersistentVolumeClaim>,
     pub(crate) pods: Named<Pod>,
     pub(crate) slices: Named<EndpointSlice>,
@@ -68,6 +71,8 @@ observable! {
     StatefulSet: stateful_sets;
     Service: services;
     Job: jobs;
+    CronJob: cron_jobs;
+    NetworkPolicy: policies;
     PersistentVolumeClaim: claims, names::selector;
     Pod: pods, names::selector;
     // The controller copies a Service's labels onto the slices that it makes.
@@ -78,14 +83,18 @@ impl Observed {
     /// What a plan needs to see, read once; Jobs are not among it, as hardly any plan asks for them.
     pub(crate) async fn read(cluster: &Cluster) -> Result<Self> {
         let mut observed = Self::default();
-        let (deployments, services, stateful_sets, pods, claims) = tokio::try_join!(
+        let (deployments, services, stateful_sets, cron_jobs, policies, pods, claims) = tokio::try_join!(
             list::<Deployment>(cluster),
             list::<Service>(cluster),
             list::<StatefulSet>(cluster),
+            list::<CronJob>(cluster),
+            list::<NetworkPolicy>(cluster),
             list::<Pod>(cluster),
             list::<PersistentVolumeClaim>(cluster),
         )?;
         observed.claims = claims;
+        observed.cron_jobs = cron_jobs;
+        observed.policies = policies;
         observed.deployments = deployments;
         observed.services = services;
         observed.stateful_sets = stateful_sets;
@@ -126,6 +135,8 @@ impl View {
         follow::<StatefulSet>(cluster, &shared, &mut tasks);
         follow::<Service>(cluster, &shared, &mut tasks);
         follow::<Job>(cluster, &shared, &mut tasks);
+        follow::<CronJob>(cluster, &shared, &mut tasks);
+        follow::<NetworkPolicy>(cluster, &shared, &mut tasks);
         follow::<PersistentVolumeClaim>(cluster, &shared, &mut tasks);
         follow::<Pod>(cluster, &shared, &mut tasks);
         follow::<EndpointSlice>(cluster, &shared, &mut tasks);

@@ -8,18 +8,20 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
-use crate::apply::{Work, collect, external, switch};
+use crate::apply::handover::{self, First};
+use crate::apply::{Work, collect, external};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::images::{self, Found, Registry};
+use crate::images::{self, Found, Registry, user};
 use crate::names;
 use crate::plan::{Action, Step, Target, plan};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
 use crate::schemas;
+use crate::secrets::Secrets;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
 use crate::store::bundle::Bundle;
@@ -81,12 +83,18 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let kept = session::kept(store, &head.value).await?;
+    let secrets = Secrets::read(&repository, &cluster).await?;
 
     let registry = Registry::new();
     let known = target::known_images(&repository.graph, &kept.all(), &observed);
     let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
     let missing: Vec<String> =
         resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();
+    let there = resolved.iter().filter_map(|(name, (_, found))| match found {
+        Found::Digest(digest) => Some((name.clone(), digest.clone())),
+        Found::Missing => None,
+    });
+    user::refuse_root(&repository, &there.collect(), &known, &registry).await?;
     let services = if args.dry_run {
         // A node whose image is not built yet is a new one in any case.
         resolved
@@ -97,13 +105,18 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             })
             .collect()
     } else {
-        images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?
+        let services = images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?;
+        let built = services.iter().filter(|(name, _)| missing.contains(name));
+        let built = built.map(|(name, image)| (name.clone(), image.clone())).collect();
+        user::refuse_root(&repository, &built, &known, &registry).await?;
+        services
     };
     let images = Images { services, servers, numbers: BTreeMap::new() };
     let images_took = begun.elapsed();
 
     let kept_before = kept.clone();
-    let prepared = prepare(&repository, &images, (kept, &head.value), &observed, &cluster, args).await?;
+    let codes = secrets.codes(&repository.graph, &cluster).await?;
+    let prepared = prepare(&repository, &images, codes, (kept, &head.value), &observed, &cluster, args).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
@@ -116,15 +129,19 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         show(&prepared, &missing, &going, console);
         return Ok(());
     }
-    cluster.ensure_namespace().await?;
+    cluster.ensure_namespace(render::security(&repository.graph)).await?;
     let waited = Instant::now();
     under_lock(&cluster, console, args.wait, async |session| {
         let lock_took = waited.elapsed();
         // What was decided before the lock was only seen, not held.
         let kept = session.kept().await?;
         let observed = session.view.now();
+        if !secrets.is_empty() {
+            session.cluster.ensure_credentials(&render::key(session.cluster.name())).await?;
+        }
+        let codes = secrets.codes(&repository.graph, session.cluster).await?;
         let kept = (kept, &session.head.value);
-        let prepared = prepare(&repository, &images, kept, &observed, session.cluster, args).await?;
+        let prepared = prepare(&repository, &images, codes, kept, &observed, session.cluster, args).await?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
             unchanged(current, &repository, &observed, session.cluster, console);
             tidy(session).await;
@@ -139,6 +156,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 async fn prepare(
     repository: &Repository,
     images: &Images,
+    codes: BTreeMap<String, String>,
     (kept, head): (Kept, &Head),
     observed: &Observed,
     cluster: &Cluster,
@@ -159,7 +177,8 @@ async fn prepare(
     let rendered = render::render(graph, images, cluster.name())?;
     let logical = rendered.databases.clone();
     let volumes = volumes(&rendered, observed);
-    let (mut target, bundles) = target::of_graph(graph, rendered, images, &kept.all())?;
+    let (target, bundles) = target::of_graph(graph, rendered, images, cluster.name(), &kept.all())?;
+    let mut target = Target { codes, ..target.with_policies(&kept.all(), cluster.name()) };
     let declared = target.content.clone();
     let mut head = head.clone();
     head.sizes = scale::still_chosen(&head.sizes, graph);
@@ -179,13 +198,14 @@ async fn prepare(
         return Err(Error::Refused(breaks.join("\n")));
     }
     let current = kept.current.as_ref().map(|record| &record.content);
-    let steps = plan(&target, current, &needs, observed, cluster.name(), Timestamp::now())?;
+    let tasks = target::tasks(&target, Store::new(cluster), observed).await?;
+    let steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
     Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
 }
 
 /// The volume that each server's data lies on, where there is one already.
 fn volumes(rendered: &Rendered, observed: &Observed) -> BTreeMap<String, String> {
-    let claim = |name: &str| observed.claims.get(&names::claim(name))?.metadata.uid.clone();
+    let claim = |name: &str| observed.claims.get(&names::server_claim(name))?.metadata.uid.clone();
     rendered.servers.iter().filter_map(|(server, made)| Some((server.clone(), claim(&made.name)?))).collect()
 }
 
@@ -234,7 +254,14 @@ async fn deploy(
             .note(&format!("  the size of {name} that was chosen by hand is over: its service.yaml leaves no choice"));
     }
     session.head.value.sizes = prepared.sizes;
-    serve(session, &record, "deploy").await?;
+    let served = serve(session, &record, Some(&prepared.target), "deploy").await;
+    if let Err(error) = served {
+        // Whoever took the lock over decides now.
+        if !matches!(error, Error::Locked(_)) {
+            restore(session, &prepared.steps, current.as_ref()).await;
+        }
+        return Err(error);
+    }
     stages.push(("switch", switching.elapsed()));
 
     let observed = session.view.now();
@@ -259,22 +286,25 @@ async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>
     }
 }
 
-/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit.
-/// If they do not follow, they are sent back.
-pub(super) async fn serve(session: &mut Session<'_>, record: &Record, by: &str) -> Result<()> {
+/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit. What must not run
+/// beside its former version is handed over, and schedules follow. If anything of that fails, all of it is undone.
+pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Option<&Target>, by: &str) -> Result<()> {
+    let kept = session.kept().await?;
+    let current = kept.current.as_ref().map(|current| &current.content);
+    let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
     session.save_head().await?;
     fault::point("intent-written");
-    if let Err(error) = switch::switch(session, record).await {
+    if let Err(error) = handover::bring(session, record, target, current, first).await {
         step.failed("failed");
+        fault::point("switch-failed");
         // Of a lost lock the next holder takes care; everything else is undone here.
         if matches!(error, Error::Locked(_)) {
             return Err(error);
         }
-        let kept = session.kept().await?;
         if let Some(current) = &kept.current {
-            switch::switch(session, current).await?;
+            handover::bring(session, current, None, None, First::Entries).await?;
         }
         session.head.value.abandon();
         session.save_head().await?;

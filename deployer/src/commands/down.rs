@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, ObjectMeta};
 use serde_json::json;
 
@@ -56,15 +57,21 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 
 /// Whether there is anything but data.
 async fn runs(cluster: &Cluster) -> Result<bool> {
-    let (maps, services, deployments, sets, jobs) = tokio::try_join!(
+    let (maps, services, deployments, sets, jobs, schedules) = tokio::try_join!(
         list::<ConfigMap>(cluster),
         list::<Service>(cluster),
         list::<Deployment>(cluster),
         list::<StatefulSet>(cluster),
         list::<Job>(cluster),
+        list::<CronJob>(cluster),
     )?;
-    let store = maps.iter().any(|map| map.name.as_deref() != Some(names::DATABASES));
-    Ok(store || !services.is_empty() || !deployments.is_empty() || !sets.is_empty() || !jobs.is_empty())
+    let runs = [services, deployments, sets, jobs, schedules].iter().any(|found| !found.is_empty());
+    Ok(runs || !maps.iter().all(is_data))
+}
+
+/// Whether a ConfigMap says what was done to the data, and so stays with it.
+fn is_data(map: &ObjectMeta) -> bool {
+    matches!(map.name.as_deref(), Some(names::DATABASES | names::TASKS))
 }
 
 /// How many objects of data there are.
@@ -79,6 +86,7 @@ async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, us
     let cluster = session.cluster;
     let mut step = session.console.step("down", "ending what runs");
     let mut gone = remove_all::<Service>(cluster).await?;
+    gone += remove_all::<CronJob>(cluster).await?;
     gone += remove_all::<Job>(cluster).await?;
     gone += remove_all::<Deployment>(cluster).await?;
     gone += remove_all::<StatefulSet>(cluster).await?;
@@ -96,8 +104,9 @@ async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, us
             left.join(", ")
         )));
     }
+    gone += remove_all::<NetworkPolicy>(cluster).await?;
     for map in list::<ConfigMap>(cluster).await? {
-        if delete_data || map.name.as_deref() != Some(names::DATABASES) {
+        if delete_data || !is_data(&map) {
             cluster.remove::<ConfigMap>(&map).await?;
             gone += 1;
         }

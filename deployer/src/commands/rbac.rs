@@ -138,8 +138,8 @@ mod tests {
         let wide = objects(&Args { create_namespace: true, ..args() }, "shop");
         let role = wide.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
         let rules = role["rules"].as_array().unwrap();
-        assert!(
-            rules.contains(&json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete"] }))
-        );
+        assert!(rules.contains(
+            &json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete", "patch"] })
+        ));
     }
 }

@@ -6,10 +6,11 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Found, Registry};
 use crate::render::external::externals;
-use crate::render::{self, Images, Object};
+use crate::render::{self, Images, Object, policy};
 use crate::repository;
 use crate::settings::Global;
 use crate::store::databases::Databases;
+use crate::target;
 
 /// Prints a commit's Kubernetes objects as plain YAML
 ///
@@ -37,8 +38,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     }
     // Nobody is asked which numbers were given out: they are those of a cluster's first deploy.
     let numbers = Databases::default().numbers(&repository.graph, &settings.cluster)?;
-    let rendered = render::render(&repository.graph, &Images { services, servers, numbers }, &settings.cluster)?;
+    let images = Images { services, servers, numbers };
+    let rendered = render::render(&repository.graph, &images, &settings.cluster)?;
+    let (target, _) = target::of_graph(&repository.graph, rendered.clone(), &images, &settings.cluster, &[])?;
     let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
+    objects.extend(policy::policies(&settings.cluster, &[&target.content]));
     for (name, entry) in &rendered.entries {
         objects.push(entry.object(name, &settings.cluster));
     }
@@ -50,6 +54,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         }
         if let Some(node) = rendered.nodes.values().find(|node| node.workload == object.name())
             && object.kind() == "Deployment"
+            && !node.scales
         {
             object.set_spec("replicas", json!(node.replicas));
         }

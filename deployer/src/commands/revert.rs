@@ -15,7 +15,7 @@ use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::plan::plan;
-use crate::render::hash_of;
+use crate::render::{Kind, hash_of};
 use crate::schemas;
 use crate::session::{Session, all_ready, under_lock};
 use crate::settings::Global;
@@ -78,7 +78,7 @@ async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Resul
     if !warm {
         warm_up(session, &record).await?;
     }
-    serve(session, &record, "revert").await?;
+    serve(session, &record, None, "revert").await?;
     report(session, &record, begun.elapsed(), warm, false);
     tidy(session).await;
     Ok(())
@@ -113,9 +113,11 @@ fn never_deployed(cluster: &Cluster) -> Error {
 async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
     let target = target::of_record(record, session.store()).await?;
     let kept = session.kept().await?;
+    let target = target.with_policies(&kept.all(), session.cluster.name());
     let current = kept.current.as_ref().map(|record| &record.content);
     let observed = session.view.now();
-    let steps = plan(&target, current, &BTreeMap::new(), &observed, session.cluster.name(), Timestamp::now())?;
+    let tasks = target::tasks(&target, session.store(), &observed).await?;
+    let steps = plan(&target, current, &BTreeMap::new(), &tasks, &observed, session.cluster.name(), Timestamp::now())?;
     let logical = BTreeMap::new();
     let work = Work::new(session, &target, &logical, Stored::default());
     work.run(&steps).await?;
@@ -126,13 +128,22 @@ async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
 /// Whether a version takes requests at once, in exactly the form and size in which it was stored.
 pub(super) fn is_warm(record: &Record, observed: &Observed) -> bool {
     let same = record.content.nodes.values().all(|node| {
+        // What ends by itself, or starts at the switch, is not kept warm.
+        if matches!(node.kind, Kind::Task | Kind::Job) {
+            return true;
+        }
         let Some(deployment) = observed.deployments.get(&node.workload) else { return false };
         let leaving = crate::cluster::ensure::is_leaving(deployment.as_ref());
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let is_sized = match node.kind {
+            Kind::HandedOver if replicas == 0 => true,
+            _ if node.scales => replicas > 0,
+            _ => u32::try_from(replicas).ok() == Some(node.replicas),
+        };
         let service = observed.services.get(&node.workload).map(|service| &service.metadata);
         let hashes: Vec<&str> =
             [Some(&deployment.metadata), service].into_iter().flatten().filter_map(hash_of_live).collect();
-        !leaving && u32::try_from(replicas).ok() == Some(node.replicas) && hash_of(&hashes) == node.hash
+        !leaving && is_sized && hash_of(&hashes) == node.hash
     });
     same && all_ready(record, observed)
 }

@@ -131,9 +131,9 @@ async fn put_back(session: &Session<'_>, declared: &Record, service: &str) -> Re
 /// The steps of one service only.
 fn steps_of(session: &Session<'_>, target: &crate::plan::Target, service: &str) -> Result<Vec<Step>> {
     let observed = session.view.now();
-    let nothing = BTreeMap::new();
+    let (nothing, no_tasks) = (BTreeMap::new(), BTreeMap::new());
     let content = &target.content;
-    let all = plan(target, Some(content), &nothing, &observed, session.cluster.name(), Timestamp::now())?;
+    let all = plan(target, Some(content), &nothing, &no_tasks, &observed, session.cluster.name(), Timestamp::now())?;
     let own = all.into_iter().filter(|step| step.part == Part::Service(service.to_owned()));
     Ok(own.map(|step| Step { after: Default::default(), ..step }).collect())
 }

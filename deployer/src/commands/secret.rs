@@ -6,6 +6,7 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use clustergraph::format::service::Security;
 use clustergraph::format::{is_dns_label, is_env_name};
 use serde_json::json;
 
@@ -106,7 +107,7 @@ async fn set(args: &Set, global: &Global, console: &Console) -> Result<()> {
     let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
     let value = value::read(args.from_file.as_deref(), &args.service, &args.name, console).await?;
     let values = BTreeMap::from([(args.name.clone(), value)]);
-    cluster.ensure_namespace().await?;
+    cluster.ensure_namespace(Security::Restricted).await?;
     cluster.put_secrets(&args.service, &values).await?;
     let given = BTreeMap::from([(args.service.clone(), values.into_keys().collect())]);
     report(&given, &cluster, "set", console);
@@ -145,7 +146,7 @@ async fn import(args: &Import, global: &Global, console: &Console) -> Result<()>
             args.file.display()
         )));
     }
-    cluster.ensure_namespace().await?;
+    cluster.ensure_namespace(Security::Restricted).await?;
     for (service, values) in &by_service {
         cluster.put_secrets(service, values).await?;
     }

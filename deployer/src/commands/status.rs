@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names::{self, Component};
+use crate::render::Kind;
 use crate::session;
 use crate::settings::Global;
 use crate::store::Store;
@@ -63,7 +64,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
             .nodes
             .iter()
             .map(|(name, node)| {
-                let note = words(health::deployment(&observed, &node.workload, now));
+                let note = words(health::node(&observed, node, now));
                 let value = json!({
                     "id": node.id, "workload": node.workload, "image": node.image, "desired": node.replicas,
                     "ready": ready(&node.workload), "note": note, "scaled": head.sizes.get(name),
@@ -95,8 +96,12 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
             vec![
                 name.clone(),
                 node.workload.clone(),
-                format!("{}/{}", ready(&node.workload), node.replicas),
-                noted(words(health::deployment(&observed, &node.workload, now)), head.sizes.get(name)),
+                match node.kind {
+                    Kind::Service | Kind::HandedOver => format!("{}/{}", ready(&node.workload), node.replicas),
+                    Kind::Task => "done".to_owned(),
+                    Kind::Job => "scheduled".to_owned(),
+                },
+                noted(words(health::node(&observed, node, now)), head.sizes.get(name)),
             ]
         })
         .collect();

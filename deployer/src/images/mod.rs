@@ -4,6 +4,7 @@ mod context;
 mod docker;
 pub(crate) mod reference;
 mod registry;
+pub(crate) mod user;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +48,8 @@ pub(crate) async fn resolve(
     known: &Images,
     registry: &Registry,
 ) -> Result<(Resolved, BTreeMap<String, String>)> {
-    let services = stream::iter(graph.services.values())
+    // Processes and jobs run from their service's image.
+    let services = stream::iter(graph.services.values().filter(|service| !service.is_part()))
         .map(|service| async {
             if let Some(digest) = known.services.get(&service.name) {
                 let wanted = Wanted { name: digest.clone(), base: None, last: None };

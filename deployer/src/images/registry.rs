@@ -34,6 +34,36 @@ impl Registry {
 
     /// The digest of an image; `None` when the registry does not have it.
     pub(crate) async fn digest(&self, image: &str) -> Result<Option<String>> {
+        let (client, reference, auth) = self.client(image).await?;
+        match client.fetch_manifest_digest(&reference, &auth).await {
+            Ok(digest) => Ok(Some(digest)),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(failed(image, &reference, &error)),
+        }
+    }
+
+    /// Whom an image runs as, in its own words; empty where it says nothing. Of an image for several platforms the one of
+    /// this machine is asked.
+    pub(crate) async fn user(&self, image: &str) -> Result<String> {
+        #[derive(Default, serde::Deserialize)]
+        struct Image {
+            #[serde(default)]
+            config: Config,
+        }
+        #[derive(Default, serde::Deserialize)]
+        struct Config {
+            #[serde(default, rename = "User")]
+            user: Option<String>,
+        }
+        let (client, reference, auth) = self.client(image).await?;
+        let pulled = client.pull_manifest_and_config(&reference, &auth).await;
+        let (_, _, config) = pulled.map_err(|error| failed(image, &reference, &error))?;
+        let config: Image = serde_json::from_str(&config)
+            .map_err(|error| Error::Image(format!("what {image} says of itself cannot be read: {error}")))?;
+        Ok(config.config.user.unwrap_or_default())
+    }
+
+    async fn client(&self, image: &str) -> Result<(&Client, Reference, RegistryAuth)> {
         let failed = |why: String| Error::Image(format!("asking the registry for {image}: {why}"));
         let reference: Reference = image.parse().map_err(|error| failed(format!("{error}")))?;
         let host = reference.registry().to_owned();
@@ -41,21 +71,24 @@ impl Registry {
         // Credential helpers are programs, and may take their time.
         let auth = tokio::task::spawn_blocking(move || credentials(&host)).await;
         let auth = auth.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
-        match client.fetch_manifest_digest(&reference, &auth).await {
-            Ok(digest) => Ok(Some(digest)),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_)) => {
-                Err(failed(format!("it wants other credentials; `docker login {}`", reference.registry())))
-            }
-            Err(error) => {
-                let mut last: &dyn std::error::Error = &error;
-                while let Some(source) = last.source() {
-                    last = source;
-                }
-                Err(failed(last.to_string()))
-            }
-        }
+        Ok((client, reference, auth))
     }
+}
+
+fn failed(image: &str, reference: &Reference, error: &OciDistributionError) -> Error {
+    let why = match error {
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
+            format!("it wants other credentials; `docker login {}`", reference.registry())
+        }
+        error => {
+            let mut last: &dyn std::error::Error = error;
+            while let Some(source) = last.source() {
+                last = source;
+            }
+            last.to_string()
+        }
+    };
+    Error::Image(format!("asking the registry for {image}: {why}"))
 }
 
 fn is_absence(error: &OciDistributionError) -> bool {

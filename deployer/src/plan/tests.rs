@@ -44,6 +44,8 @@ fn target(api: &str, www: &str) -> Target {
         waits: [("www".to_owned(), ["api".to_owned()].into())].into(),
         stores: BTreeMap::new(),
         base: Vec::new(),
+        claims: Vec::new(),
+        codes: BTreeMap::new(),
         servers: BTreeMap::new(),
         server_of: BTreeMap::new(),
     }
@@ -68,6 +70,11 @@ fn made(target: &Target) -> Observed {
                 let live: Deployment =
                     serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": status })).unwrap();
                 observed.deployments.insert(object.name().to_owned(), Arc::new(live));
+            } else if object.kind() == "CronJob" {
+                let mut metadata = metadata;
+                metadata["labels"][names::NAME] = json!(name);
+                let live = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+                observed.cron_jobs.insert(object.name().to_owned(), Arc::new(live));
             } else {
                 let live: Service = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
                 observed.services.insert(object.name().to_owned(), Arc::new(live));
@@ -87,6 +94,7 @@ fn steps(target: &Target, current: Option<&Target>, observed: &Observed) -> Vec<
     let steps = plan(
         target,
         current.map(|current| &current.content),
+        &BTreeMap::new(),
         &BTreeMap::new(),
         observed,
         CLUSTER,
@@ -161,7 +169,8 @@ fn somebody_elses_object_stops_the_plan() {
         let mut observed = Observed::default();
         let foreign: Service = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
         observed.services.insert(name.to_owned(), Arc::new(foreign));
-        let error = plan(&wanted, None, &BTreeMap::new(), &observed, CLUSTER, Timestamp::UNIX_EPOCH).unwrap_err();
+        let error = plan(&wanted, None, &BTreeMap::new(), &BTreeMap::new(), &observed, CLUSTER, Timestamp::UNIX_EPOCH)
+            .unwrap_err();
         assert!(error.to_string().contains(name) && error.to_string().contains("left as it is"), "{error}");
     }
 }
@@ -212,7 +221,9 @@ proptest! {
 #[test]
 fn a_plan_is_stable_for_programs() {
     let wanted = target("1", "1");
-    let steps = plan(&wanted, None, &BTreeMap::new(), &Observed::default(), CLUSTER, Timestamp::UNIX_EPOCH).unwrap();
+    let steps =
+        plan(&wanted, None, &BTreeMap::new(), &BTreeMap::new(), &Observed::default(), CLUSTER, Timestamp::UNIX_EPOCH)
+            .unwrap();
     let value: Value = serde_json::to_value(&steps[2]).unwrap();
     assert_eq!(
         value,
@@ -221,4 +232,133 @@ fn a_plan_is_stable_for_programs() {
             "after": [{ "kind": "base" }, { "kind": "service", "name": "api" }],
         })
     );
+}
+
+/// `store` must be alone and `www` waits for it; `etl.load` is a job.
+fn alone(text: &str) -> Target {
+    let mut content = content(&[("store", text, 1), ("www", text, 1), ("etl.load", text, 1)]);
+    let kinds = [("store", Kind::HandedOver), ("etl.load", Kind::Job)];
+    for (name, kind) in kinds {
+        content.nodes.get_mut(name).unwrap().kind = kind;
+    }
+    let mut objects = BTreeMap::new();
+    for (name, node) in &content.nodes {
+        let (kind, name_of_it) = match node.kind {
+            Kind::Job => ("CronJob", "etl-load".to_owned()),
+            _ => ("Deployment", node.workload.clone()),
+        };
+        objects.insert(name.clone(), vec![object(kind, &name_of_it, text)]);
+    }
+    let waits = [("www".to_owned(), ["store".to_owned()].into())].into();
+    Target { content, objects, waits, ..target("1", "1") }
+}
+
+#[test]
+fn what_must_be_alone_starts_at_the_switch_and_so_does_what_waits_for_it() {
+    let (before, wanted) = (alone("1"), alone("2"));
+    let former = &before.content.nodes["store"].workload;
+    let plan_of = |current: Option<&Target>, observed: &Observed| -> Vec<(String, bool)> {
+        let current = current.map(|current| &current.content);
+        let (needs, tasks) = (BTreeMap::new(), BTreeMap::new());
+        let steps = plan(&wanted, current, &needs, &tasks, observed, CLUSTER, Timestamp::UNIX_EPOCH).unwrap();
+        steps
+            .iter()
+            .map(|step| (format!("{} {}: {}", step.action.as_str(), step.part, step.reason), step.at_switch))
+            .collect()
+    };
+    assert_eq!(
+        plan_of(Some(&before), &made(&before)),
+        [
+            ("create base: what the others stand on".to_owned(), false),
+            ("change etl.load: its sources changed".to_owned(), true),
+            (format!("start store: takes over from {former}"), true),
+            ("create www: its sources changed".to_owned(), true),
+        ]
+    );
+    assert_eq!(plan_of(Some(&wanted), &made(&wanted)), []);
+    // What serves already is changed in place, whatever it is.
+    let mut observed = made(&wanted);
+    let store = &wanted.content.nodes["store"].workload;
+    let mut live = observed.deployments[store].as_ref().clone();
+    live.spec.as_mut().unwrap().replicas = Some(0);
+    observed.deployments.insert(store.clone(), Arc::new(live));
+    assert_eq!(plan_of(Some(&wanted), &observed), [("scale store: from 0 to 1".to_owned(), false)]);
+}
+
+#[test]
+fn what_a_version_does_not_have_any_more_is_stopped_at_the_switch() {
+    let (before, mut wanted) = (alone("1"), alone("1"));
+    wanted.content.nodes.retain(|name, _| name == "www");
+    wanted.waits.clear();
+    let observed = made(&before);
+    assert_eq!(
+        steps(&wanted, Some(&before), &observed),
+        ["stop etl.load: this version has no etl.load []", "stop store: this version has no store []"]
+    );
+}
+
+#[test]
+fn what_is_scaled_by_load_keeps_its_size_and_a_new_version_begins_with_that_of_the_former() {
+    let (before, mut wanted) = (target("1", "1"), target("2", "1"));
+    let mut observed = made(&before);
+    let api = wanted.content.nodes.get_mut("api").unwrap();
+    api.scales = true;
+    let former = &before.content.nodes["api"].workload;
+    let mut live = observed.deployments[former].as_ref().clone();
+    live.spec.as_mut().unwrap().replicas = Some(7);
+    live.metadata.labels.as_mut().unwrap().insert(names::NAME.to_owned(), "api".to_owned());
+    observed.deployments.insert(former.clone(), Arc::new(live));
+    assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &observed), 7);
+    assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &Observed::default()), 2);
+    // One that is handed over was ended before its new version starts.
+    let mut ended = observed.clone();
+    let mut live = ended.deployments[former].as_ref().clone();
+    live.spec.as_mut().unwrap().replicas = Some(0);
+    live.metadata.annotations.as_mut().unwrap().insert(names::SIZE.to_owned(), "7".to_owned());
+    ended.deployments.insert(former.clone(), Arc::new(live));
+    assert_eq!(size_by_load("api", &wanted.content.nodes["api"], &ended), 7);
+    let mut same = before.clone();
+    same.content.nodes.get_mut("api").unwrap().scales = true;
+    assert_eq!(steps(&same, Some(&before), &observed), ["await api: not ready []"], "no step sets its size");
+}
+
+/// A task that fills a database whose server lies on a volume.
+pub(crate) fn task(text: &str, volume: &str) -> (Target, Observed) {
+    let mut content = content(&[("fill", text, 1)]);
+    content.nodes.get_mut("fill").unwrap().kind = Kind::Task;
+    let server = Server {
+        name: "db-postgres-15".to_owned(),
+        secret: Some(crate::render::Credentials {
+            name: String::new(),
+            labels: BTreeMap::new(),
+            username: String::new(),
+        }),
+        objects: Vec::new(),
+    };
+    let target = Target {
+        content,
+        stores: [("fill".to_owned(), ["api/orders".to_owned()].into())].into(),
+        servers: [("postgres-15".to_owned(), server)].into(),
+        server_of: [("api/orders".to_owned(), "postgres-15".to_owned())].into(),
+        ..target("1", "1")
+    };
+    let mut observed = Observed::default();
+    let claim = serde_json::from_value(json!({ "metadata": { "uid": volume } })).unwrap();
+    observed.claims.insert("data-db-postgres-15-0".to_owned(), Arc::new(claim));
+    (target, observed)
+}
+
+#[test]
+fn what_was_started_with_other_secrets_is_restarted() {
+    let (wanted, mut coded) = (target("1", "1"), target("1", "1"));
+    let observed = made(&wanted);
+    coded.codes.insert("api".into(), "a code".into());
+    assert_eq!(steps(&coded, Some(&wanted), &observed), ["change api: its secrets changed []"]);
+    let mut started = observed.clone();
+    let api = &wanted.content.nodes["api"].workload;
+    let mut live = started.deployments[api].as_ref().clone();
+    live.metadata.annotations.as_mut().unwrap().insert(names::SECRETS.into(), "a code".into());
+    started.deployments.insert(api.clone(), Arc::new(live));
+    assert!(steps(&coded, Some(&wanted), &started).is_empty());
+    assert!(steps(&wanted, Some(&wanted), &started).is_empty(), "who does not know the secrets leaves what is there");
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::Scene;
 use super::catalogue::kind;
 use super::external::Part;
+use super::pod::set;
 use crate::error::{Error, Result};
 use crate::names;
 
@@ -30,18 +31,19 @@ pub(super) fn from_secret(name: &str, secret: &str, key: &str) -> serde_json::Va
 pub(super) const PASSWORD: &str = "password";
 
 impl Scene<'_> {
-    /// The whole environment of a service, secrets first, then by name.
+    /// The whole environment of a service, secrets first, then by name. What is made of an optional dependency that does
+    /// not run is left out.
     pub(super) fn environment(&self, service: &Service) -> Result<Vec<serde_json::Value>> {
-        let values: Vec<(&String, Vec<Part<'_>>)> =
-            service.env.iter().map(|(name, value)| (name, self.parts(value))).collect();
+        let env = self.graph.environment(service, self.running);
+        let values: Vec<(&str, Vec<Part<'_>>)> = env.iter().map(|(name, value)| (*name, self.parts(value))).collect();
         let mut secrets = Vec::new();
         let mut variables: BTreeMap<SecretKey, String> = BTreeMap::new();
         let mut composed = Vec::new();
         for (name, parts) in &values {
             match parts.as_slice() {
-                [only] if let Some((secret, key)) = self.secret_key(only)? => {
-                    secrets.push(from_secret(name, &secret, key));
-                    variables.entry((secret, key)).or_insert_with(|| (*name).clone());
+                [only] if let Some(key) = self.secret_key(service, only)? => {
+                    secrets.push(key.variable(name));
+                    variables.entry(key).or_insert_with(|| (*name).to_owned());
                 }
                 _ => composed.push((name, parts)),
             }
@@ -50,15 +52,15 @@ impl Scene<'_> {
         for (name, parts) in composed {
             let mut text = String::new();
             for part in parts {
-                match (part, self.secret_key(part)?) {
+                match (part, self.secret_key(service, part)?) {
                     (Part::Text(words), _) => text.push_str(&literal(words)),
-                    (_, Some((secret, key))) => {
-                        let variable = match variables.get(&(secret.clone(), key)) {
+                    (_, Some(key)) => {
+                        let variable = match variables.get(&key) {
                             Some(variable) => variable.clone(),
                             None => {
-                                let variable = helper(service, &about(part), key);
-                                secrets.push(from_secret(&variable, &secret, key));
-                                variables.insert((secret, key), variable.clone());
+                                let variable = helper(service, part);
+                                secrets.push(key.variable(&variable));
+                                variables.insert(key, variable.clone());
                                 variable
                             }
                         };
@@ -75,13 +77,18 @@ impl Scene<'_> {
     }
 
     /// The key of a Secret that a part is, if it is one.
-    fn secret_key(&self, part: &Part<'_>) -> Result<Option<SecretKey>> {
+    fn secret_key(&self, service: &Service, part: &Part<'_>) -> Result<Option<SecretKey>> {
+        let key = |secret: String, key: &str| SecretKey { secret, key: key.to_owned(), is_optional: false };
         Ok(match part {
-            Part::Key(address, key) => {
+            Part::Key(address, name) => {
                 let secret = self.external(address).ok_or_else(|| unknown(address))?;
-                Some((secret.to_owned(), key))
+                Some(key(secret.to_owned(), name))
             }
-            Part::Hole(Hole::DatabasePassword(address)) => Some((self.credentials(address)?, PASSWORD)),
+            Part::Hole(Hole::DatabasePassword(address)) => Some(key(self.credentials(address)?, PASSWORD)),
+            Part::Hole(Hole::Secret(name)) => {
+                let is_optional = service.secrets.iter().any(|secret| secret.name == *name && secret.optional);
+                Some(SecretKey { is_optional, ..key(names::service_secret(&service.owner), name) })
+            }
             Part::Hole(_) | Part::Text(_) => None,
         })
     }
@@ -91,7 +98,7 @@ impl Scene<'_> {
     }
 
     /// What a hole is on Kubernetes. Consumers are wired to exactly the versions of their own graph.
-    fn fill(&self, service: &Service, hole: &Hole) -> Result<String> {
+    pub(super) fn fill(&self, service: &Service, hole: &Hole) -> Result<String> {
         let graph = self.graph;
         let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
         let port = |address: &str| Ok::<_, Error>(kind(graph, database(address)?)?.port.to_string());
@@ -108,31 +115,51 @@ impl Scene<'_> {
             Hole::DatabaseUsername(address) => database(address)?.name.clone(),
             Hole::DatabaseName(address) => self.database_name(database(address)?)?,
             Hole::Version => service.id.short(),
+            Hole::VolumePath(name) => service.volumes.get(name).ok_or_else(|| unknown(name))?.path.clone(),
             Hole::DatabasePassword(address) => return Err(unknown(address)),
-            // What uses these is refused before anything is rendered.
-            Hole::Secret(name) | Hole::VolumePath(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
+            // What uses these where they cannot be had is refused before anything is rendered.
+            Hole::Secret(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
         })
     }
 }
 
-/// A Secret's name, and a key of it.
-type SecretKey = (String, &'static str);
+/// A key of a Secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SecretKey {
+    secret: String,
+    key: String,
+    /// Whether pods start without it.
+    is_optional: bool,
+}
+
+impl SecretKey {
+    /// A variable that holds its value and nothing else.
+    fn variable(&self, name: &str) -> serde_json::Value {
+        let mut variable = from_secret(name, &self.secret, &self.key);
+        if let (true, Some(key)) = (self.is_optional, variable.pointer_mut("/valueFrom/secretKeyRef")) {
+            set(key, "optional", Some(json!(true)));
+        }
+        variable
+    }
+}
 
 fn unknown(what: &str) -> Error {
     Error::Usage(format!("the wiring names `{what}`, which the graph does not have; please report this"))
 }
 
-/// What a key of a Secret is of.
+/// What a key of a Secret is of, as part of a variable's name.
 fn about(part: &Part<'_>) -> String {
     match part {
-        Part::Key(address, _) | Part::Hole(Hole::DatabasePassword(address)) => address.clone(),
+        Part::Key(address, key) => format!("{}_{}", variable_prefix(address), variable_prefix(key)),
+        Part::Hole(Hole::DatabasePassword(address)) => format!("{}_PASSWORD", variable_prefix(address)),
+        Part::Hole(Hole::Secret(name)) => format!("SECRET_{name}"),
         Part::Hole(_) | Part::Text(_) => String::new(),
     }
 }
 
-/// A variable for a key that `env:` left no variable to.
-fn helper(service: &Service, about: &str, key: &str) -> String {
-    let mut name = format!("CLUSTERGRAPH_{}_{}", variable_prefix(about), variable_prefix(key));
+/// A variable for a password or secret that `env:` left no variable to.
+fn helper(service: &Service, part: &Part<'_>) -> String {
+    let mut name = format!("CLUSTERGRAPH_{}", about(part));
     while service.env.contains_key(&name) {
         name.push('_');
     }

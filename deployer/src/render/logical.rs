@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{Texts, has_administrator, holds_admin_password, kind, new_password, works_beside_only};
 use super::job::{CREATE, DATABASE, LOCK, LOCKED, MIGRATE, holding, run_as, script};
-use super::service::{command, pod_security};
+use super::pod::{command, pod_security, service_security, set};
 use super::{Beside, BesideInput, Credentials, Logical, Object, Scene, container_security};
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
@@ -44,7 +44,7 @@ impl Scene<'_> {
             // What creates and locks runs as the server's user; what migrates as the service's.
             let mut first: Vec<Value> = create.into_iter().chain(lock).collect();
             first.iter_mut().for_each(|container| run_as(container, kind.image.user));
-            self.database_job(database, "migrate", &pod_security(&owner.image), first, container)
+            self.database_job(database, "migrate", &pod_security(owner), first, container)
         });
         let wanted = Wanted {
             address: database.address.clone(),
@@ -155,14 +155,15 @@ impl Scene<'_> {
     }
 
     fn migrate(&self, owner: &Service, run: &[String]) -> Result<Value> {
-        Ok(json!({
+        let mut container = json!({
             "name": MIGRATE,
             "image": self.service_image(owner)?,
             "imagePullPolicy": "IfNotPresent",
             "command": command(Some(run)),
             "env": self.environment(owner)?,
-            "securityContext": container_security(),
-        }))
+        });
+        set(&mut container, "securityContext", service_security(owner));
+        Ok(container)
     }
 
     fn database_job(

@@ -4,14 +4,22 @@ mod catalogue;
 pub(crate) mod database;
 mod env;
 pub(crate) mod external;
+mod files;
 pub(crate) mod job;
 mod logical;
 mod object;
+mod pod;
+pub(crate) mod policy;
+mod probe;
+mod scale;
 mod service;
+mod task;
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
-use clustergraph::graph::{Database, Graph, Service};
+use clustergraph::format::service::{Security, Start};
+use clustergraph::graph::{Database, Graph, Role, Service};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use object::{Object, hash_of, hash_of_node};
@@ -26,7 +34,7 @@ use crate::store::databases::Wanted;
 /// What rendering needs to know besides the graph.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Images {
-    /// The image of each service, by digest.
+    /// The image of each service.yaml, by its name: processes and jobs have their service's.
     pub(crate) services: BTreeMap<String, String>,
     /// The image of each database server (by `Database::server`), by digest.
     pub(crate) servers: BTreeMap<String, String>,
@@ -39,6 +47,8 @@ pub(crate) struct Images {
 pub(crate) struct Rendered {
     /// What all pods share.
     pub(crate) base: Vec<Object>,
+    /// Claims on volumes. They are data: made once, and then left alone.
+    pub(crate) claims: Vec<Object>,
     /// Database servers, by `Database::server`.
     pub(crate) servers: BTreeMap<String, Server>,
     /// Logical databases, by address.
@@ -108,14 +118,33 @@ impl BesideInput {
     }
 }
 
+/// How a node is made real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Its instances run beside those of the former version, and take requests after the switch.
+    #[default]
+    Service,
+    /// Its instances start at the switch, when those of the former version have ended.
+    HandedOver,
+    /// It runs once and ends.
+    Task,
+    /// It runs now and then: what it is changes at the switch.
+    Job,
+}
+
 /// One version of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
-    /// The name of its Deployment and Service.
+    /// The name of its Deployment and Service, or of its Job.
     pub(crate) workload: String,
+    /// How it is made real.
+    pub(crate) kind: Kind,
     /// Its size, which is no part of the objects' hash.
     pub(crate) replicas: u32,
-    /// Its Deployment and, if it has ports, its Service.
+    /// Whether it is scaled by load; then this is only the size that it begins with.
+    pub(crate) scales: bool,
+    /// Its Deployment, Job or CronJob, if it has ports its Service, and what stands beside them.
     pub(crate) objects: Vec<Object>,
     /// The hash over its objects.
     pub(crate) hash: String,
@@ -140,9 +169,11 @@ pub(crate) struct Entry {
 
 /// Renders a graph for one cluster.
 pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Rendered> {
-    let scene = Scene { graph, images, cluster };
+    let running = &running(graph);
+    let scene = Scene { graph, images, cluster, running };
     let mut rendered = Rendered {
         base: vec![scene.account()],
+        claims: Vec::new(),
         servers: BTreeMap::new(),
         databases: BTreeMap::new(),
         nodes: BTreeMap::new(),
@@ -156,7 +187,8 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         }
         rendered.databases.insert(database.address.clone(), scene.logical(database)?);
     }
-    for service in graph.services.values() {
+    for service in running.iter().filter_map(|name| graph.services.get(name)) {
+        rendered.claims.extend(scene.claims(service));
         rendered.nodes.insert(service.name.clone(), scene.node(service)?);
         if let (Some(public), Some(port)) = (&service.public, service.primary_port()) {
             let entry = Entry {
@@ -172,6 +204,34 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
     }
     refuse_same_names(&rendered, cluster)?;
     Ok(rendered)
+}
+
+/// What runs of a graph: all that starts by itself and what that needs, with their jobs. Of a service that only lends its
+/// sources to processes and jobs, these are.
+pub(crate) fn running(graph: &Graph) -> BTreeSet<String> {
+    let automatic = graph.closure(&BTreeSet::new());
+    let jobs = graph.services.values().filter(|service| matches!(service.role, Role::Job { .. }));
+    let jobs = jobs.filter(|job| job.start == Start::Automatic || automatic.contains(&job.owner));
+    let mut running: BTreeSet<String> = jobs.map(|job| job.name.clone()).chain(automatic.iter().cloned()).collect();
+    if !running.is_empty() {
+        running = graph.closure(&running);
+    }
+    running.retain(|name| graph.services.get(name).is_some_and(|service| service.role != Role::Base));
+    running
+}
+
+/// What the namespace must allow so that all that runs may run.
+pub(crate) fn security(graph: &Graph) -> Security {
+    let running = running(graph);
+    let mut services = running.iter().filter_map(|name| graph.services.get(name));
+    let is_baseline = services.any(|service| service.security == Security::Baseline);
+    if is_baseline { Security::Baseline } else { Security::Restricted }
+}
+
+/// The key by which secrets are compared.
+pub(crate) fn key(cluster: &str) -> Credentials {
+    let labels = names::labels(cluster, Component::Credentials);
+    Credentials { name: names::KEY_SECRET.to_owned(), labels, username: names::MANAGER.to_owned() }
 }
 
 /// Two objects of one kind and name would silently be one.
@@ -196,7 +256,7 @@ impl Rendered {
         let servers = self.servers.values().flat_map(|server| &server.objects);
         let jobs = self.databases.values().filter_map(|database| database.migrate.as_ref().or(database.make.as_ref()));
         let nodes = self.nodes.values().flat_map(|node| &node.objects);
-        self.base.iter().chain(servers).chain(jobs).chain(nodes).collect()
+        self.base.iter().chain(&self.claims).chain(servers).chain(jobs).chain(nodes).collect()
     }
 }
 
@@ -227,6 +287,8 @@ struct Scene<'g> {
     graph: &'g Graph,
     images: &'g Images,
     cluster: &'g str,
+    /// The services that run: of optional ones, only these are wired.
+    running: &'g BTreeSet<String>,
 }
 
 impl Scene<'_> {
@@ -245,8 +307,8 @@ impl Scene<'_> {
     }
 
     fn service_image(&self, service: &Service) -> Result<&str> {
-        self.images.services.get(&service.name).map(String::as_str).ok_or_else(|| {
-            Error::Image(format!("the image of {} was not resolved: run `komandan build` first", service.name))
+        self.images.services.get(&service.owner).map(String::as_str).ok_or_else(|| {
+            Error::Image(format!("the image of {} was not resolved: run `komandan build` first", service.owner))
         })
     }
 

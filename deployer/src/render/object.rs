@@ -47,9 +47,22 @@ impl Object {
             .unwrap_or_default()
     }
 
+    /// Whether objects of its kind are watched, so that what is not as it should be is seen.
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self.kind(), "Deployment" | "Service" | "Job" | "CronJob")
+    }
+
     /// Sets an annotation, without a change of the hash.
     pub(crate) fn annotate(&mut self, name: &str, value: &str) {
         self.set_in("annotations", name, value);
+    }
+
+    /// Sets an annotation of the pods that it makes, without a change of the hash.
+    pub(crate) fn annotate_pods(&mut self, name: &str, value: &str) {
+        let annotations = self.body.pointer_mut("/spec/template/metadata/annotations").and_then(Value::as_object_mut);
+        if let Some(annotations) = annotations {
+            annotations.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
     }
 
     fn set_in(&mut self, map: &str, name: &str, value: &str) {
@@ -87,7 +100,7 @@ pub(crate) fn hash_of(value: &impl Serialize) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// The hash over all objects of a node.
+/// The hash over the objects of a node that are watched. What stands beside these is in the hash of its Deployment.
 pub(crate) fn hash_of_node(objects: &[Object]) -> String {
-    hash_of(&objects.iter().map(Object::hash).collect::<Vec<_>>())
+    hash_of(&objects.iter().filter(|object| object.is_watched()).map(Object::hash).collect::<Vec<_>>())
 }

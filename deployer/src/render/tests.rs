@@ -5,7 +5,9 @@ use std::process::Command;
 
 use clustergraph::tree::Tree;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 
 use super::*;
@@ -52,7 +54,7 @@ fn rendered(files: &[(&str, &str)]) -> Rendered {
     let graph = write(folder.path(), files);
     let digest = |name: &str| format!("registry.example/shop/{name}@sha256:0123");
     let images = Images {
-        services: graph.services.keys().map(|name| (name.clone(), digest(name))).collect(),
+        services: graph.services.values().map(|it| (it.owner.clone(), digest(&it.owner))).collect(),
         servers: graph.databases.values().map(|database| (database.server.clone(), digest(&database.kind))).collect(),
         numbers: Databases::default().numbers(&graph, "production").unwrap(),
     };
@@ -212,6 +214,82 @@ fn a_volume_has_the_size_that_is_asked_for() {
     );
 }
 
+/// One of everything that runs: secrets, files, volumes, probes, limits, a process, a task, a job.
+const PAY: &str = r#"
+name: pay
+dependencies: [{ service: fill, wait: completed }, { service: off, optional: true }]
+secrets: [KEY, { name: HINT, optional: true }]
+files: { /etc/pay/limits.conf: limits.conf }
+ports: { http: 8000, grpc: { port: 9000, protocol: grpc } }
+health: { grpc: pay, port: grpc, liveness: { http: /alive }, headers: { X-Probe: "1" }, start_timeout: 90s }
+env: { CALL: "http://pay:${secrets.KEY}@processor" }
+run: [./pay]
+stop: { signal: INT, grace: 20s }
+resources: { cpu: 250m, memory: 256Mi }
+scale: { min: 2, max: 6, cpu: 70 }
+restart: always
+processes:
+  worker: { run: [./pay, work], health: { command: [./pay, "$alive"] }, scale: { replicas: 3 } }
+jobs:
+  - { name: settle, schedule: "0 3 * * *", run: [./pay, settle], restart: on-failure }
+"#;
+
+const STORE: &str = r#"
+name: store
+image: store:1
+security: baseline
+volumes: { uploads: /data }
+ports: { http: 80 }
+env: { WHERE: "${self.url}" }
+"#;
+
+fn workloads() -> Rendered {
+    let of = |name: &str, more: &str| format!("name: {name}\nrun: [./{name}]\n{more}");
+    let (fill, off) = (of("fill", "task: true\n"), of("off", "ports: { http: 1 }\nstart: manual\n"));
+    let repository = "clusters: { production: { size: { store/uploads: 20Gi } } }\n";
+    rendered(&[
+        ("clustergraph.yaml", repository),
+        ("pay/service.yaml", PAY),
+        ("pay/limits.conf", "own $HOME ${self.addr} at most 5$\n"),
+        ("store/service.yaml", STORE),
+        ("fill/service.yaml", &fill),
+        ("off/service.yaml", &off),
+    ])
+}
+
+#[test]
+fn what_a_service_can_say_of_itself() {
+    let rendered = workloads();
+    assert_eq!(rendered.nodes.keys().collect::<Vec<_>>(), ["fill", "pay", "pay.settle", "pay.worker", "store"]);
+    for (name, snapshot) in [("pay", "service_pay"), ("pay.worker", "process"), ("store", "service_store")] {
+        insta::assert_yaml_snapshot!(snapshot, settled(&rendered.nodes[name].objects));
+    }
+    insta::assert_yaml_snapshot!("claims", settled(&rendered.claims));
+}
+
+#[test]
+fn what_ends_by_itself() {
+    let rendered = workloads();
+    insta::assert_yaml_snapshot!("task", settled(&rendered.nodes["fill"].objects));
+    insta::assert_yaml_snapshot!("schedule", settled(&rendered.nodes["pay.settle"].objects));
+}
+
+#[test]
+fn what_must_not_run_beside_its_former_version_is_handed_over() {
+    let kinds: Vec<(String, Kind)> = workloads().nodes.into_iter().map(|(name, node)| (name, node.kind)).collect();
+    let of = |name: &str, kind| (name.to_owned(), kind);
+    assert_eq!(
+        kinds,
+        [
+            of("fill", Kind::Task),
+            of("pay", Kind::Service),
+            of("pay.settle", Kind::Job),
+            of("pay.worker", Kind::HandedOver),
+            of("store", Kind::HandedOver),
+        ]
+    );
+}
+
 #[test]
 fn an_entry() {
     insta::assert_yaml_snapshot!("entry", settled(&shop().entries["www"].object("www", "production")));
@@ -219,13 +297,16 @@ fn an_entry() {
 
 #[test]
 fn objects_are_what_kubernetes_reads() {
-    let shop = shop();
-    for object in shop.all() {
+    let (shop, workloads) = (shop(), workloads());
+    for object in shop.all().into_iter().chain(workloads.all()) {
         let body = object.body.clone();
         match object.kind() {
             "Deployment" => drop(serde_json::from_value::<Deployment>(body).unwrap()),
             "StatefulSet" => drop(serde_json::from_value::<StatefulSet>(body).unwrap()),
             "Job" => drop(serde_json::from_value::<Job>(body).unwrap()),
+            "CronJob" => drop(serde_json::from_value::<CronJob>(body).unwrap()),
+            "HorizontalPodAutoscaler" => drop(serde_json::from_value::<HorizontalPodAutoscaler>(body).unwrap()),
+            "PersistentVolumeClaim" => drop(serde_json::from_value::<PersistentVolumeClaim>(body).unwrap()),
             _ => {}
         }
         assert!(!object.hash().is_empty());

@@ -91,7 +91,7 @@ mod tests {
         // Noise, which does not pack.
         let noise: String = (0..filling).map(|at| hash_of(&(workload, at))).collect();
         let body = json!({ "kind": "Deployment", "metadata": { "name": workload }, "spec": { "noise": noise } });
-        Node { workload: workload.to_owned(), replicas: 1, objects: vec![Object::new(body)], hash: String::new() }
+        Node { workload: workload.to_owned(), objects: vec![Object::new(body)], ..Node::default() }
     }
 
     #[test]

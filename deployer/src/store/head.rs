@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::store::record::Content;
+use crate::render::Kind;
+use crate::store::record::{Content, Node};
 
 /// How many moves are remembered.
 const REMEMBERED: usize = 100;
@@ -126,7 +127,9 @@ impl Head {
     /// Gives a version the sizes that were chosen by hand: a record says what the repository wanted.
     pub(crate) fn resize(&self, content: &mut Content) {
         for (name, size) in &self.sizes {
-            if let Some(node) = content.nodes.get_mut(name) {
+            // What is scaled by load, or only runs to its end, has no size that a person chose.
+            let sized = |node: &&mut Node| !node.scales && matches!(node.kind, Kind::Service | Kind::HandedOver);
+            if let Some(node) = content.nodes.get_mut(name).filter(sized) {
                 node.replicas = size.replicas;
             }
         }

@@ -5,6 +5,7 @@ pub(crate) mod bundle;
 pub(crate) mod databases;
 pub(crate) mod head;
 pub(crate) mod record;
+pub(crate) mod tasks;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use bundle::Bundle;
 use databases::Databases;
 use head::Head;
 use record::Record;
+use tasks::Tasks;
 
 /// A value of the store with the resourceVersion that a change of it is conditional on.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +67,21 @@ impl<'c> Store<'c> {
     pub(crate) async fn save_databases(&self, databases: &mut Stored<Databases>) -> Result<()> {
         let data = databases.value.encode()?;
         databases.revision = self.save(names::DATABASES, Component::Credentials, data, &databases.revision).await?;
+        Ok(())
+    }
+
+    /// Which tasks have run.
+    pub(crate) async fn tasks(&self) -> Result<Stored<Tasks>> {
+        let found = self.config_map(names::TASKS).await?;
+        let Some(found) = found else { return Ok(Stored::default()) };
+        let value = Tasks::decode(found.data.as_ref().unwrap_or(&BTreeMap::new()))?;
+        Ok(Stored { value, revision: found.metadata.resource_version })
+    }
+
+    /// Notes which tasks have run, provided that nobody else did since it was read.
+    pub(crate) async fn save_tasks(&self, tasks: &mut Stored<Tasks>) -> Result<()> {
+        let data = tasks.value.encode()?;
+        tasks.revision = self.save(names::TASKS, Component::Credentials, data, &tasks.revision).await?;
         Ok(())
     }
 

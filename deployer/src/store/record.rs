@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::render::{Entry, hash_of};
+use crate::render::{Entry, Kind, hash_of};
 
 const SCHEMA: u32 = 1;
 
@@ -44,6 +44,9 @@ pub(crate) struct Content {
     /// The schemas that its code runs on in each database whose migrations are numbered, by address.
     #[serde(default)]
     pub(crate) schemas: BTreeMap<String, Schemas>,
+    /// Whether its pods only reach what they declare.
+    #[serde(default)]
+    pub(crate) is_closed: bool,
 }
 
 /// Where a version came from.
@@ -68,16 +71,38 @@ pub(crate) struct Node {
     pub(crate) behaviour: Key,
     /// The name of its Deployment and Service.
     pub(crate) workload: String,
+    /// How it is made real.
+    #[serde(default)]
+    pub(crate) kind: Kind,
     /// Its image, by digest.
     pub(crate) image: String,
-    /// Its size.
+    /// Its size; where it is scaled by load, the one that it begins with.
     pub(crate) replicas: u32,
+    /// Whether it is scaled by load.
+    #[serde(default)]
+    pub(crate) scales: bool,
     /// The hash over its objects.
     pub(crate) hash: String,
     /// The bundle that holds its objects.
     pub(crate) bundle: String,
     /// The services that it calls.
     pub(crate) dependencies: Vec<String>,
+    /// Those of them that its start waits for; all, where nothing is said.
+    #[serde(default)]
+    pub(crate) waits: Option<Vec<String>>,
+    /// The database servers that it stores on, as the cluster calls them.
+    #[serde(default)]
+    pub(crate) servers: Vec<String>,
+    /// What it calls outside the cluster, as `host:port`.
+    #[serde(default)]
+    pub(crate) egress: Vec<String>,
+}
+
+impl Node {
+    /// The services that its start waits for.
+    pub(crate) fn waits(&self) -> &[String] {
+        self.waits.as_deref().unwrap_or(&self.dependencies)
+    }
 }
 
 impl Record {
@@ -105,9 +130,13 @@ impl Content {
             let nodes: BTreeMap<_, _> = content
                 .nodes
                 .iter()
-                .map(|(name, node)| (name.clone(), (node.workload.clone(), node.hash.clone(), node.replicas)))
+                .map(|(name, node)| {
+                    let node = (node.workload.clone(), node.hash.clone(), node.replicas, node.egress.clone());
+                    (name.clone(), node)
+                })
                 .collect();
-            hash_of(&(content.version, nodes, &content.entries, &content.migrations, &content.schemas))
+            let more = (&content.migrations, &content.schemas, content.is_closed);
+            hash_of(&(content.version, nodes, &content.entries, more))
         };
         strip(self) == strip(other)
     }
@@ -150,11 +179,16 @@ pub(crate) mod tests {
             source: key(text),
             behaviour: key(text),
             workload: format!("{name}-{}", key(text).short()),
+            kind: Kind::Service,
             image: "registry/image@sha256:0".to_owned(),
             replicas,
+            scales: false,
             hash: text.to_owned(),
             bundle: "komandan-bundle-0".to_owned(),
             dependencies: Vec::new(),
+            waits: None,
+            servers: Vec::new(),
+            egress: Vec::new(),
         };
         Content {
             version: key(&format!("{nodes:?}")),
@@ -163,6 +197,7 @@ pub(crate) mod tests {
             entries: BTreeMap::new(),
             migrations: BTreeMap::new(),
             schemas: BTreeMap::new(),
+            is_closed: false,
         }
     }
 

@@ -12,22 +12,41 @@ name: web
 run: [./web]
 ports: { http: 8080 }
 health: { http: /healthz, timeout: 1s }
-dependencies: [{ service: api, wait: started }]
-databases: [{ kind: postgres, as: orders, isolation: dedicated, migrate: { run: [./migrate] }, seed: { run: [./seed] } }]
+dependencies: [{ service: api, wait: started }, { service: later, optional: true }, { service: fill, wait: completed }]
+databases: [{ from: api/postgres }, { kind: postgres, as: orders, isolation: dedicated, migrate: { run: [./migrate] }, seed: { run: [./seed] } }]
 env: { A: '${databases.orders.url}' }
 passthrough: [AWS_REGION]
 watch: { mode: self }
 start: automatic
+secrets: [KEY, { name: D, optional: true }]
+files: { /etc/nginx.conf: nginx.conf }
+volumes: { uploads: /data }
+singleton: true
+security: baseline
+restart: always
+stop: { signal: INT }
+resources: { cpu: 1, memory: 1Gi }
 borrow: never
 egress: ['api.stripe.example:443']
 public: { path: / }
-scale: { replicas: 2 }
 test: { run: [./test] }
 smoke: { run: [./smoke] }
 labels: { team: checkout }
 ";
 
-const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: allow } }\n";
+const LATER: &str = "\
+name: later
+run: [./later]
+ports: { http: 1 }
+start: manual
+resources: { cpu: 1 }
+scale: { min: 1, max: 3, cpu: 70 }
+health: { grpc: true, liveness: { command: [./check] } }
+processes: { worker: { run: [./worker] } }
+jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
+";
+
+const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -37,6 +56,9 @@ fn refused(web: &str, repository: &str) -> Vec<String> {
         ("web/Dockerfile", "FROM scratch\n"),
         ("web/db/7.sql", "select 7;\n"),
         ("api/service.yaml", "name: api\nrun: [./api]\nports: { http: 1 }\ndatabases: [postgres]\n"),
+        ("later/service.yaml", LATER),
+        ("fill/service.yaml", "name: fill\nrun: [./fill]\ntask: true\nrestart: on-failure\n"),
+        ("web/with-a-secret", "key ${secrets.KEY};\n"),
         ("clustergraph.yaml", repository),
     ];
     for (path, text) in files {
@@ -58,24 +80,20 @@ fn what_is_honoured_is_not_refused() {
 fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
     let name = "name: web\nrun: [./web]\n";
     for (field, want) in [
-        ("files: { /etc/nginx.conf: nginx.conf }", "`files`"),
-        ("volumes: { uploads: /data }", "`volumes`"),
-        ("secrets: [KEY]", "`secrets`"),
-        ("task: true", "`task`"),
-        ("processes: { worker: { run: [./worker] } }", "a further process"),
-        ("jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]", "a job"),
-        ("start: manual", "`start: manual`"),
-        ("singleton: true", "`singleton`"),
-        ("security: baseline", "`security`"),
-        ("restart: always", "`restart`"),
-        ("resources: { cpu: 1 }", "`resources`"),
-        ("scale: { max: 3 }", "scaling by load"),
-        ("dependencies: [{ service: api, optional: true }]", "an optional dependency"),
-        ("health: { command: [./check] }", "asking for health by `command`"),
+        ("secrets: [KEY]\nfiles: { /etc/key: with-a-secret }", "a file with a password or secret in it"),
+        (
+            "secrets: [{ name: D, optional: true }]\nenv: { A: 'x${secrets.D}' }",
+            "`A`, which is made of more than an optional",
+        ),
+        ("volumes: { uploads: /data }\nscale: { replicas: 2 }", "more than one instance of what has `volumes`"),
+        (
+            "volumes: { uploads: /data }\nprocesses: { worker: { run: [./worker] } }",
+            "a further process or job of a service",
+        ),
+        ("restart: never", "`restart: never`"),
+        ("stop: { signal: KILL }", "`stop.signal: KILL`"),
+        ("resources: { cpu: 1 }\nscale: { min: 0, max: 3 }", "`scale.min: 0`"),
         ("health: { log: ready }", "asking for health by `log`"),
-        ("ports: { http: 1 }\nhealth: { grpc: true }", "asking for health by `grpc`"),
-        ("ports: { http: 1 }\nhealth: { http: /, headers: { A: b } }", "`health.headers`"),
-        ("ports: { http: 1 }\nhealth: { http: /, liveness: true }", "`health.liveness`"),
         ("build: { secrets: [TOKEN] }", "`build.secrets`"),
         ("ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }", "`public_url`"),
     ] {
@@ -87,6 +105,12 @@ fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_is_scaled_by_load_must_say_what_it_asks_for() {
+    let found = refused("name: web\nrun: [./web]\nscale: { max: 3 }\n", "");
+    assert!(found.len() == 1 && found[0].contains("web/service.yaml:3:"), "{found:#?}");
+}
+
+#[test]
 fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
         "strategy: rolling",
@@ -94,9 +118,8 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         "warm: 30m",
         "lends: true",
         "ingress: { class: nginx }",
-        "egress: deny",
         "pull_grace: 3m",
-        "size: { web/uploads: 5Gi }",
+        "size: { web/nothing: 5Gi }",
         "ttl: 4h",
         "seed: true",
         "secrets_from: dev",
