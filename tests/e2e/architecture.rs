@@ -44,14 +44,12 @@ fn is_mapped(path: &str) -> bool {
 fn subject(path: &str) -> String {
     let text = text(path);
     if path.ends_with(".py") {
-        // A docstring: usage, a blank line, what it does.
-        let said = text
-            .split("\"\"\"")
-            .nth(1)
-            .and_then(|said| said.split("\n\n").nth(1))
-            .unwrap_or_default()
-            .replace('\n', " ");
-        return said.split(". ").next().unwrap_or_default().to_owned();
+        // A docstring: what it does; where that is two paragraphs, the first is its usage.
+        let said = text.split("\"\"\"").nth(1).unwrap_or_default();
+        let mut paragraphs = said.split("\n\n");
+        let first = paragraphs.next().unwrap_or_default();
+        let said = paragraphs.next().unwrap_or(first).trim().replace('\n', " ");
+        return said.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned();
     }
     let marks = if path.ends_with(".rs") { "//!" } else { "#" };
     let said: Vec<&str> = text

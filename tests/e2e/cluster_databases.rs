@@ -230,6 +230,15 @@ fn migrations_that_what_serves_survives_run_and_are_gone_back_from_and_others_ar
 fn of_a_database_that_somebody_else_runs_nothing_is_made_and_everything_comes_from_its_secret() {
     let owner = migrated("owner");
     let _ = owner.komandan("deploy").run().succeeds();
+    // Who lends a server lets others in: by itself, only the owner's services may call it.
+    let lends = owner.repository.path().join("lends.json");
+    let server = serde_json::json!({ "matchLabels": { "clustergraph.dev/server": "db-postgres-15" } });
+    let policy = serde_json::json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "lends" },
+        "spec": { "podSelector": server, "policyTypes": ["Ingress"], "ingress": [{}] },
+    });
+    std::fs::write(&lends, policy.to_string()).expect("it is written");
+    owner.namespace.kubectl_does(&format!("apply -f {}", lends.display()));
     let credentials = owner.namespace.kubectl("get secret credentials.keeper.entries");
     let password = Namespace::decode(credentials["data"]["password"].as_str().expect("a password"));
 

@@ -404,6 +404,9 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
         "services/keeper/service.yaml",
         "name: keeper\nstack: python\nrun: [python, -m, http.server, \"8000\"]\nports: { http: 8000 }\nhealth: { http: / }\nvolumes: { data: /data }\n",
     );
+    for service in ["extra", "keeper"] {
+        hello.repository.write(&format!("services/{service}/requirements.txt"), "");
+    }
     hello.repository.commit("more services");
     hello.namespace.kubectl_does(&format!("create namespace {}", hello.namespace.name()));
     hello.namespace.kubectl_does("create serviceaccount komandan");

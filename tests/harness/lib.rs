@@ -8,6 +8,7 @@ pub mod local;
 pub mod namespace;
 pub mod program;
 pub mod repository;
+pub mod shop;
 pub mod visitor;
 
 pub use http::{Answer, get};

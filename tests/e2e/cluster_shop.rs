@@ -1,0 +1,164 @@
+//! The shop on a real Kubernetes: deployed from its commit, bought from by the visitor who buys on a laptop, and taken back.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use clustergraph_tests::local::wait_until;
+use clustergraph_tests::shop::{Place, a_purchase};
+use clustergraph_tests::{Namespace, Program, Repository, Session, get};
+use serde_json::{Value, json};
+
+/// Ten images are built, some of them compiled.
+const FIRST_DEPLOY: Duration = Duration::from_secs(900);
+
+struct There {
+    repository: Repository,
+    namespace: Namespace,
+    /// Ports of this machine that lead into the cluster; they end with the test.
+    ways: Mutex<Vec<Child>>,
+}
+
+impl There {
+    fn komandan(&self, line: &str) -> Program {
+        Program::new("komandan", self.repository.path())
+            .env("KUBECONFIG", self.namespace.kubeconfig())
+            .args(&format!("--namespace {} {line}", self.namespace.name()))
+    }
+
+    /// Runs a command in a pod like those of a job, and gives what it printed.
+    fn run_like(&self, job: &str, command: Option<&[&str]>) -> String {
+        let cron_job = self.namespace.kubectl(&format!("get cronjob {}", job.replace('.', "-")));
+        let mut spec = cron_job["spec"]["jobTemplate"]["spec"].clone();
+        if let Some(command) = command {
+            spec["template"]["spec"]["containers"][0]["command"] = json!(command);
+        }
+        let labels = spec["template"]["metadata"]["labels"].clone();
+        let made = self.create(&json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "generateName": "by-hand-", "labels": labels }, "spec": spec,
+        }));
+        let state = || self.namespace.kubectl(&format!("get job {made}"))["status"].clone();
+        wait_until("the job has ended", || state()["succeeded"] == 1 || state()["failed"].is_number());
+        let printed = self.kubectl(&["logs", &format!("job/{made}")], None);
+        assert_eq!(state()["succeeded"], 1, "{printed}");
+        printed
+    }
+
+    /// Makes an object, and gives its name.
+    fn create(&self, object: &Value) -> String {
+        let made = self.kubectl(&["create", "--filename", "-", "--output", "json"], Some(&object.to_string()));
+        let made: Value = serde_json::from_str(&made).expect("an object");
+        made["metadata"]["name"].as_str().expect("a name").to_owned()
+    }
+
+    fn kubectl(&self, words: &[&str], input: Option<&str>) -> String {
+        let mut child = Command::new("kubectl")
+            .args(["--kubeconfig", self.namespace.kubeconfig(), "--namespace", self.namespace.name()])
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs");
+        let mut stdin = child.stdin.take().expect("its input");
+        std::io::Write::write_all(&mut stdin, input.unwrap_or_default().as_bytes()).expect("it reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "kubectl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+impl Drop for There {
+    fn drop(&mut self) {
+        for way in self.ways.get_mut().into_iter().flatten() {
+            let _ = way.kill();
+            let _ = way.wait();
+        }
+    }
+}
+
+impl Place for There {
+    fn address(&self, service: &str) -> String {
+        let status = self.komandan("status --output json").run().succeeds().json();
+        if let Some(address) = status["entries"][service].as_str() {
+            return address.to_owned();
+        }
+        let mut child = self.komandan(&format!("connect {service}")).spawn();
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let found = lines.map_while(Result::ok).find(|line| line.starts_with("http://")).expect("an address");
+        self.ways.lock().expect("no test panicked there").push(child);
+        found
+    }
+
+    fn run(&self, service: &str, command: &[&str]) -> String {
+        if service.contains('.') {
+            return self.run_like(service, Some(command));
+        }
+        let run = command.iter().fold(self.komandan(&format!("exec {service} --")), |run, word| run.word(word));
+        run.run().succeeds().stdout()
+    }
+
+    fn run_job(&self, job: &str) {
+        let _ = self.run_like(job, None);
+    }
+}
+
+#[test]
+fn a_purchase_on_kubernetes() {
+    let there =
+        There { repository: Repository::of_shop(), namespace: Namespace::new("shop"), ways: Mutex::new(Vec::new()) };
+    // What has no value is told with its place before anything is made.
+    let refused = there.komandan("deploy").within(FIRST_DEPLOY).run().ends_with(4).stderr();
+    assert!(refused.contains("PROCESSOR_KEY") && refused.contains("STAFF_CODE"), "{refused}");
+    for (service, name) in [("payment", "PROCESSOR_KEY"), ("www", "STAFF_CODE")] {
+        let _ = there.komandan(&format!("secret set {service} {name}")).input("a-value-of-this-test").run().succeeds();
+    }
+    let _ = there.komandan("deploy").within(FIRST_DEPLOY).run().succeeds();
+    every_service_finds_the_variables_that_it_finds_on_a_laptop(&there);
+    // Seeds do not run on a permanent cluster: whoever opens the shop puts the goods on its shelves.
+    for service in ["catalog", "etl.load"] {
+        let _ = there.run(service, &["python", "seed.py"]);
+    }
+    let address = there.address("www");
+    wait_until("the shop answers", || get(&address).status == 200);
+    a_purchase(&there);
+    let down = there.komandan("down --delete-data").within(FIRST_DEPLOY).run().succeeds();
+    assert_eq!(
+        there.namespace.names("persistentvolumeclaims,deployments,cronjobs"),
+        Vec::<String>::new(),
+        "{}",
+        down.stderr()
+    );
+}
+
+fn every_service_finds_the_variables_that_it_finds_on_a_laptop(there: &There) {
+    let session = Session::of(there.repository.path());
+    let graph = session.ssi("graph --output json").run().succeeds().json();
+    let pods = there.namespace.kubectl("get pods --selector clustergraph.dev/component=service");
+    let mut compared = 0;
+    for service in graph["services"].as_array().expect("services") {
+        let name = service["name"].as_str().expect("a name");
+        let is_of_it = |pod: &&Value| pod["metadata"]["labels"]["app.kubernetes.io/name"] == name;
+        let Some(pod) = pods["items"].as_array().and_then(|pods| pods.iter().find(is_of_it)) else { continue };
+        let env = pod["spec"]["containers"][0]["env"].as_array().expect("an environment").clone();
+        let names = env.iter().filter_map(|variable| variable["name"].as_str());
+        // What only carries a value to another variable is nobody's.
+        let there: BTreeSet<&str> = names.filter(|name| !name.starts_with("CLUSTERGRAPH_")).collect();
+        let here = session.ssi(&format!("env {name} --for container --output json")).run().succeeds().json();
+        // An optional dependency is wired where it runs: all of them do there, and nothing runs here yet.
+        let edges = service["dependencies"].as_array().expect("dependencies").iter();
+        let optional = edges.filter(|edge| edge["optional"] == true);
+        let prefixes: Vec<String> =
+            optional.map(|edge| format!("{}_", edge["as"].as_str().expect("a name").to_uppercase())).collect();
+        let is_certain = |name: &&str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let here = here["variables"].as_object().expect("variables").keys().map(String::as_str);
+        let (there, here): (BTreeSet<&str>, BTreeSet<&str>) =
+            (there.into_iter().filter(is_certain).collect(), here.filter(is_certain).collect());
+        assert_eq!(there, here, "{name}");
+        compared += 1;
+    }
+    assert!(compared >= 8, "{compared} services were compared");
+}
