@@ -37,7 +37,7 @@ impl Secrets {
         let read = owners.keys().map(|owner| read(cluster, names::service_secret(owner)));
         let values = futures_util::future::try_join_all(read).await?;
         let secrets = Self { values: owners.keys().map(|owner| (*owner).to_owned()).zip(values).collect() };
-        let missing = secrets.missing(&owners, cluster.name());
+        let missing = secrets.missing(&owners, (cluster.name(), cluster.namespace()));
         if missing.is_empty() { Ok(secrets) } else { Err(Error::Lacks(repository.problems(missing))) }
     }
 
@@ -59,13 +59,15 @@ impl Secrets {
         self.values.is_empty()
     }
 
-    fn missing(&self, owners: &BTreeMap<&str, &Service>, cluster: &str) -> Vec<Problem> {
+    fn missing(&self, owners: &BTreeMap<&str, &Service>, (cluster, namespace): (&str, &str)) -> Vec<Problem> {
+        // The command must meet the same namespace, whoever said which it is.
+        let at = if namespace == cluster { String::new() } else { format!(" --namespace {namespace}") };
         let mut problems = Vec::new();
         for (owner, service) in owners {
             let has = |name: &String| self.values.get(*owner).is_some_and(|values| values.contains_key(name));
             for secret in service.secrets.iter().filter(|secret| !secret.optional && !has(&secret.name)) {
                 let message = format!("`{}` of {owner} has no value on {cluster}", secret.name);
-                let mend = format!("komandan secret set --cluster {cluster} {owner} {}", secret.name);
+                let mend = format!("komandan secret set --cluster {cluster}{at} {owner} {}", secret.name);
                 problems.push(Problem::new("missing-secret", secret.place.clone(), message).mend(mend));
             }
         }
@@ -131,7 +133,7 @@ mod tests {
             secrets
         };
         let told = |secrets: Secrets| -> Vec<String> {
-            let problems = secrets.missing(&owners(&graph), "production");
+            let problems = secrets.missing(&owners(&graph), ("production", "production"));
             problems
                 .iter()
                 .map(|it| format!("{} {} | {}", it.place, it.message, it.mend.as_deref().unwrap_or("")))

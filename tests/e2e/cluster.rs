@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use clustergraph_tests::local::wait_until;
 use clustergraph_tests::{Load, Namespace, Program, Repository, Served, get, http};
 use serde_json::Value;
 
@@ -111,10 +112,13 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     wait_for_sets(&load, 2);
     assert!(get(&page).body.contains("first of all"), "the data is there under the second version");
 
-    let history = hello.komandan("history").run().succeeds().stdout();
+    // A machine that is busy may let an instance miss a question or two: then its version is not warm for a moment.
+    let history = || hello.komandan("history").run().succeeds().stdout();
+    wait_until("the version before is warm", || history().lines().nth(2).is_some_and(|row| row.contains("warm")));
+    let history = history();
     let rows: Vec<&str> = history.lines().skip(1).collect();
     assert!(rows[0].contains("current") && rows[0].ends_with("the second version"), "{history}");
-    assert!(rows[1].contains("warm") && rows[1].ends_with("the example"), "{history}");
+    assert!(rows[1].ends_with("the example"), "{history}");
 
     let first = hello.history()["versions"][1]["nodes"]["www"]["workload"].as_str().expect("a workload").to_owned();
     let _ = hello.komandan("revert").run().succeeds();
