@@ -1,9 +1,12 @@
 # `make demo` and `make test` are all that a newcomer needs; each sets up what it needs on a bare machine.
 
-.PHONY: demo demo-down test bench build dist install lint fmt machine-up machine-down
+.PHONY: demo demo-cluster demo-down test bench build dist install lint fmt machine-up machine-down
 
 demo:            ## Run the example and print its address; `make demo-down` ends it
 	@tests/demo.sh up
+
+demo-cluster:    ## The shop on a Kubernetes, changed and taken back under load; CONTEXT=NAME uses a cluster of yours
+	@tests/demo-cluster.sh $(CONTEXT)
 
 demo-down:       ## End the example and delete its data
 	@tests/demo.sh down
