@@ -92,13 +92,10 @@ impl Shop {
 #[test]
 fn secrets_that_are_missing_and_images_that_would_be_root_are_told_before_anything_is_done() {
     let shop = Shop::new("missing");
+    let mend = format!("komandan secret set --cluster production --namespace {} page CODE", shop.namespace.name());
     for command in ["plan", "deploy"] {
         let told = shop.komandan(command).run().ends_with(4).stderr();
-        for words in [
-            "`CODE` of page has no value",
-            "page/service.yaml:7:11",
-            "komandan secret set --cluster production page CODE",
-        ] {
+        for words in ["`CODE` of page has no value", "page/service.yaml:7:11", mend.as_str()] {
             assert!(told.contains(words), "{words:?} is not in\n{told}");
         }
         assert!(!told.contains("`EXTRA` of"), "what is optional is not missing:\n{told}");
