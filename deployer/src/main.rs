@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod store;
 mod target;
+mod terminal;
 mod unsupported;
 
 use std::process::ExitCode;

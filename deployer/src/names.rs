@@ -200,8 +200,7 @@ pub(crate) fn admin_secret(server: &str) -> String {
 
 /// A logical database's user and password. Labels hold no dots, so two addresses never meet.
 pub(crate) fn credentials_secret(database: &Database) -> String {
-    let first = if database.owner.is_some() { "credentials" } else { "credentials-of-all" };
-    format!("{first}.{}", of_address(database, '.'))
+    credentials(&database.address)
 }
 
 /// The credentials of a logical database by its address, whatever its kind.

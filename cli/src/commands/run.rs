@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, args: RunArgs) -> Result<Exit, Failure>
         )));
     }
     // Nothing of such a service runs by itself: what its parts find, its programs find.
-    let part = graph.services.values().find(|part| part.is_part() && part.owner == args.service);
+    let part = graph.parts(&args.service).next();
     let name = match part.filter(|_| role == Some(Role::Base)) {
         Some(part) => part.name.clone(),
         None => args.service.clone(),

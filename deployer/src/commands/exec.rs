@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess, TerminalSize};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{Termios, tcgetwinsize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::settings::Global;
+use crate::terminal::Changed;
 
 /// Runs a command in an instance of a service, or of a database server
 ///
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let what = format!("running {} in {pod}", args.command.first().map(String::as_str).unwrap_or_default());
     let process = cluster.api::<Pod>().exec(&pod, &args.command, &parameters).await;
     let process = process.map_err(|error| Error::cluster(what.clone(), &error))?;
-    let raw = tty.then(Raw::begin);
+    let raw = tty.then(|| Changed::with(Termios::make_raw));
     let status = attend(process, tty, console).await?;
     drop(raw);
     let status = status.ok_or_else(|| Error::Cluster {
@@ -123,27 +124,6 @@ fn code(status: &Status) -> std::result::Result<ExitCode, String> {
     match code {
         Some(code) => Ok(ExitCode::from(code)),
         None => Err(status.message.clone().unwrap_or_else(|| "it ended, and nobody says how".to_owned())),
-    }
-}
-
-/// A terminal that hands on every key, until this is dropped.
-struct Raw(Option<Termios>);
-
-impl Raw {
-    fn begin() -> Self {
-        let Ok(before) = tcgetattr(std::io::stdin()) else { return Self(None) };
-        let mut raw = before.clone();
-        raw.make_raw();
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &raw);
-        Self(Some(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
-        }
     }
 }
 

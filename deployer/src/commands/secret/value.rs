@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::LocalModes;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::terminal::Changed;
 
 /// The most that one variable may hold, on Linux.
 const LARGEST: u64 = 128 * 1024 - 1;
@@ -20,7 +21,7 @@ pub(super) async fn read(file: Option<&Path>, service: &str, name: &str, console
         Some(path) => text(&bytes(path, LARGEST)?, name)?,
         None if std::io::stdin().is_terminal() => {
             console.ask(&format!("{name} of {service} (it is not shown): "));
-            let quiet = Quiet::begin();
+            let quiet = Changed::with(|terminal| terminal.local_modes.remove(LocalModes::ECHO));
             let line = tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().next());
             let line = tokio::select! {
                 line = line => line,
@@ -107,27 +108,6 @@ fn text(bytes: &[u8], name: &str) -> Result<String> {
         ))
     })?;
     Ok(text.to_owned())
-}
-
-/// A terminal that does not show what is typed, until this is dropped.
-struct Quiet(Option<Termios>);
-
-impl Quiet {
-    fn begin() -> Self {
-        let Ok(before) = tcgetattr(std::io::stdin()) else { return Self(None) };
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &quiet);
-        Self(Some(before))
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -48,12 +48,9 @@ pub(super) fn update(mut snapshot: Snapshot, before: &Tree, tree: &Tree, cluster
     let at = names(&snapshot);
     let reached = with_callers(&snapshot, resolved.services.keys().filter_map(|name| at.get(name.as_str()).copied()));
     let mut services = resolved.services;
-    let with_links: BTreeSet<String> = services
-        .values()
-        .filter(|service| !service.sources.links().is_empty())
-        .map(|service| service.name.clone())
-        .collect();
-    let again: BTreeSet<String> = services.keys().cloned().collect();
+    // What only gets a new id has the links that it had: its sources are not made to look.
+    let links: BTreeMap<String, bool> =
+        services.iter().map(|(name, service)| (name.clone(), !service.sources.links().is_empty())).collect();
     let others: Vec<usize> =
         reached.iter().copied().filter(|at| !services.contains_key(&snapshot.index.rows[*at].name)).collect();
     services.extend(snapshot.services(tree, Some(&others))?);
@@ -62,10 +59,8 @@ pub(super) fn update(mut snapshot: Snapshot, before: &Tree, tree: &Tree, cluster
         .values()
         .map(|service| {
             let place = *at.get(service.name.as_str())?;
-            let has_links = match again.contains(&service.name) {
-                true => with_links.contains(&service.name),
-                false => snapshot.index.rows.get(place)?.has_links,
-            };
+            let known = snapshot.index.rows.get(place)?.has_links;
+            let has_links = links.get(&service.name).copied().unwrap_or(known);
             let row = row(service, has_links, |name| u32::try_from(*at.get(name)?).ok())?;
             Some((place, row, record(service)?))
         })
