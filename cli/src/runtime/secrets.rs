@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use clustergraph::format::env_file::{self, EnvFileError};
 use clustergraph::graph::{Image, Service};
 use clustergraph::tree::{Mode, Tree, TreeError};
 
@@ -139,17 +140,12 @@ fn too_large(path: &dyn std::fmt::Display) -> String {
 fn variables(path: &dyn std::fmt::Display, bytes: &[u8]) -> Result<BTreeMap<String, String>, String> {
     let said = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     let mut values = BTreeMap::new();
-    for line in dotenvy::from_read_iter(bytes) {
-        let (name, value) = line.map_err(|error| match error {
-            // What is told is the line, or the end of it that is wrong.
-            dotenvy::Error::LineParse(line, _) => {
-                let at = String::from_utf8_lossy(bytes)
-                    .lines()
-                    .position(|known| known.trim_end().ends_with(&line))
-                    .map_or(0, |at| at + 1);
+    for variable in env_file::read(bytes) {
+        let (name, value) = variable.map_err(|error| match error {
+            EnvFileError::Line(at) => {
                 said(&format!("line {at} is not `NAME=value`; a value with blanks or quotes stands in quotes"))
             }
-            other => said(&other),
+            EnvFileError::Other(error) => said(&error),
         })?;
         if value.contains('\0') {
             return Err(said(&format!("{name} holds a zero byte")));

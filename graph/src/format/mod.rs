@@ -5,6 +5,7 @@
 
 pub mod alone;
 pub(crate) mod decode;
+pub mod env_file;
 pub mod expression;
 pub mod lock;
 pub(crate) mod quantity;

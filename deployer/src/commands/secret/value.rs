@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 
+use clustergraph::format::env_file::{self, EnvFileError};
 use rustix::termios::LocalModes;
 
 use crate::console::Console;
@@ -60,19 +61,12 @@ pub(super) fn file(path: &Path) -> Result<BTreeMap<String, String>> {
 
 fn variables(path: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    for line in dotenvy::from_read_iter(bytes) {
-        let (name, value) = line.map_err(|error| match error {
-            // What is told is the line, or the end of it that is wrong.
-            dotenvy::Error::LineParse(line, _) => {
-                let at = String::from_utf8_lossy(bytes)
-                    .lines()
-                    .position(|known| known.trim_end().ends_with(&line))
-                    .map_or(0, |at| at + 1);
-                Error::Usage(format!(
-                    "{path}:{at}: this is not `NAME=value`; a value with blanks or quotes stands in quotes"
-                ))
-            }
-            other => Error::Usage(format!("{path}: {other}")),
+    for variable in env_file::read(bytes) {
+        let (name, value) = variable.map_err(|error| match error {
+            EnvFileError::Line(at) => Error::Usage(format!(
+                "{path}:{at}: this is not `NAME=value`; a value with blanks or quotes stands in quotes"
+            )),
+            EnvFileError::Other(error) => Error::Usage(format!("{path}: {error}")),
         })?;
         text(value.as_bytes(), &name)?;
         values.insert(name, value);
