@@ -1,7 +1,7 @@
 //! Each stack of the catalogue, and one of a repository's own, through the real `ssi`: the example with a service in each.
 
 use clustergraph_tests::local::{docker, wait_until};
-use clustergraph_tests::{Program, Repository, Session, get};
+use clustergraph_tests::{Program, Repository, Session, get, leave_early};
 
 /// The services that answer over HTTP, each with how its greeting begins.
 const GREETINGS: &[(&str, &str)] = &[
@@ -34,6 +34,7 @@ fn every_stack_runs(runtime: &str, further: &[&str]) {
     let _ = session.ssi(&format!("up -d {names}")).run().succeeds();
     let further = further.iter().map(|name| (*name, "hello from"));
     for (name, greeting) in GREETINGS.iter().copied().chain(further) {
+        leave_early(&session.address(name));
         let answer = get(&session.address(name));
         assert!(answer.status == 200 && answer.body.starts_with(greeting), "{name}: {answer:?}");
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -27,6 +29,16 @@ pub fn post(url: &str, form: &str) -> u16 {
             client().post(url).header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
         request.send().await.unwrap_or_else(|error| panic!("{url}: {error}")).status().as_u16()
     })
+}
+
+/// Begins to ask and breaks off: the connection is reset.
+pub fn leave_early(url: &str) {
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    block_on(async {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("the beginning of a request");
+        stream.set_zero_linger().expect("no lingering");
+    });
 }
 
 /// A client whose every request has a connection of its own.

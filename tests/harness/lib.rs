@@ -11,7 +11,7 @@ pub mod repository;
 pub mod shop;
 pub mod visitor;
 
-pub use http::{Answer, get};
+pub use http::{Answer, get, leave_early};
 pub use load::{Load, Served};
 pub use namespace::Namespace;
 pub use program::{Program, Run, Session};

@@ -76,13 +76,17 @@ async fn connect_if_running(session: &Session) -> Option<Client> {
     let (reader, writer) = stream.into_split();
     let mut client = Client { lines: BufReader::new(reader).lines(), writer, first: None };
     client.send(&Request::Hello).await.ok()?;
-    match client.read().await {
-        Ok(Some(Event::Hello { build })) if build == protocol::build() => Some(client),
-        // Another build of the program: it leaves once it is at rest, what runs stays, and the next one adopts it.
-        _ => {
-            client.send(&Request::Leave).await.ok()?;
-            while !matches!(client.read().await, Ok(None)) {}
-            None
+    loop {
+        match client.read().await {
+            Ok(Some(Event::Hello { build })) if build == protocol::build() => return Some(client),
+            // What is told to everybody may come before the greeting.
+            Ok(Some(Event::Note { .. })) => {}
+            // Another build of the program: it leaves once it is at rest, what runs stays, and the next one adopts it.
+            _ => {
+                client.send(&Request::Leave).await.ok()?;
+                while !matches!(client.read().await, Ok(None)) {}
+                return None;
+            }
         }
     }
 }

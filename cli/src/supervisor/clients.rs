@@ -13,10 +13,17 @@ use crate::protocol;
 /// How many events may wait for one client; far more than an `up` of a thousand services has.
 const WAITING: usize = 20_000;
 
+/// One of them.
+struct Client {
+    tell: Sender<protocol::Event>,
+    /// It knows which program this is. Whoever is told anything before that takes it for another build's words.
+    is_greeted: bool,
+}
+
 /// All of them.
 #[derive(Default)]
 pub(super) struct Clients {
-    tell: BTreeMap<ClientId, Sender<protocol::Event>>,
+    tell: BTreeMap<ClientId, Client>,
     last: ClientId,
 }
 
@@ -27,14 +34,17 @@ impl Clients {
 
     /// Tells one; a client that is gone needs to know nothing.
     pub(super) fn tell(&mut self, id: ClientId, event: protocol::Event) {
-        if self.tell.get(&id).is_some_and(|client| client.try_send(event).is_err()) {
+        let Some(client) = self.tell.get_mut(&id) else { return };
+        client.is_greeted |= matches!(event, protocol::Event::Hello { .. });
+        if client.tell.try_send(event).is_err() {
             self.tell.remove(&id);
         }
     }
 
-    /// Tells all of them.
+    /// Tells all of them that have been greeted.
     pub(super) fn tell_all(&mut self, text: &str) {
-        for id in self.tell.keys().copied().collect::<Vec<_>>() {
+        let greeted = self.tell.iter().filter(|(_, client)| client.is_greeted);
+        for id in greeted.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.tell(id, protocol::Event::Note { text: text.to_owned() });
         }
     }
@@ -49,7 +59,7 @@ impl Clients {
         let id = self.last;
         let (reader, mut writer) = stream.into_split();
         let (tell, mut told) = channel::<protocol::Event>(WAITING);
-        self.tell.insert(id, tell);
+        self.tell.insert(id, Client { tell, is_greeted: false });
         tokio::spawn(async move {
             let reading = async {
                 let mut lines = BufReader::new(reader).lines();
@@ -75,5 +85,25 @@ impl Clients {
             }
             let _ = events.send(Event::Left { client: id });
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_word_to_whoever_comes_is_the_greeting() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (events, _inbox) = tokio::sync::mpsc::unbounded_channel();
+        let mut clients = Clients::default();
+        clients.welcome(ours, events);
+        clients.tell_all("cart: it ended with code 1");
+        clients.tell(1, protocol::Event::Hello { build: "1".into() });
+        clients.tell_all("cart: it is ready");
+        let mut lines = BufReader::new(theirs).lines();
+        let mut next = async || lines.next_line().await.unwrap().unwrap();
+        assert!(next().await.contains("hello"));
+        assert!(next().await.contains("cart: it is ready"));
     }
 }

@@ -49,7 +49,7 @@ pub(super) enum Effect {
     /// Tell when it does not answer any more, where somebody wants to know: answered by [`Event::Silent`].
     Heed { unit: Unit, runtime: RuntimeName, instance: Instance, work: Arc<Work> },
     /// Tell when a pause is over: answered by [`Event::Due`].
-    Later { unit: Unit, instance: Instance, after: Duration },
+    Later { unit: Unit, instance: Option<Instance>, after: Duration },
     /// Find out what recorded units are made of: answered by [`Event::Remembered`].
     Remember(Box<Records>),
     /// Tell everybody who listens.
@@ -153,7 +153,7 @@ impl Machine {
             Event::Silent { unit, instance, why } => {
                 self.no_more(&unit, &instance, &Fall::Silent(why), now, &mut effects);
             }
-            Event::Due { unit, instance } => self.due(&unit, &instance, now, &mut effects),
+            Event::Due { unit, instance } => self.due(&unit, instance.as_ref(), now, &mut effects),
             Event::Remembered { desired } => self.remembered(desired.as_deref(), now, &mut effects),
             Event::Found { unit, instance, runs } => self.found(&unit, &instance, runs, &mut effects),
             Event::CleanedUp { result } => self.cleaned_up(result, now, &mut effects),

@@ -90,7 +90,7 @@ enum Event {
     /// Something that runs does not answer any more.
     Silent { unit: Unit, instance: Instance, why: String },
     /// A pause is over.
-    Due { unit: Unit, instance: Instance },
+    Due { unit: Unit, instance: Option<Instance> },
     /// What recorded units are made of, when that can still be told.
     Remembered { desired: Option<Box<Desired>> },
     /// What could not be asked before is asked again: whether it runs.

@@ -33,8 +33,8 @@ pub(super) struct Standing {
 
 /// A unit that ended by itself and is to be started anew.
 pub(super) struct Fallen {
-    /// What ran of it.
-    instance: Instance,
+    /// What ran of it, if anything: a new start may fail before something runs.
+    instance: Option<Instance>,
     /// Its pause is over.
     is_due: bool,
     /// What it is made of was looked for, because no `up` of this supervisor told.
@@ -146,7 +146,7 @@ impl Machine {
             effects.push(Effect::TellAll(format!("{unit}: it {}", record.ended.as_deref().unwrap_or_default())));
             return;
         }
-        let Some(instance) = record.instance.clone() else { return };
+        let instance = record.instance.clone();
         record.restarts += 1;
         record.ended = None;
         self.states.insert(unit.clone(), State::Starting);
@@ -159,8 +159,8 @@ impl Machine {
     }
 
     /// The pause of a unit is over.
-    pub(super) fn due(&mut self, unit: &Unit, instance: &Instance, now: Instant, effects: &mut Vec<Effect>) {
-        if let Some(fallen) = self.fallen.get_mut(unit).filter(|fallen| fallen.instance == *instance) {
+    pub(super) fn due(&mut self, unit: &Unit, instance: Option<&Instance>, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(fallen) = self.fallen.get_mut(unit).filter(|fallen| fallen.instance.as_ref() == instance) {
             fallen.is_due = true;
             self.revive(now, effects);
         }
@@ -190,9 +190,7 @@ impl Machine {
     pub(super) fn revive(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let records = &self.records;
         // A command has dealt with it meanwhile.
-        self.fallen.retain(|unit, fallen| {
-            records.get(unit).is_some_and(|record| record.instance.as_ref() == Some(&fallen.instance))
-        });
+        self.fallen.retain(|unit, fallen| records.get(unit).is_some_and(|record| record.instance == fallen.instance));
         if self.preparing.is_some() || self.current.as_ref().is_some_and(|operation| !operation.is_revival) {
             return;
         }

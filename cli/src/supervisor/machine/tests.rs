@@ -39,7 +39,7 @@ pub(super) struct Bench {
     pub(super) cleaned: Vec<bool>,
     pub(super) watched: Vec<Instance>,
     pub(super) looking: Vec<String>,
-    pub(super) pauses: Vec<(Unit, Instance, Duration)>,
+    pub(super) pauses: Vec<(Unit, Option<Instance>, Duration)>,
     pub(super) remembering: usize,
     pub(super) told_all: Vec<String>,
     pub(super) preparing: Vec<Records>,

@@ -74,6 +74,19 @@ fn a_start_that_fails_counts_as_another_end() {
 }
 
 #[test]
+fn a_start_that_fails_before_anything_runs_is_tried_again() {
+    let mut bench = running();
+    ends_by_itself(&mut bench, 1);
+    pause(&mut bench);
+    bench.event(Event::Cleared { unit: way() });
+    bench.event(Event::Over { unit: way(), result: Err(Cause::new("`way`: Resource temporarily unavailable")) });
+    assert_eq!(pause(&mut bench), Duration::from_millis(500));
+    started(&mut bench, 2);
+    bench.event(Event::Over { unit: way(), result: Ok(()) });
+    assert_eq!(bench.state("way"), Some(State::Ready));
+}
+
+#[test]
 fn what_answers_no_more_is_ended_and_started_anew_whatever_its_policy() {
     let mut bench = Bench::running(&["a"], &[]);
     let instance = bench.machine.records.get(&service("a")).unwrap().instance.clone().unwrap();
