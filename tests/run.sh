@@ -74,6 +74,14 @@ dependencies() {
 }
 
 unit_tests() { cargo test --quiet --no-fail-fast --workspace --exclude clustergraph-tests; }
+
+# What holds of a repository holds of one whose references lie in tables: all of it through the git program.
+tables() {
+  local git; git=$("$HERE/machine/git.sh") || return 1
+  PATH=$git:$PATH GIT_DEFAULT_REF_FORMAT=reftable cargo test --quiet --no-fail-fast --package clustergraph \
+    --test formats --test worktree --test identity --test repositories --test diff --test lock
+}
+
 # e2e NAME...: end-to-end tests by the names of their files.
 e2e() { local names=(); for name; do names+=(--test "$name"); done; cargo test --quiet --no-fail-fast --package clustergraph-tests "${names[@]}"; }
 
@@ -113,6 +121,7 @@ stage build cargo build --quiet --locked --workspace --all-targets
 stage lint lint
 stage deny dependencies
 stage unit unit_tests
+stage tables tables
 stage local e2e local at lock commands compose runtimes fields falling versions
 stage readiness e2e readiness
 stage databases e2e databases stacks

@@ -2,6 +2,7 @@
 
 use git2::ObjectType;
 
+use super::history::is_shallow;
 use super::objects::Objects;
 use super::oid::Oid;
 use super::{TreeError, program};
@@ -24,13 +25,7 @@ pub(super) fn find(objects: &Objects, revision: &str) -> Result<(Commit, Oid), T
     let unknown = |why: &str| TreeError::NoCommit { revision: revision.to_owned(), why: why.to_owned() };
     let found = objects.with_library(|repository| {
         let object = repository.revparse_single(revision).and_then(|object| object.peel(ObjectType::Commit));
-        let object = object.map_err(|error| match repository.is_shallow() {
-            true => unknown(&format!(
-                "{}. This clone has only the last commits: `git fetch --unshallow` brings the others",
-                error.message()
-            )),
-            false => unknown(error.message()),
-        })?;
+        let object = object.map_err(|error| unknown(&why(error.message(), repository.is_shallow())))?;
         let found = object.into_commit().map_err(|_| unknown("it is no commit"))?;
         let commit = Commit {
             id: found.id().to_string(),
@@ -46,19 +41,27 @@ pub(super) fn find(objects: &Objects, revision: &str) -> Result<(Commit, Oid), T
     }
 }
 
+/// git's words, and what it may lie in.
+fn why(said: &str, is_shallow: bool) -> String {
+    match is_shallow {
+        true => format!("{said}. This clone has only the last commits: `git fetch --unshallow` brings the others"),
+        false => said.to_owned(),
+    }
+}
+
 fn find_by_program(objects: &Objects, revision: &str) -> Result<(Commit, Oid), TreeError> {
     let unknown = |why: String| TreeError::NoCommit { revision: revision.to_owned(), why };
+    let folder = objects.worktree();
     let peeled = format!("{revision}^{{commit}}");
-    let said = program::line(objects.worktree(), &["rev-parse", "--verify", "--end-of-options", &peeled]);
+    let said = program::line(folder, &["rev-parse", "--verify", "--end-of-options", &peeled]);
     let id = said.map_err(|error| match error {
-        TreeError::Program { why, .. } => unknown(why),
+        TreeError::Program { why: said, .. } => unknown(why(&said, is_shallow(folder).unwrap_or(false))),
         error => error,
     })?;
     // Older ones print the option too.
     let id = id.lines().last().unwrap_or_default();
     const FORMAT: &str = "--format=tformat:%T%n%ct%n%an%n%s";
-    let told =
-        program::line(objects.worktree(), &["log", "-1", "--no-show-signature", "--no-color", FORMAT, id, "--"])?;
+    let told = program::line(folder, &["log", "-1", "--no-show-signature", "--no-color", FORMAT, id, "--"])?;
     let mut lines = told.splitn(4, '\n');
     let tree = lines.next().and_then(Oid::of_digits);
     let time = lines.next().and_then(|time| time.parse().ok());

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::directory::{Directory, Entry, File};
 use super::oid::Oid;
-use super::worktree::{Indexed, Listed, mode, not_utf8};
+use super::worktree::{Indexed, Listed, mode, not_utf8, refuse_same_names};
 use super::{TreeError, program};
 
 const INDEX: &[&str] = &["ls-files", "--stage", "-z"];
+const IGNORE_CASE: &[&str] = &["config", "--type=bool", "--default=false", "core.ignorecase"];
 const STATUS: &[&str] =
     &["status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=none", "--no-renames"];
 
@@ -20,7 +21,11 @@ pub(super) fn index(worktree: &Path, copy: Option<&Path>) -> Result<Indexed, Tre
 /// Reads the index, and what git says differs from it.
 pub(super) fn list(worktree: &Path) -> Result<Listed, TreeError> {
     let mut root = Directory::default();
-    for row in rows(worktree, None)? {
+    let rows = rows(worktree, None)?;
+    if program::line(worktree, IGNORE_CASE)? == "true" {
+        refuse_same_names(rows.iter().map(|row| row.path.clone()))?;
+    }
+    for row in rows {
         let entry = match row.mode {
             SUBMODULE => Entry::Submodule(row.oid),
             number => Entry::File(File { oid: row.oid, mode: mode(number), on_disk: None }),

@@ -64,7 +64,9 @@ pub(super) type Indexed = BTreeMap<String, (Oid, Mode)>;
 
 fn list(repository: &Repository, worktree: &Path) -> Result<Listed, TreeError> {
     let index = repository.index()?;
-    refuse_same_names(repository, &index)?;
+    if repository.config()?.get_bool("core.ignorecase").unwrap_or(false) {
+        refuse_same_names(index.iter().filter(|entry| stage(entry) == 0).map(|entry| lossy(&entry.path)))?;
+    }
     let mut listed = Listed { root: of_index(&index)?, ..Listed::default() };
     let mut options = StatusOptions::new();
     options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
@@ -108,20 +110,15 @@ impl Listed {
 }
 
 /// Where the disk does not tell cases apart, one of two names would hide the other.
-fn refuse_same_names(repository: &Repository, index: &Index) -> Result<(), TreeError> {
-    if !repository.config()?.get_bool("core.ignorecase").unwrap_or(false) {
-        return Ok(());
-    }
-    let mut seen: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for entry in index.iter().filter(|entry| stage(entry) == 0) {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
+pub(super) fn refuse_same_names(paths: impl IntoIterator<Item = String>) -> Result<(), TreeError> {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for path in paths {
         // Folders, too: `Shop/a` and `shop/b` lie in one folder there.
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for part in ends.filter_map(|end| path.get(..end)) {
-            let other = seen.entry(part.to_lowercase()).or_insert_with(|| part.as_bytes().to_vec());
-            if other != part.as_bytes() {
-                let one = String::from_utf8_lossy(other).into_owned();
-                return Err(TreeError::SameName { one, other: part.to_owned() });
+            let one = seen.entry(part.to_lowercase()).or_insert_with(|| part.to_owned());
+            if one != part {
+                return Err(TreeError::SameName { one: one.clone(), other: part.to_owned() });
             }
         }
     }
@@ -188,7 +185,11 @@ fn submodule(repository: &Repository, path: &str) -> Result<Option<Entry>, TreeE
 }
 
 pub(super) fn not_utf8(path: &[u8]) -> TreeError {
-    TreeError::NotUtf8(String::from_utf8_lossy(path).into_owned())
+    TreeError::NotUtf8(lossy(path))
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }
 
 /// What the index would hold of these files after `git add`.
