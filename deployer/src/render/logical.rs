@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{Texts, has_administrator, holds_admin_password, kind, new_password, works_beside_only};
 use super::job::{CREATE, DATABASE, LOCK, LOCKED, MIGRATE, holding, run_as, script};
-use super::pod::{command, pod_security, service_security, set};
+use super::pod::{command, pod_security, resources, service_security, set};
 use super::{Beside, BesideInput, Credentials, Logical, Object, Scene, container_security};
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
@@ -163,6 +163,8 @@ impl Scene<'_> {
             "env": self.environment(owner)?,
         });
         set(&mut container, "securityContext", service_security(owner));
+        // The same program as the service's, and where a namespace has a quota nothing runs that does not say what it asks for.
+        set(&mut container, "resources", resources(owner));
         Ok(container)
     }
 

@@ -40,6 +40,7 @@ impl Scene<'_> {
             "securityContext": pod_security(service),
         });
         if service.role == Role::Service {
+            set(&mut spec, "affinity", apart(service));
             set(&mut container, "lifecycle", lifecycle(service));
             set(&mut container, "ports", ports(service));
             for (name, probe) in probe::of(service) {
@@ -94,9 +95,23 @@ pub(super) fn service_security(service: &Service) -> Option<Value> {
     (service.security == Security::Restricted).then(container_security)
 }
 
+/// Where there are several nodes, the instances of a service are better not on the same one.
+fn apart(service: &Service) -> Option<Value> {
+    let is_alone = service.singleton || !service.volumes.is_empty();
+    (!is_alone).then(|| {
+        json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+            "weight": 100,
+            "podAffinityTerm": {
+                "labelSelector": { "matchLabels": { (names::NAME): service.name } },
+                "topologyKey": "kubernetes.io/hostname",
+            },
+        }] } })
+    })
+}
+
 /// Memory is what it gets, and more ends it, on every node alike; processor time is its share where others want it, too,
 /// and it may take what nobody else does: a limit would only make starts slow.
-fn resources(service: &Service) -> Option<Value> {
+pub(super) fn resources(service: &Service) -> Option<Value> {
     let cpu = service.resources.cpu_millis.map(|millis| format!("{millis}m"));
     let memory = service.resources.memory_bytes.map(|bytes| bytes.to_string());
     if cpu.is_none() && memory.is_none() {
