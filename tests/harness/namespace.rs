@@ -46,6 +46,11 @@ impl Namespace {
         assert!(output.status.success(), "kubectl {line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Makes the namespace itself, where no program of ours does.
+    pub fn kubectl_makes_it(&self) {
+        self.kubectl_does(&format!("create namespace {}", self.name));
+    }
+
     /// Starts kubectl with these words and goes on.
     #[must_use]
     pub fn spawn(&self, words: &[&str]) -> std::process::Child {

@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Found, Registry};
 use crate::render::external::externals;
-use crate::render::{self, Images, Object, policy};
+use crate::render::{self, Credentials, Images, Object, policy};
 use crate::repository;
 use crate::settings::Global;
 use crate::store::databases::Databases;
@@ -59,15 +59,19 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             object.set_spec("replicas", json!(node.replicas));
         }
     }
-    if console.is_json() {
-        let objects: Vec<Value> = objects.into_iter().map(|object| object.body).collect();
-        console.json(json!({ "command": "render", "objects": objects }));
-        return Ok(());
-    }
     let secrets = rendered.servers.values().filter_map(|server| server.secret.as_ref());
     let secrets = secrets.chain(rendered.databases.values().filter_map(|database| database.secret.as_ref()));
-    let mut text: String =
-        secrets.map(|secret| format!("# needs the Secret {} with username and password\n", secret.name)).collect();
+    if console.is_json() {
+        let objects: Vec<Value> = objects.into_iter().map(|object| object.body).collect();
+        let secrets: Vec<Value> =
+            secrets.map(|secret| json!({ "name": secret.name, "username": secret.username })).collect();
+        console.json(json!({ "command": "render", "credentials": secrets, "objects": objects }));
+        return Ok(());
+    }
+    let line = |secret: &Credentials| {
+        format!("# needs the Secret {} with the username {} and a password\n", secret.name, secret.username)
+    };
+    let mut text: String = secrets.map(line).collect();
     for external in externals(&repository.graph, &settings.cluster)? {
         text.push_str(&format!("# needs the Secret {} with {}\n", external.secret, external.keys.join(", ")));
     }
