@@ -138,13 +138,25 @@ impl Console {
         self.data(&table(head, rows, width));
     }
 
+    /// A line for people that is less than the others, on stderr.
+    pub(crate) fn dim(&self, text: &str) {
+        self.note(&format!("{DIM}{text}{DIM:#}"));
+    }
+
     /// Tells that something has begun. What is dropped without an end was interrupted.
     pub(crate) fn step(&self, name: impl Into<String>, doing: &str) -> Step {
-        let name = name.into();
+        self.step_at(None, name.into(), doing)
+    }
+
+    /// As [`Self::step`], in the line where it waited.
+    pub(crate) fn step_at(&self, waiting: Option<Waiting>, name: String, doing: &str) -> Step {
         let bar = self.inner.live.as_ref().map(|live| {
-            let style = ProgressStyle::with_template("  {spinner} {prefix}  {wide_msg:.dim} {elapsed:>4}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let bar = live.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.clone()));
+            let bar = match waiting.and_then(|mut waiting| waiting.0.take()) {
+                Some(bar) => bar,
+                None => live.add(ProgressBar::new_spinner().with_prefix(name.clone())),
+            };
+            bar.set_style(spinner("  {spinner} {prefix}  {wide_msg:.dim} {elapsed:>4}"));
+            bar.reset_elapsed();
             bar.set_message(doing.to_owned());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
@@ -161,6 +173,22 @@ impl Console {
         step
     }
 
+    /// Shows how many of so many steps are over, for as long as it lives.
+    pub(crate) fn overview(&self, steps: usize) -> Overview {
+        let live = self.inner.live.as_ref().filter(|_| steps > 1);
+        let bar = live.map(|live| {
+            let bar = live.add(ProgressBar::new(steps as u64));
+            bar.set_style(spinner("  {bar:24} {pos}/{len} {elapsed:.dim}"));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Overview {
+            live: live.cloned(),
+            bar,
+            room: height(&std::io::stderr()).saturating_sub(ROOM).saturating_sub(steps),
+        }
+    }
+
     /// Writes past the live list.
     fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.inner.live {
@@ -168,6 +196,59 @@ impl Console {
             None => write(),
         }
     }
+}
+
+/// Lines of a terminal that are left for what was said before.
+const ROOM: usize = 4;
+
+/// A line of something that waits for its turn.
+pub(crate) struct Waiting(Option<ProgressBar>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(line) = &self.0 {
+            line.finish_and_clear();
+        }
+    }
+}
+
+/// How much of several steps is over.
+pub(crate) struct Overview {
+    live: Option<MultiProgress>,
+    bar: Option<ProgressBar>,
+    /// Lines that the terminal has beside one for each step.
+    room: usize,
+}
+
+impl Overview {
+    /// Shows something that waits, above the bar; not where the terminal is too low for all that do.
+    pub(crate) fn waiting(&self, name: &str, why: &str) -> Option<Waiting> {
+        let (live, bar) = (self.live.as_ref()?, self.bar.as_ref().filter(|_| self.room > 0)?);
+        let line = live.insert_before(bar, ProgressBar::new_spinner().with_prefix(name.to_owned()));
+        line.set_style(spinner("  · {prefix:.dim}  {wide_msg:.dim}"));
+        line.set_message(why.to_owned());
+        line.tick();
+        Some(Waiting(Some(line)))
+    }
+
+    /// One more is over.
+    pub(crate) fn advance(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Overview {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn spinner(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// Something that takes a while.
@@ -242,6 +323,12 @@ fn width(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> usize {
         .ok()
         .filter(|width| *width > 0)
         .unwrap_or(80)
+}
+
+/// The lines of a terminal; none where there is none.
+fn height(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> usize {
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|_| stream.is_terminal());
+    size.map_or(0, |size| usize::from(size.ws_row))
 }
 
 /// Columns as wide as their widest cell, two blanks between them.

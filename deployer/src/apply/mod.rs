@@ -10,6 +10,7 @@ mod policy;
 mod secret;
 pub(crate) mod switch;
 mod task;
+mod tracker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use crate::session::Session;
 use crate::store::Stored;
 use crate::store::databases::Databases;
 use crate::store::tasks::Tasks;
+use tracker::Tracker;
 
 /// How many lines of a log are shown.
 const LAST_WORDS: i64 = 20;
@@ -76,14 +78,16 @@ impl Work<'_> {
         self.run_these(steps.iter().filter(before).collect()).await
     }
 
-    async fn run_these(&self, mut open: Vec<&Step>) -> Result<()> {
+    async fn run_these(&self, steps: Vec<&Step>) -> Result<()> {
+        let tracker = Tracker::of(self.session.console, &steps);
+        let mut open = steps.clone();
         let mut over: BTreeSet<Part> = BTreeSet::new();
         let mut running: FuturesUnordered<LocalBoxFuture<'_, (Part, Result<()>)>> = FuturesUnordered::new();
         loop {
             let (ready, rest) = open.into_iter().partition(|step: &&Step| step.after.is_subset(&over));
             open = rest;
             for step in ready {
-                running.push(Box::pin(async { (step.part.clone(), self.step(step).await) }));
+                running.push(Box::pin(async { (step.part.clone(), self.step(step, &tracker).await) }));
             }
             match running.next().await {
                 Some((part, Ok(()))) => {
@@ -94,7 +98,10 @@ impl Work<'_> {
                     let names: Vec<String> = open.iter().map(|step| step.part.to_string()).collect();
                     return Err(and_not_begun(error, &names));
                 }
-                None => return Ok(()),
+                None => {
+                    tracker.finish();
+                    return Ok(());
+                }
             }
         }
     }
@@ -108,8 +115,9 @@ impl Work<'_> {
         }
     }
 
-    async fn step(&self, step: &Step) -> Result<()> {
-        let mut shown = self.session.console.step(step.part.to_string(), step.action.as_str());
+    async fn step(&self, step: &Step, tracker: &Tracker<'_>) -> Result<()> {
+        let began = Instant::now();
+        let mut shown = tracker.begin(step);
         let done = match &step.part {
             Part::Base => self.base().await,
             Part::Server(name) => self.server(name, &mut shown).await,
@@ -120,6 +128,7 @@ impl Work<'_> {
         match done {
             Ok(how) => {
                 shown.done(&format!("{how} ({})", step.reason));
+                tracker.over(&step.part, began);
                 Ok(())
             }
             Err(error) => {
