@@ -3,9 +3,11 @@
 //! Nothing here asserts a time: machines are noisy. The table shows ratios and their targets; a floor that
 //! cannot be measured is named as missing.
 
+mod apply;
 mod cluster;
 mod floor;
 mod generate;
+mod kubernetes;
 mod local;
 mod measure;
 mod rows;
@@ -26,12 +28,13 @@ fn main() {
         }
         _ => {}
     }
-    let rows: [(&str, Measure); 5] = [
+    let rows: [(&str, Measure); 6] = [
         ("start", rows::start),
         ("read", rows::read),
         ("diff", rows::diff),
         ("docker", local::docker),
         ("process", local::process),
+        ("deploy", kubernetes::deploy),
     ];
     let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {

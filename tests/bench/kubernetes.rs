@@ -1,0 +1,291 @@
+//! `komandan` on an API server whose nodes only say that they run: a complete deploy, one of nothing, of one change, and
+//! back, beside the raw apply of the same objects, kubectl and Helm.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clustergraph_tests::{EveryImage, Namespace};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::apply;
+use crate::generate::{dependencies, git};
+use crate::measure::{Amount, Row, Target, median, time};
+use crate::rows::program;
+
+const SERVICES: usize = 100;
+/// Each needs an edit of its own, and each edit a place in the graph: first, middle, last.
+const PLACES: [(&str, usize); 3] = [("entry", 0), ("median node", SERVICES / 2), ("deepest leaf", SERVICES - 1)];
+/// How often each is measured; what takes a minute is measured once.
+const RUNS: usize = 3;
+/// Without these Helm asks at most 5 times a second.
+const TUNED: [&str; 4] = ["--qps", "1000", "--burst-limit", "2000"];
+
+/// A repository of services whose images nobody builds.
+struct Deployed {
+    folder: TempDir,
+    images: EveryImage,
+}
+
+impl Deployed {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("komandan-bench-").tempdir().expect("a temporary folder");
+        let deployed = Self { folder, images: EveryImage::new() };
+        std::fs::write(
+            deployed.path().join("clustergraph.yaml"),
+            "services: [\"services/*\"]\nclusters: { production: {} }\n",
+        )
+        .expect("a file");
+        for number in 0..SERVICES {
+            let needs: Vec<String> = dependencies(number, SERVICES).into_iter().map(name).collect();
+            let public = if number == 0 { "public: { path: / }\n" } else { "" };
+            let yaml = format!(
+                "name: {}\nimage: docker.io/library/nobody@sha256:{:064x}\ndependencies: [{}]\nports: {{ http: 8080 }}\nhealth: {{ http: /healthz }}\nscale: {{ replicas: 2 }}\nresources: {{ cpu: 10m, memory: 32Mi }}\n{public}",
+                name(number),
+                number + 1,
+                needs.join(", ")
+            );
+            let folder = deployed.path().join("services").join(name(number));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("service.yaml"), yaml).expect("a file");
+        }
+        git(deployed.path(), &["init", "--quiet", "--initial-branch=main"]);
+        deployed.commit("all");
+        deployed
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn commit(&self, message: &str) {
+        git(self.path(), &["add", "--all"]);
+        git(
+            self.path(),
+            &["-c", "user.name=Bench", "-c", "user.email=bench@example.com", "commit", "--quiet", "-m", message],
+        );
+    }
+
+    /// Changes what a service is: another environment.
+    fn edit(&self, number: usize, nth: usize) {
+        let file = self.path().join("services").join(name(number)).join("service.yaml");
+        let text = std::fs::read_to_string(&file).expect("a file");
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("env:")).map(|line| format!("{line}\n")).collect();
+        std::fs::write(&file, format!("{text}env: {{ EDIT: \"{nth}\" }}\n")).expect("a file");
+        self.commit("an edit");
+    }
+
+    fn komandan(&self, namespace: &Namespace, words: &[&str]) -> Command {
+        let mut command = Command::new(program("komandan"));
+        command.current_dir(self.path()).env("KUBECONFIG", namespace.kubeconfig());
+        command.env("CLUSTERGRAPH_MIRROR", self.images.address().to_string());
+        command.args(["--namespace", namespace.name()]).args(words);
+        command
+    }
+
+    /// The objects of the commit, as `render` prints them.
+    fn objects(&self, namespace: &Namespace) -> Vec<Value> {
+        let output = self.komandan(namespace, &["render", "--output", "json"]).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rendered: Value = serde_json::from_slice(&output.stdout).expect("objects");
+        rendered["objects"].as_array().expect("objects").clone()
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("s{number:03}")
+}
+
+fn names(objects: &[Value]) -> BTreeSet<String> {
+    objects.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
+}
+
+/// What one peer takes for each thing that is done.
+#[derive(Default)]
+struct Times {
+    first: Vec<Duration>,
+    again: Vec<Duration>,
+    /// By place.
+    changed: [Vec<Duration>; PLACES.len()],
+    back: Vec<Duration>,
+}
+
+/// The rows of a deploy; nothing where there is no cluster to measure on.
+pub(crate) fn deploy() -> Vec<Row> {
+    if std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_none() {
+        eprintln!(
+            "missing: deploy: there is no cluster: `tests/machine/up.sh` makes one, `eval \"$(tests/machine/env.sh)\"` names it"
+        );
+        return Vec::new();
+    }
+    let deployed = Deployed::new();
+    let (mut ours, mut raw) = (Times::default(), Times::default());
+    let mut renamed = [0; PLACES.len()];
+    let mut edits = 0;
+    let mut objects = 0;
+    for _ in 0..RUNS {
+        let (namespace, floor) = (Namespace::without_processes("bench"), Namespace::without_processes("floor"));
+        let mut before = deployed.objects(&floor);
+        objects = before.len();
+        raw.first.push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &before)));
+        ours.first.push(time(deployed.komandan(&namespace, &["deploy"])));
+        ours.again.push(time(deployed.komandan(&namespace, &["deploy"])));
+        for (place, (_, number)) in PLACES.into_iter().enumerate() {
+            edits += 1;
+            deployed.edit(number, edits);
+            let after = deployed.objects(&floor);
+            let known = names(&before);
+            let new: Vec<Value> =
+                after.iter().filter(|object| !names(std::slice::from_ref(object)).is_subset(&known)).cloned().collect();
+            renamed[place] = new.iter().filter(|object| object["kind"] == "Deployment").count();
+            raw.changed[place].push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &new)));
+            ours.changed[place].push(time(deployed.komandan(&namespace, &["deploy"])));
+            before = after;
+        }
+        ours.back.push(time(deployed.komandan(&namespace, &["revert"])));
+        let _ = time(deployed.komandan(&namespace, &["down"]));
+    }
+    let kubectl = kubectl(&deployed);
+    let helm = helm();
+    let tuned = helm.as_ref().map(|helm| with_helm(helm, &deployed, &TUNED, &mut edits));
+    let default = helm.as_ref().map(|helm| with_helm(helm, &deployed, &[], &mut edits));
+    let row =
+        |what: String, ours: &[Duration], floor_name: &'static str, floor: Option<Duration>, target: Target| Row {
+            what,
+            ours: median(ours.to_vec()).into(),
+            floor_name,
+            floor: floor.map(Amount::from),
+            target,
+            runs: ours.len(),
+        };
+    let of = |times: &Option<Times>, pick: fn(&Times) -> &Vec<Duration>| {
+        times.as_ref().map(|times| median(pick(times).clone()))
+    };
+    let complete = format!("deploy: {SERVICES} services, {objects} objects");
+    let mut rows = vec![
+        row(complete.clone(), &ours.first, "raw apply", Some(median(raw.first.clone())), Target::Times(1.2)),
+        row(complete.clone(), &ours.first, "Helm, tuned", of(&tuned, |times| &times.first), Target::Times(0.6)),
+        row(
+            complete.clone(),
+            &ours.first,
+            "Helm, default",
+            of(&default, |times| &times.first),
+            Target::Within(Duration::from_secs(15)),
+        ),
+        row(complete, &ours.first, "kubectl apply + wait", Some(kubectl), Target::Within(Duration::from_secs(15))),
+        row(
+            "deploy: nothing changed".to_owned(),
+            &ours.again,
+            "Helm, tuned",
+            of(&tuned, |times| &times.again),
+            Target::Within(Duration::from_millis(500)),
+        ),
+        row(
+            "deploy: nothing changed".to_owned(),
+            &ours.again,
+            "Helm, default",
+            of(&default, |times| &times.again),
+            Target::Within(Duration::from_millis(500)),
+        ),
+    ];
+    for (place, (what, _)) in PLACES.into_iter().enumerate() {
+        let text = format!("deploy: {what} changed, {} renamed", renamed[place]);
+        let target = if place == 0 { Target::Within(Duration::from_secs(2)) } else { Target::Times(1.2) };
+        rows.push(row(
+            text.clone(),
+            &ours.changed[place],
+            "raw apply of these",
+            Some(median(raw.changed[place].clone())),
+            target,
+        ));
+        let peer = tuned.as_ref().map(|times| median(times.changed[place].clone()));
+        rows.push(row(text, &ours.changed[place], "Helm, tuned", peer, target_beside(place)));
+    }
+    rows.push(row(
+        "deploy: revert".to_owned(),
+        &ours.back,
+        "Helm rollback, tuned",
+        of(&tuned, |times| &times.back),
+        Target::Within(Duration::from_secs(1)),
+    ));
+    rows.push(row(
+        "deploy: revert".to_owned(),
+        &ours.back,
+        "Helm rollback, default",
+        of(&default, |times| &times.back),
+        Target::Within(Duration::from_secs(1)),
+    ));
+    rows
+}
+
+/// Beside Helm only the entry has a target of its own; the others must not take longer.
+fn target_beside(place: usize) -> Target {
+    if place == 0 { Target::Within(Duration::from_secs(2)) } else { Target::Times(1.0) }
+}
+
+fn timed(doing: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    doing();
+    began.elapsed()
+}
+
+/// The objects by kubectl, until all are available; once: it takes half a minute.
+fn kubectl(deployed: &Deployed) -> Duration {
+    let namespace = Namespace::without_processes("kubectl");
+    let objects = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": deployed.objects(&namespace) });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("objects.json");
+    std::fs::write(&file, objects.to_string()).expect("a file");
+    let run = |words: &[&str]| {
+        let mut command = Command::new("kubectl");
+        command.args(["--kubeconfig", namespace.kubeconfig(), "--namespace", namespace.name()]).args(words);
+        time(command)
+    };
+    run(&["apply", "--server-side", "--filename", file.to_str().expect("a path")])
+        + run(&["wait", "--for=condition=Available", "deployments", "--all", "--timeout=600s"])
+}
+
+/// Helm, built from its module; `None` with a line that says so where that fails.
+fn helm() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/peers/helm.sh");
+    let output = Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().ok()?;
+    if !output.status.success() {
+        eprintln!("missing: Helm could not be built");
+        return None;
+    }
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The same by Helm: a chart of exactly these objects.
+fn with_helm(helm: &Path, deployed: &Deployed, flags: &[&str], edits: &mut usize) -> Times {
+    let namespace = Namespace::without_processes("helm");
+    let chart = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(chart.path().join("templates")).expect("a folder");
+    std::fs::write(chart.path().join("Chart.yaml"), "apiVersion: v2\nname: bench\nversion: 0.1.0\n").expect("a file");
+    let write = || {
+        let documents = deployed.objects(&namespace).into_iter().map(|object| format!("---\n{object}\n"));
+        std::fs::write(chart.path().join("templates/all.yaml"), documents.collect::<String>()).expect("a file");
+    };
+    let run = |words: &[&str]| {
+        let mut command = Command::new(helm);
+        command.args(["--kubeconfig", namespace.kubeconfig(), "--namespace", namespace.name()]).args(flags).args(words);
+        time(command)
+    };
+    let path = chart.path().to_str().expect("a path");
+    let upgrade: &[&str] = &["upgrade", "bench", path, "--wait", "--timeout", "15m"];
+    let mut times = Times::default();
+    write();
+    times.first.push(run(&["install", "bench", path, "--wait", "--timeout", "15m"]));
+    times.again.push(run(upgrade));
+    for (place, (_, number)) in PLACES.into_iter().enumerate() {
+        *edits += 1;
+        deployed.edit(number, *edits);
+        write();
+        times.changed[place].push(run(upgrade));
+    }
+    times.back.push(run(&["rollback", "bench", "--wait", "--timeout", "15m"]));
+    times
+}
