@@ -79,6 +79,7 @@ impl Prepared {
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
+    repository.refuse_unpinned()?;
     let cluster = Cluster::connect(&repository.settings).await?;
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
@@ -87,6 +88,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 
     let registry = Registry::new();
     let known = target::known_images(&repository.graph, &kept.all(), &observed);
+    if args.dry_run {
+        for remark in images::remarks(&repository.graph, &known)? {
+            console.note(&remark);
+        }
+    }
     let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
     let missing: Vec<String> =
         resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();

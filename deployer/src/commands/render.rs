@@ -26,6 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let repository = repository::read(global, &args.commit).await?;
+    repository.refuse_unpinned()?;
     let settings = &repository.settings;
     let registry = Registry::new();
     let (resolved, servers) = images::resolve(&repository.graph, settings, &Images::default(), &registry).await?;
