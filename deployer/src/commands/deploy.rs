@@ -18,6 +18,7 @@ use crate::fault;
 use crate::images::{self, Found, Registry, user};
 use crate::names;
 use crate::plan::{Action, Step, Target, plan};
+use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
 use crate::schemas;
@@ -129,12 +130,16 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         unchanged(current, &repository, &observed, &cluster, console);
         return Ok(());
     }
+    let room = Room::read(&cluster).await?;
+    let live = prepared.kept.current.as_ref().map(|record| &record.content);
+    let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
     if args.dry_run {
         let current = prepared.kept.current.as_ref();
         let going = collect::leaving(&observed, &prepared.target.content, current, cluster.name());
-        show(&prepared, &missing, &going, console);
-        return Ok(());
+        show(&prepared, &missing, &going, &extra, console);
+        return room.refuse(&extra);
     }
+    room.refuse(&extra)?;
     cluster.ensure_namespace(render::security(&repository.graph)).await?;
     let waited = Instant::now();
     under_lock(&cluster, console, args.wait, async |session| {
@@ -395,7 +400,7 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
     console.note(&format!("  {} requests", cluster.requests()));
 }
 
-fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Console) {
+fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra, console: &Console) {
     let shared: Vec<&String> = prepared
         .target
         .content
@@ -405,7 +410,7 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Con
         .collect();
     if console.is_json() {
         console.json(json!({
-            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going,
+            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
             "graph": prepared.target.content.version,
         }));
         return;
@@ -423,6 +428,9 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Con
         return;
     }
     console.table(&["", "WHAT", "WHY"], &rows);
+    if let Some(text) = extra.text() {
+        console.data(&format!("asks for {text} beside what still runs"));
+    }
     if !shared.is_empty() {
         let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();
         console.note(&format!("shared with the version that serves: {}", names.join(", ")));
