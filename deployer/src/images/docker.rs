@@ -38,6 +38,10 @@ impl Docker {
             for (name, value) in &build.args {
                 arguments.extend(["--build-arg".to_owned(), format!("{name}={value}")]);
             }
+            // The value goes by the environment that the builder has from us: it is on no command line.
+            for name in &build.secrets {
+                arguments.extend(["--secret".to_owned(), format!("id={name},env={name}")]);
+            }
         }
         arguments.push("-".to_owned());
         let what = format!("the image of {}", service.name);
@@ -46,6 +50,12 @@ impl Docker {
             Ended::Well => return Ok(()),
             // The client was told to use BuildKit, which is no part of it here.
             Ended::Badly(log) if log.text.contains("buildx component is missing") => match again {
+                _ if has_secrets(service) => {
+                    return Err(log.error(&format!(
+                        "{what} needs `build.secrets` ({}), which only BuildKit keeps out of images: install docker's buildx",
+                        service.place
+                    )));
+                }
                 Some(mut tar) => {
                     std::io::Seek::rewind(&mut tar)
                         .map_err(|error| Error::Io { what: "reading the build context again".to_owned(), error })?;
@@ -100,6 +110,11 @@ impl Docker {
         let text = std::fs::read(&path).map_err(failed)?;
         Ok(Ended::Badly(Log { path, text: String::from_utf8_lossy(&text).into_owned() }))
     }
+}
+
+/// Whether a build needs values that must not be in its image.
+fn has_secrets(service: &Service) -> bool {
+    matches!(&service.image, Image::Dockerfile(build) if !build.secrets.is_empty())
 }
 
 enum Ended {

@@ -137,6 +137,14 @@ pub(crate) async fn build(
     console: &Console,
 ) -> Result<BTreeMap<String, String>> {
     let docker = Docker::new();
+    let wanted = resolved.iter().filter(|(_, (_, found))| *found == Found::Missing);
+    let built = wanted.filter_map(|(name, _)| graph.services.get(name));
+    let lacking: Vec<String> =
+        built.flat_map(|service| lacks(service, |name| std::env::var_os(name).is_some())).collect();
+    if !lacking.is_empty() {
+        let mend = "Set them in the environment of komandan: a build reads each as the file /run/secrets/NAME, and no image has it";
+        return Err(Error::Image(format!("{}\n{mend}", lacking.join("\n"))));
+    }
     stream::iter(resolved)
         .map(|(name, (wanted, found))| {
             let docker = &docker;
@@ -154,6 +162,13 @@ pub(crate) async fn build(
         .buffer_unordered(BUILDS)
         .try_collect()
         .await
+}
+
+/// The secrets of a build that nobody gave.
+fn lacks(service: &Service, is_given: impl Fn(&str) -> bool) -> Vec<String> {
+    let Image::Dockerfile(build) = &service.image else { return Vec::new() };
+    let missing = build.secrets.iter().filter(|name| !is_given(name));
+    missing.map(|name| format!("the build of {} needs the secret {name} ({})", service.name, build.place)).collect()
 }
 
 async fn build_one(
