@@ -2,10 +2,12 @@
 //! cause, what somebody may mend is waited for and told; traffic stays where it is, and the next run goes on. And fields that
 //! are only honoured if the cluster plays its part.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use clustergraph_tests::local::wait_until;
 use clustergraph_tests::{Namespace, Program, Repository, Run, get};
 use serde_json::{Value, json};
 
@@ -103,6 +105,27 @@ impl Place {
         self.repository.commit("a service more");
     }
 
+    /// Every object of every kind that can be listed, but for what the cluster tells of them.
+    fn everything(&self) -> BTreeSet<String> {
+        let kinds = std::process::Command::new("kubectl")
+            .args([
+                "--kubeconfig",
+                self.namespace.kubeconfig(),
+                "api-resources",
+                "--namespaced",
+                "--verbs=list",
+                "--output=name",
+            ])
+            .output()
+            .expect("kubectl runs");
+        let kinds = String::from_utf8(kinds.stdout).expect("text");
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let found = self.namespace.kubectl(&format!("get {}", kinds.join(",")));
+        let objects = found["items"].as_array().expect("objects").iter();
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        objects.map(|object| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]))).collect()
+    }
+
     /// What a deploy says that cannot be: all these words, and the traffic is where it was.
     fn fails(&self, deploy: Program, code: i32, words: &[&str]) -> Run {
         let version = self.komandan("status --output json").run().succeeds().json()["version"].clone();
@@ -158,7 +181,7 @@ fn what_waiting_cannot_mend_ends_a_deploy_with_its_cause_and_the_next_run_goes_o
     let name = place.namespace.name();
 
     place.late("run: [python, -c, 'raise SystemExit(\"the disk is on fire\")']\n");
-    place.fails(place.komandan("deploy"), 4, &["late ends", "exit code 1", "the disk is on fire"]);
+    place.fails(place.komandan("deploy"), 4, &["late", "exit code 1", "the disk is on fire"]);
 
     // Admission: the namespace is somebody's, and takes nothing that is not restricted.
     place.late(&format!("security: baseline\n{FINE}"));
@@ -185,6 +208,33 @@ fn what_waiting_cannot_mend_ends_a_deploy_with_its_cause_and_the_next_run_goes_o
     place.fails(place.komandan("deploy"), 4, &["late", "exceeded quota: few"]);
     place.namespace.kubectl_does("delete resourcequota few");
     let _ = place.komandan("deploy").run().succeeds();
+
+    // The way back needs neither the repository nor a registry.
+    let elsewhere = tempfile::TempDir::with_prefix("clustergraph-test-").expect("a folder");
+    let back = Program::new("komandan", elsewhere.path())
+        .env("KUBECONFIG", place.namespace.kubeconfig())
+        .env("CLUSTERGRAPH_REGISTRY", "127.0.0.1:9/gone")
+        .env("CLUSTERGRAPH_MIRROR", "127.0.0.1:9");
+    let _ = back.args(&format!("--namespace {name} revert")).run().succeeds();
+    place.answers();
+
+    // A registry that is gone is told by its name, and nothing is begun.
+    place.late("env: { YET_ANOTHER: one }\nrun: [python, -m, http.server, \"8000\"]\n");
+    let deploy = place.komandan("deploy").env("CLUSTERGRAPH_REGISTRY", "127.0.0.1:9/gone");
+    place.fails(deploy, 8, &["asking the registry for 127.0.0.1:9/gone/late"]);
+
+    // Nor does the API server let in who shows what is no longer good.
+    let mut config = place.namespace.kubectl("config view --raw --flatten");
+    for user in config["users"].as_array_mut().expect("users") {
+        user["user"] = json!({ "token": "of-yesterday" });
+    }
+    let file = elsewhere.path().join("kubeconfig");
+    std::fs::write(&file, config.to_string()).expect("the file is written");
+    place.fails(
+        place.komandan("deploy").env("KUBECONFIG", &file),
+        7,
+        &["401", "credentials of the kubeconfig are not accepted"],
+    );
 }
 
 #[test]
@@ -218,7 +268,7 @@ fn a_plan_is_held_against_the_namespaces_quotas_before_anything_is_written() {
     place.repository.append("api/service.yaml", "resources: { cpu: 100m, memory: 32Mi }\nscale: { replicas: 4 }");
     place.repository.commit("four");
     let counted = || !place.namespace.kubectl("get quota team")["status"]["hard"].is_null();
-    clustergraph_tests::local::wait_until("the quota is counted", counted);
+    wait_until("the quota is counted", counted);
     for command in ["plan", "deploy"] {
         let told = place.komandan(command).run().ends_with(4);
         let words = "the ResourceQuota team allows 300m of requests.cpu: 0 are taken, and this takes 400m more";
@@ -239,6 +289,8 @@ fn a_plan_is_held_against_the_namespaces_quotas_before_anything_is_written() {
 fn files_hold_secrets_volumes_have_several_instances_and_what_is_to_be_killed_is() {
     let place = Place::new("files");
     let key = "a-key-of-this-test";
+    wait_until("the namespace has what every one has", || place.everything().len() >= 2);
+    let before = place.everything();
     place.repository.append(
         "api/service.yaml",
         "secrets: [KEY]\nfiles: { /etc/app/key: key.conf, /etc/app/plain: plain.conf }\nvolumes: { told: /told }\n\
@@ -256,9 +308,9 @@ fn files_hold_secrets_volumes_have_several_instances_and_what_is_to_be_killed_is
     // Both instances have the same volume.
     let both = || {
         let told = place.asks("told")["told"].as_str().expect("lines").to_owned();
-        told.lines().collect::<std::collections::BTreeSet<_>>().len() == 2
+        told.lines().collect::<BTreeSet<_>>().len() == 2
     };
-    clustergraph_tests::local::wait_until("both instances wrote", both);
+    wait_until("both instances wrote", both);
 
     // The value is in Secrets alone.
     let mut told = format!("{}{}", deployed.stdout(), deployed.stderr());
@@ -278,7 +330,15 @@ fn files_hold_secrets_volumes_have_several_instances_and_what_is_to_be_killed_is
     eprintln!("killed and begun again within {:.1} s", began.elapsed().as_secs_f64());
     assert_eq!(place.answers()["key"], "key = another, costs 5$ and $(NOTHING)\n");
 
+    // Of all kinds that there are, only what is guarded stays, and then nothing.
+    let _ = place.komandan("down").run().succeeds();
+    let is_guarded = |object: &String| {
+        let (kind, name) = object.split_once('/').expect("a kind");
+        matches!(kind, "Secret" | "PersistentVolumeClaim") || name.starts_with("komandan-")
+    };
+    let added = || place.everything().difference(&before).cloned().collect::<Vec<_>>();
+    wait_until("only data is left", || added().iter().all(is_guarded));
+    assert!(added().contains(&"PersistentVolumeClaim/volume.api.told".to_owned()), "{:?}", added());
     let _ = place.komandan("down --delete-data").run().succeeds();
-    let gone = || place.namespace.names("secrets,persistentvolumeclaims").is_empty();
-    clustergraph_tests::local::wait_until("nothing is left", gone);
+    wait_until("nothing is left", || added().is_empty());
 }
