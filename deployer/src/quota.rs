@@ -214,12 +214,13 @@ impl Extra {
             |name: &'static str, what: &str| self.amounts.get(name).map(|it| format!("{} {what}", words(name, *it)));
         let pods = format!("{pods} {}", if pods == 1 { "pod" } else { "pods" });
         let parts = [Some(pods), part(CPU, "cpu"), part(MEMORY, "memory"), part(STORAGE, "storage")];
-        let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let mut text = format!("asks for {} beside what still runs", parts.join(", "));
         let silent: BTreeSet<&String> =
             [CPU, MEMORY].iter().filter_map(|name| self.unsaid.get(name)).flatten().collect();
         if !silent.is_empty() {
             let silent: Vec<&str> = silent.into_iter().map(String::as_str).collect();
-            text.push_str(&format!(", and whatever these take, which do not say all of it: {}", silent.join(", ")));
+            text.push_str(&format!("; without a word about all of cpu and memory: {}", silent.join(", ")));
         }
         Some(text)
     }

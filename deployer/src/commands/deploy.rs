@@ -429,7 +429,7 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra
     }
     console.table(&["", "WHAT", "WHY"], &rows);
     if let Some(text) = extra.text() {
-        console.data(&format!("asks for {text} beside what still runs"));
+        console.data(&text);
     }
     if !shared.is_empty() {
         let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();

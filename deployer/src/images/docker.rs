@@ -164,6 +164,6 @@ mod tests {
         assert!(has_secrets(&graph.services["pay"]));
         let lacks = |given: bool| super::super::lacks(&graph.services["pay"], |_| given);
         assert_eq!(lacks(true), Vec::<String>::new());
-        assert_eq!(lacks(false), ["the build of pay needs the secret NPM_TOKEN (pay/service.yaml:2:1)"]);
+        assert_eq!(lacks(false), ["the build of pay needs the secret NPM_TOKEN (pay/service.yaml:2:22)"]);
     }
 }

@@ -58,7 +58,7 @@ fn quantities_are_read_as_kubernetes_reads_them() {
 #[test]
 fn a_quota_is_asked_before_anything_is_written() {
     let three = of_pods(3, &asking("100m", "128Mi"), &Amounts::new());
-    assert_eq!(three.text().as_deref(), Some("3 pods, 300m cpu, 384Mi memory"));
+    assert_eq!(three.text().as_deref(), Some("asks for 3 pods, 300m cpu, 384Mi memory beside what still runs"));
     assert_eq!(
         three.json(),
         json!({ "pods": 3, "cpu_millis": 300, "memory_bytes": 402_653_184_u64, "storage_bytes": 0 })
@@ -88,6 +88,10 @@ fn a_quota_is_asked_before_anything_is_written() {
 #[test]
 fn who_does_not_say_what_it_takes_gets_the_default_or_is_named() {
     let silent = of_pods(1, &json!({ "containers": [{}] }), &Amounts::new());
+    assert_eq!(
+        silent.text().as_deref(),
+        Some("asks for 1 pod beside what still runs; without a word about all of cpu and memory: api")
+    );
     let wants = quota(json!({ "limits.memory": "1Gi" }), json!({}));
     let said = wants.against(&silent);
     assert!(said.len() == 1 && said[0].contains("one of api does not") && said[0].contains("LimitRange"), "{said:?}");
@@ -98,7 +102,7 @@ fn who_does_not_say_what_it_takes_gets_the_default_or_is_named() {
     let defaults = defaults(&[serde_json::from_value(range).unwrap()]);
     let silent = of_pods(2, &json!({ "containers": [{}] }), &defaults);
     assert_eq!(wants.against(&silent), Vec::<String>::new());
-    assert_eq!(silent.text().as_deref(), Some("2 pods, 20m cpu, 128Mi memory"));
+    assert_eq!(silent.text().as_deref(), Some("asks for 2 pods, 20m cpu, 128Mi memory beside what still runs"));
 }
 
 #[test]
