@@ -267,17 +267,17 @@ impl Step {
         if self.said == doing {
             return;
         }
-        doing.clone_into(&mut self.said);
         match &self.bar {
             Some(bar) => bar.set_message(doing.to_owned()),
             None if self.console.is_json() => self.event("doing", doing),
-            // A log is not flooded with states that pass at once.
             None if self.told.elapsed() > TOLD => {
                 self.told = Instant::now();
                 self.console.note(&format!("  ...   {}  {doing}", self.name));
             }
-            None => {}
+            // A log is not flooded with states that pass at once; one that stays is told when it is said again.
+            None => return,
         }
+        doing.clone_into(&mut self.said);
     }
 
     /// It is over, and well.

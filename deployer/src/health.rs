@@ -1,11 +1,13 @@
 //! Is it ready, will it be, or will waiting not mend it? Pure: from what was observed to an answer.
 
+mod pod;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cluster::view::Observed;
@@ -13,9 +15,7 @@ use crate::names;
 use crate::render::Kind;
 use crate::render::job::MIGRATE;
 use crate::store::record::Node;
-
-/// For how long something that an administrator or an autoscaler may mend is waited for.
-const GRACE: Duration = Duration::from_secs(180);
+use pod::{Look, ended_badly, statuses};
 
 /// How something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,19 +67,35 @@ pub(crate) fn deployment(observed: &Observed, name: &str, now: Timestamp) -> Pro
     if updated >= wanted && available >= wanted && all == updated {
         return Progress::Ready;
     }
+    let sets = |event: &Event| {
+        let of = &event.involved_object;
+        let set = of.name.as_deref().and_then(|set| set.strip_prefix(name)).is_some_and(|rest| rest.starts_with('-'));
+        of.kind.as_deref() == Some("ReplicaSet") && set
+    };
+    let mut otherwise = None;
     for condition in status.conditions.iter().flatten() {
         let message = condition.message.clone().unwrap_or_default();
+        let is_old =
+            condition.last_update_time.as_ref().is_some_and(|time| observed.since.is_some_and(|it| time.0 < it));
         match (condition.type_.as_str(), condition.status.as_str()) {
-            // Quota, admission and pod security say no here, and again every time.
-            ("ReplicaFailure", "True") => return failed(message),
-            ("Progressing", "False") => return failed(format!("it makes no progress: {message}")),
+            // Quota, admission and pod security say no here, and again every time. What was said before this command began
+            // may have been mended: it was made to be tried again.
+            ("ReplicaFailure", "True") => match refusal(observed, sets) {
+                Some(Refusal::Before(said)) => otherwise = Some(waiting(&format!("it was refused before: {said}"))),
+                Some(Refusal::Now(said)) => return failed(said),
+                None => return failed(message),
+            },
+            // Pods know better, if they say anything: each of their causes has its own time.
+            ("Progressing", "False") if !is_old && otherwise.is_none() => {
+                otherwise = Some(failed(format!("it makes no progress: {message}")));
+            }
             _ => {}
         }
     }
     let start = annotation(&deployment.metadata, names::START_TIMEOUT).and_then(|text| text.parse().ok());
-    let start = Duration::from_secs(start.unwrap_or(60));
-    pods(pods_of(observed, deployment), start, now)
-        .unwrap_or_else(|| waiting(&format!("{available} of {wanted} ready")))
+    let look = Look { observed, start: Duration::from_secs(start.unwrap_or(60)), now };
+    let said = look.worst(latest(observed, deployment)).or(otherwise);
+    said.unwrap_or_else(|| waiting(&format!("{available} of {wanted} ready")))
 }
 
 /// How a database server stands.
@@ -95,7 +111,8 @@ pub(crate) fn stateful_set(observed: &Observed, name: &str, now: Timestamp) -> P
         return Progress::Ready;
     }
     let own = observed.pods.values().map(AsRef::as_ref).filter(|pod: &&Pod| is_owned(&pod.metadata, &set.metadata));
-    pods(own, Duration::from_secs(300), now).unwrap_or_else(|| waiting("not ready"))
+    let look = Look { observed, start: Duration::from_secs(300), now };
+    look.worst(own).unwrap_or_else(|| without_pods(observed, &set.metadata, "not ready"))
 }
 
 /// How a Job stands.
@@ -115,8 +132,34 @@ pub(crate) fn job(observed: &Observed, name: &str, now: Timestamp) -> Progress {
         None => {}
     }
     // A migration may take as long as it takes.
-    let forever = Duration::from_secs(u64::from(u32::MAX));
-    pods(pods_of_job(observed, job), forever, now).unwrap_or_else(|| waiting("running"))
+    let look = Look { observed, start: Duration::from_secs(u64::from(u32::MAX)), now };
+    look.worst(pods_of_job(observed, job)).unwrap_or_else(|| without_pods(observed, &job.metadata, "running"))
+}
+
+/// How something stands whose pods say nothing, or that has none because the API server takes none.
+fn without_pods(observed: &Observed, metadata: &ObjectMeta, otherwise: &str) -> Progress {
+    match refusal(observed, |event| metadata.uid.is_some() && event.involved_object.uid == metadata.uid) {
+        Some(Refusal::Now(said)) => failed(said),
+        Some(Refusal::Before(said)) => waiting(&format!("it was refused before: {said}")),
+        None => waiting(otherwise),
+    }
+}
+
+/// What the API server said when it took no pod.
+enum Refusal {
+    /// Since this command began.
+    Now(String),
+    /// Only before: whoever was told so has mended it, perhaps.
+    Before(String),
+}
+
+/// What a controller tells of a pod that it could not make.
+fn refusal(observed: &Observed, of: impl Fn(&Event) -> bool) -> Option<Refusal> {
+    let told = observed.events.values().filter(|event| event.reason.as_deref() == Some("FailedCreate") && of(event));
+    // What is news counts; of the rest the first will do.
+    let event = told.max_by_key(|event| observed.is_news(event))?;
+    let said = event.message.clone().unwrap_or_default();
+    Some(if observed.is_news(event) { Refusal::Now(said) } else { Refusal::Before(said) })
 }
 
 /// Whether a Job has ended, and whether well.
@@ -136,6 +179,23 @@ pub(crate) fn migration_began(observed: &Observed, job: &Job) -> bool {
         let ended = state.terminated.or(status.last_state.clone().unwrap_or_default().terminated);
         state.running.is_some() || ended.is_some_and(|ended| ended.reason.as_deref() != Some("StartError"))
     })
+}
+
+/// Whether a Deployment failed before, and would go on to tell of it however its cause was mended: a kubelet and a controller
+/// try again ever more seldom.
+pub(crate) fn is_stuck(observed: &Observed, name: &str, now: Timestamp) -> bool {
+    let status = observed.deployments.get(name).and_then(|live| live.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let is_refused =
+        |all: &Vec<_>| all.iter().any(|c: &DeploymentCondition| c.type_ == "ReplicaFailure" && c.status == "True");
+    conditions.is_some_and(is_refused) || matches!(deployment(observed, name, now), Progress::Failed(_))
+}
+
+/// The pods that a Deployment made since it was last told to make them anew.
+fn latest<'o>(observed: &'o Observed, deployment: &'o Deployment) -> impl Iterator<Item = &'o Pod> {
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let marked = template.and_then(|template| annotation(template, names::RESTARTED));
+    pods_of(observed, deployment).filter(move |pod| annotation(&pod.metadata, names::RESTARTED) == marked)
 }
 
 /// The pods that a Deployment selects.
@@ -170,150 +230,6 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 pub(crate) fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// The worst that any pod says; nothing when none says anything.
-fn pods<'p>(pods: impl Iterator<Item = &'p Pod>, start: Duration, now: Timestamp) -> Option<Progress> {
-    let mut said = None;
-    for pod in pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        match self::pod(pod, start, now) {
-            Some(failed @ Progress::Failed(_)) => return Some(failed),
-            Some(other) => said = Some(other),
-            None => {}
-        }
-    }
-    said
-}
-
-fn pod(pod: &Pod, start: Duration, now: Timestamp) -> Option<Progress> {
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let age = |since: Option<Timestamp>| since.map_or(Duration::ZERO, |since| elapsed(since, now));
-    let mut said = None;
-    for status in statuses(pod) {
-        match container(pod, status, start, now) {
-            Some(failed @ Progress::Failed(_)) => return Some(failed),
-            Some(other) => said = Some(other),
-            None => {}
-        }
-    }
-    if said.is_some() {
-        return said;
-    }
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let unscheduled =
-        conditions.and_then(|all| all.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False"))?;
-    let message = unscheduled.message.clone().unwrap_or_default();
-    if age(unscheduled.last_transition_time.as_ref().map(|time| time.0)) > GRACE {
-        return Some(failed(format!("no node takes {name}: {message}")));
-    }
-    Some(waiting(&format!("no node takes it yet: {message}")))
-}
-
-fn container(pod: &Pod, status: &ContainerStatus, start: Duration, now: Timestamp) -> Option<Progress> {
-    let state = status.state.clone().unwrap_or_default();
-    if let Some(waits) = state.waiting {
-        let reason = waits.reason.unwrap_or_default();
-        let message = waits.message.unwrap_or_default();
-        let last = status.last_state.clone().unwrap_or_default().terminated;
-        return Some(match reason.as_str() {
-            "CreateContainerConfigError" if message.contains("runAsNonRoot") => failed(format!(
-                "{}: its image would run as root. Name a user that is not root, by number, with `USER` in its Dockerfile",
-                status.name
-            )),
-            "InvalidImageName" | "ErrImageNeverPull" | "CreateContainerConfigError" => {
-                failed(format!("{}: {message}", status.name))
-            }
-            "ErrImagePull" | "ImagePullBackOff" if is_final_pull_error(&message) => {
-                failed(format!("its image cannot be pulled: {}", last_part(&message)))
-            }
-            "ErrImagePull" | "ImagePullBackOff" => waiting(&format!("pulling its image: {}", last_part(&message))),
-            "CrashLoopBackOff" => Progress::Failed(match last {
-                Some(last) => Cause {
-                    why: exit_words(&status.name, last.exit_code, last.reason.as_deref(), last.message.as_deref()),
-                    speaker: Some(Speaker {
-                        pod: pod.metadata.name.clone().unwrap_or_default(),
-                        container: status.name.clone(),
-                        previous: true,
-                    }),
-                },
-                None => Cause { why: format!("{} ends again and again", status.name), speaker: None },
-            }),
-            "ContainerCreating" | "PodInitializing" | "" => waiting("starting"),
-            _ => waiting(&format!("{reason} {message}")),
-        });
-    }
-    if let Some(ended) = &state.terminated {
-        let before = status.last_state.clone().unwrap_or_default().terminated;
-        let never_started = matches!(ended.reason.as_deref(), Some("StartError" | "ContainerCannotRun"));
-        let again = before.is_some_and(|before| before.exit_code == ended.exit_code);
-        if ended.exit_code != 0 && (never_started || again) {
-            return ended_badly(pod, status).map(Progress::Failed);
-        }
-        return (ended.exit_code != 0).then(|| waiting(&format!("{} ended with {}", status.name, ended.exit_code)));
-    }
-    let since = state.running.and_then(|running| running.started_at).map(|time| time.0)?;
-    let is_init =
-        pod.spec.as_ref().is_some_and(|spec| spec.init_containers.iter().flatten().any(|c| c.name == status.name));
-    if status.ready || is_init {
-        return None;
-    }
-    if elapsed(since, now) > start {
-        return Some(Progress::Failed(Cause {
-            why: format!("{} runs, but was not ready within {} seconds", status.name, start.as_secs()),
-            speaker: Some(Speaker {
-                pod: pod.metadata.name.clone().unwrap_or_default(),
-                container: status.name.clone(),
-                previous: false,
-            }),
-        }));
-    }
-    Some(waiting("running, not ready yet"))
-}
-
-fn ended_badly(pod: &Pod, status: &ContainerStatus) -> Option<Cause> {
-    let ended = status.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
-    Some(Cause {
-        why: exit_words(&status.name, ended.exit_code, ended.reason.as_deref(), ended.message.as_deref()),
-        speaker: Some(Speaker {
-            pod: pod.metadata.name.clone().unwrap_or_default(),
-            container: status.name.clone(),
-            previous: false,
-        }),
-    })
-}
-
-fn exit_words(name: &str, code: i32, reason: Option<&str>, message: Option<&str>) -> String {
-    let reason = match reason {
-        Some("OOMKilled") => " (it took more memory than it may)".to_owned(),
-        Some("StartError" | "ContainerCannotRun") => {
-            format!(": it cannot be started: {}", last_part(message.unwrap_or_default()))
-        }
-        _ => String::new(),
-    };
-    format!("{name} ended with exit code {code}{reason}")
-}
-
-/// What no waiting mends: the registry has no such image, or does not let us have it.
-fn is_final_pull_error(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["not found", "manifest unknown", "unauthorized", "403 forbidden", "401", "access denied", "invalid reference"]
-        .iter()
-        .any(|words| message.contains(words))
-}
-
-/// The end of a long message says what happened; the beginning repeats the image's name.
-fn last_part(message: &str) -> &str {
-    let most = 300;
-    let cut = message.len().saturating_sub(most);
-    let cut = (cut..=message.len()).find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-    message.get(cut..).unwrap_or(message)
-}
-
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let status = pod.status.as_ref();
-    let first = status.and_then(|status| status.init_container_statuses.as_ref());
-    let last = status.and_then(|status| status.container_statuses.as_ref());
-    first.into_iter().chain(last).flatten()
 }
 
 fn annotation<'m>(metadata: &'m ObjectMeta, name: &str) -> Option<&'m str> {

@@ -16,6 +16,7 @@ mod health;
 mod images;
 mod names;
 mod plan;
+mod quota;
 mod render;
 mod repository;
 mod schemas;

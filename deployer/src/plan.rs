@@ -188,6 +188,7 @@ pub(crate) fn plan(
         let after = services.chain(databases).chain(servers).collect();
         steps.push(Step { after, at_switch, ..Step::new(Part::Service(name.clone()), action, reason) });
     }
+    refuse_narrow_claims(&target.claims, observed)?;
     let are_policies_old = are_policies_old(&target.base, observed, &foreign)?;
     if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run)) {
         let reason = "what the others stand on".to_owned();
@@ -241,6 +242,24 @@ impl Step {
     pub(crate) fn new(part: Part, action: Action, reason: String) -> Self {
         Self { part, action, reason, after: BTreeSet::new(), at_switch: false }
     }
+}
+
+/// Refuses several instances on a volume that was made for one: how a claim may be used cannot be changed.
+fn refuse_narrow_claims(claims: &[Object], observed: &Observed) -> Result<()> {
+    for claim in claims {
+        let wanted = claim.body.pointer("/spec/accessModes/0").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let live = observed.claims.get(claim.name()).and_then(|live| live.spec.as_ref()?.access_modes.as_ref());
+        if let Some(modes) = live.filter(|modes| wanted == "ReadWriteMany" && !modes.iter().any(|mode| mode == wanted))
+        {
+            return Err(Error::Refused(format!(
+                "the volume {} was made for one instance ({}), and several are to have it: how a volume may be used cannot be \
+                 changed. Keep one instance without processes and jobs, or name another volume and copy the data into it",
+                claim.name(),
+                modes.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a policy is not as it should be.

@@ -19,6 +19,12 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
+    /// Refuses what would run an image of which only a tag is known, all of it at once.
+    pub(crate) fn refuse_unpinned(&self) -> Result<()> {
+        let found = self.graph.unpinned();
+        if found.is_empty() { Ok(()) } else { Err(BuildError::Problems(self.problems(found)).into()) }
+    }
+
     /// Problems with the texts of their files, for excerpts.
     pub(crate) fn problems(&self, found: Vec<Problem>) -> Problems {
         with_texts(found, &self.tree.lock().unwrap_or_else(PoisonError::into_inner))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use clustergraph::diagnostic::Problem;
 use clustergraph::graph::{Graph, Service};
+use clustergraph::wiring::Hole;
 use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -65,7 +66,13 @@ impl Secrets {
         let mut problems = Vec::new();
         for (owner, service) in owners {
             let has = |name: &String| self.values.get(*owner).is_some_and(|values| values.contains_key(name));
-            for secret in service.secrets.iter().filter(|secret| !secret.optional && !has(&secret.name)) {
+            // A file is there or not, but never with a hole in it.
+            let in_a_file = |name: &String| {
+                let mut holes = service.files.values().flat_map(|file| file.content.holes());
+                holes.any(|hole| matches!(hole, Hole::Secret(used) if used == name))
+            };
+            let needed = |secret: &&clustergraph::format::service::Secret| !secret.optional || in_a_file(&secret.name);
+            for secret in service.secrets.iter().filter(needed).filter(|secret| !has(&secret.name)) {
                 let message = format!("`{}` of {owner} has no value on {cluster}", secret.name);
                 let mend = format!("komandan secret set --cluster {cluster}{at} {owner} {}", secret.name);
                 problems.push(Problem::new("missing-secret", secret.place.clone(), message).mend(mend));

@@ -1,6 +1,7 @@
 //! What is asked for on the command line, laid over what clustergraph.yaml says.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clustergraph::format::is_dns_label;
 use clustergraph::format::repository::RepositoryFile;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) mirror: Option<String>,
     /// How many versions stay when old ones are collected.
     pub(crate) keep: Option<u32>,
+    /// For how long pulling an image may fail before the deploy does.
+    pub(crate) pull_grace: Option<Duration>,
 }
 
 impl Global {
@@ -73,6 +76,7 @@ impl Global {
             namespace,
             registry: filled(self.registry.clone()).or_else(|| filled(repository.images.registry.clone())),
             keep: known.keep,
+            pull_grace: known.pull_grace,
             mirror: filled(self.mirror.clone()).or_else(|| filled(repository.images.mirror.clone())),
         })
     }

@@ -1,5 +1,5 @@
-//! What a graph asks for and this version does not do on Kubernetes: refused before anything is done, because what is
-//! left out in silence is found out in production.
+//! What a graph asks for and Kubernetes cannot do, or this version does not do: refused before anything is done, because what
+//! is left out in silence is found out in production.
 
 use clustergraph::diagnostic::{Place, Problem};
 use clustergraph::format::repository::{Cluster, Strategy};
@@ -10,7 +10,10 @@ use clustergraph::wiring::{Hole, Piece, Value};
 use crate::render::external::is_external;
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
-const CLUSTER: &[&str] = &["domain", "warm", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
+const CLUSTER: &[&str] = &["domain", "warm", "ingress"];
+
+/// Fields of clusters that end by themselves.
+const TRANSIENT: &[&str] = &["ttl", "seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
@@ -40,48 +43,48 @@ impl Found {
         self.problems.push(Problem::new("not-supported-yet", place.clone(), message).mend(mend));
     }
 
-    /// A field of a service, where its file says it.
-    fn field(&mut self, service: &Service, field: &str, what: &str) {
-        self.add(service.places.get(field).unwrap_or(&service.place), what);
+    /// What will never be: why, and what to do instead.
+    fn never(&mut self, place: &Place, what: &str, why: &str, mend: &str) {
+        let message = format!("{what} cannot be had on Kubernetes: {why}");
+        self.problems.push(Problem::new("not-on-kubernetes", place.clone(), message).mend(mend));
     }
 
     fn service(&mut self, service: &Service) {
         let health = service.health.as_ref();
-        // A line of output is nothing that Kubernetes can ask for.
         if let Some(health) = health.filter(|health| matches!(health.probe, Probe::Log(_))) {
-            self.add(&health.place, "asking for health by `log`");
+            self.never(
+                &health.place,
+                "asking for health by `log`",
+                "the kubelet asks each instance as long as it lives, and reads no output",
+                "say how it is asked there: `clusters: { NAME: { health: { command: [...] } } }`, or `tcp`, or `http`",
+            );
         }
         // What a service says of these counts for its processes and jobs: it is told once.
         if service.is_part() {
-            if !service.volumes.is_empty() {
-                self.add(&service.place, "a further process or job of a service with `volumes`");
-            }
             return;
         }
-        if service.role == Role::Service && service.restart == Restart::Never && service.places.contains_key("restart")
-        {
-            // Whatever ends in a Deployment is started anew.
-            self.field(service, "restart", "`restart: never` of what is no task");
-        }
-        if service.stop.signal == "KILL" {
-            self.field(service, "stop", "`stop.signal: KILL`");
-        }
-        if !service.volumes.is_empty() && service.scale.max.unwrap_or(service.scale.replicas) > 1 {
-            self.field(service, "volumes", "more than one instance of what has `volumes`");
+        let restart = service.places.get("restart");
+        if let (Role::Service, Restart::Never, Some(place)) = (&service.role, service.restart, restart) {
+            self.never(
+                place,
+                "`restart: never` of what is no task",
+                "what runs on is started anew there whenever it ends",
+                "make it `task: true` if it runs once; else say `clusters: { NAME: { restart: always } }`",
+            );
         }
         self.scale(service);
         self.values(service);
-        if let clustergraph::graph::Image::Dockerfile(build) = &service.image
-            && !build.secrets.is_empty()
-        {
-            self.add(&build.place, "`build.secrets`");
-        }
     }
 
     fn scale(&mut self, service: &Service) {
         let scale = &service.scale;
         if scale.min == Some(0) && scale.max.is_some() {
-            self.field(service, "scale", "`scale.min: 0`");
+            self.never(
+                service.places.get("scale").unwrap_or(&service.place),
+                "`scale.min: 0`",
+                "its autoscaler measures the instances that run, and where none does nothing would ever start one",
+                "write `min: 1`",
+            );
         }
         if scale.max.is_some() && service.resources.cpu_millis.is_none() {
             let place = service.places.get("scale").unwrap_or(&service.place).clone();
@@ -95,12 +98,9 @@ impl Found {
     fn values(&mut self, service: &Service) {
         let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
         if service.env.values().any(is_public) {
-            self.field(service, "env", "`public_url`");
+            self.add(service.places.get("env").unwrap_or(&service.place), "`public_url`");
         }
         for file in service.files.values() {
-            if file.content.is_secret() {
-                self.add(&file.place, "a file with a password or secret in it");
-            }
             if is_public(&file.content) {
                 self.add(&file.place, "`public_url`");
             }
@@ -110,7 +110,12 @@ impl Found {
             let is_made_of = |piece: &Piece| matches!(piece, Piece::Hole(Hole::Secret(name)) if optional(name));
             if value.pieces.len() > 1 && value.pieces.iter().any(is_made_of) {
                 let place = service.env_places.get(name).unwrap_or(&service.place);
-                self.add(place, &format!("`{name}`, which is made of more than an optional secret,"));
+                self.never(
+                    place,
+                    &format!("`{name}`, which is made of more than an optional secret,"),
+                    "a variable that is a missing secret is left out there, but not one that is made of it",
+                    "let the variable be the secret alone, and add the rest in the program; or let the secret not be optional",
+                );
             }
         }
     }
@@ -147,6 +152,9 @@ impl Found {
         let said = |field: &str| cluster.places.get(field);
         for (field, place) in CLUSTER.iter().filter_map(|field| Some((field, said(field)?))) {
             self.add(place, &format!("`{field}`"));
+        }
+        for (field, place) in TRANSIENT.iter().filter_map(|field| Some((field, said(field)?))) {
+            self.add(place, &format!("`{field}`, which is of clusters that end by themselves,"));
         }
         for (field, differs) in [("strategy", cluster.strategy != Strategy::Atomic), ("lends", cluster.lends)] {
             if let Some(place) = said(field).filter(|_| differs) {

@@ -6,7 +6,8 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use clustergraph::graph::{Graph, SCHEME};
+use clustergraph::graph::{Graph, Pinnable, SCHEME};
+use clustergraph::tree::Tree;
 use support::{Repo, keys};
 
 fn repo() -> Repo {
@@ -24,7 +25,10 @@ fn digest(digit: char) -> String {
 
 /// The lock that `ssi lock` would write where every image has one digest.
 fn lock(graph: &Graph, digit: char) -> String {
-    let pinnable = graph.pinnable();
+    lock_of(&graph.pinnable(), digit)
+}
+
+fn lock_of(pinnable: &Pinnable, digit: char) -> String {
     let mut text = format!("scheme: {SCHEME}\nimages:\n");
     text.extend(pinnable.images.keys().map(|image| format!("  \"{image}\": {}\n", digest(digit))));
     text.push_str("stacks:\n");
@@ -116,4 +120,46 @@ fn what_is_missing_stale_or_unknown_is_told_with_its_line() {
     assert_eq!(usize::try_from(place.line).unwrap(), line + 1);
     repo.write("clustergraph.lock", "scheme: 1\n");
     assert!(repo.worktree().lock_findings().iter().any(|problem| problem.message.contains("identity scheme 1")));
+}
+
+#[test]
+fn what_a_cluster_must_not_run_is_told_with_its_line() {
+    let repo = repo();
+    repo.write(
+        "store/service.yaml",
+        "name: store\nrun: [x]\ndatabases:\n  - { kind: postgres, image: 'own/postgis:16' }\n",
+    );
+    let told = || -> Vec<String> {
+        let told = repo.worktree().unpinned();
+        told.iter().map(|it| format!("{} {} {}", it.code, it.place, it.message)).collect()
+    };
+    let tag = "is not pinned, and its tag may be another image tomorrow";
+    let proxy = format!("unpinned proxy/service.yaml:2:1 the image nginx:1.27 {tag}");
+    let own = format!("unpinned store/service.yaml:4:13 the image own/postgis:16 {tag}");
+    // What the catalogue names is only asked for where there is a lock.
+    assert_eq!(told(), [proxy, own.clone()]);
+    repo.write("clustergraph.lock", format!("scheme: {SCHEME}\nimages: {{ 'nginx:1.27': '{}' }}\n", digest('a')));
+    let with_a_lock = told();
+    assert!(with_a_lock.contains(&own), "{with_a_lock:#?}");
+    assert!(with_a_lock.iter().any(|line| line.starts_with("unpinned api/service.yaml:") && line.contains("redis:")));
+    assert!(with_a_lock.iter().all(|line| !line.contains("nginx") && !line.contains('@')), "{with_a_lock:#?}");
+    repo.write("clustergraph.lock", lock(&repo.worktree(), 'a'));
+    assert_eq!(told(), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_is_for_all_clusters() {
+    let repo = repo();
+    repo.write(
+        "proxy/service.yaml",
+        "name: proxy\nimage: nginx:1.27\nclusters: { production: { image: 'nginx:1.28' } }\n",
+    );
+    let here = repo.worktree();
+    let mut all = here.pinnable();
+    all.merge(Graph::build(&Tree::of_worktree(&repo.root()).unwrap(), "production").unwrap().pinnable());
+    assert!(all.images.contains_key("nginx:1.27") && all.images.contains_key("nginx:1.28"));
+    repo.write("clustergraph.lock", lock_of(&all, 'a'));
+    assert_eq!(repo.worktree().lock_findings_of(&all), []);
+    assert_eq!(repo.worktree().lock_findings().len(), 1, "of one cluster alone, the other's is too many");
+    assert_eq!(Graph::build(&Tree::of_worktree(&repo.root()).unwrap(), "production").unwrap().unpinned(), []);
 }

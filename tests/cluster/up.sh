@@ -119,7 +119,7 @@ volumes() {
   local i name
   for ((i = 0; i < VOLUMES; i++)); do
     name=volume-$(printf %02d $i); mkdir -p "$STATE/volumes/$name"; chmod 0777 "$STATE/volumes/$name"
-    printf '{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "%s"}, "spec": {"storageClassName": "standard", "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": "%s", "type": "Directory"}}}\n' "$name" "$STATE/volumes/$name"
+    printf '{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "%s"}, "spec": {"storageClassName": "standard", "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce", "ReadWriteMany"], "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": "%s", "type": "Directory"}}}\n' "$name" "$STATE/volumes/$name"
   done
 }
 volumes >"$STATE/volumes.json"

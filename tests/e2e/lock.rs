@@ -142,3 +142,14 @@ fn a_lock_of_a_newer_program_is_refused_by_name() {
     let schema = session.ssi("schema lock").run().succeeds().json();
     assert!(schema["properties"]["images"].is_object());
 }
+
+#[test]
+fn what_only_a_cluster_runs_is_pinned_as_well() {
+    let (repository, registry) = (repository(), Registry::new());
+    let session = Session::of(repository.path());
+    repository.append("proxy/service.yaml", "clusters: { production: { image: 'nginx:1.28' } }");
+    let _ = ssi(&session, &registry, "lock").run().succeeds();
+    let text = std::fs::read_to_string(repository.path().join("clustergraph.lock")).expect("the lock");
+    assert!(text.contains("\"nginx:1.27\": ") && text.contains("\"nginx:1.28\": "), "{text}");
+    let _ = ssi(&session, &registry, "lock --check").run().succeeds();
+}

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use clustergraph_tests::{Namespace, Program, Repository, get};
+use clustergraph_tests::{Namespace, Program, Repository, Session, get};
 use serde_json::Value;
 
 const CODE: &str = "c0de-that-opens-the-door";
@@ -103,6 +103,12 @@ fn secrets_that_are_missing_and_images_that_would_be_root_are_told_before_anythi
     shop.namespace.kubectl_does("create secret generic page-secrets --from-literal=CODE=1");
     shop.repository.write("root/service.yaml", "name: root\nimage: python:3.11-slim\nrun: [python, -m, http.server]\n");
     shop.repository.commit("one that would be root");
+    let told = shop.komandan("plan").run().ends_with(3).stderr();
+    for words in ["the image python:3.11-slim is not pinned", "root/service.yaml:2:1", "`ssi lock`"] {
+        assert!(told.contains(words), "{words:?} is not in\n{told}");
+    }
+    let _ = Session::of(shop.repository.path()).ssi("lock").run().succeeds();
+    shop.repository.commit("pinned");
     let told = shop.komandan("plan").run().ends_with(3).stderr();
     assert!(told.contains("would run as root") && told.contains("root/service.yaml:2:"), "{told}");
     shop.repository.append("root/service.yaml", "security: baseline");

@@ -1,11 +1,11 @@
 //! `ssi lock`: write down what images, stacks and tools are, so that everybody builds and runs the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use clustergraph::diagnostic::{Place, Problem, Problems};
 use clustergraph::format::lock::{LOCK_FILE, LockFile, Pin};
-use clustergraph::graph::{Graph, Pinnable};
+use clustergraph::graph::{Graph, Pinnable, Snapshots};
 use clustergraph::image::mirrored;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::session::write_whole;
 
 /// How many registries are asked at once.
 const ASKED: usize = 8;
+
+/// The cluster that is meant where none is named.
+const PRODUCTION: &str = "production";
 
 /// Arguments of `ssi lock`.
 #[derive(Args)]
@@ -62,10 +65,10 @@ struct Row {
 pub(super) async fn run(global: &Global, args: &LockArgs) -> Result<Exit, Failure> {
     let session = global.session()?;
     let graph = global.graph(None, args.printed.output)?;
+    let pinnable = pinnable(global, &graph, args.printed.output)?;
     if args.check {
-        return check(&graph, args.printed.output, &session.located.root());
+        return check(&graph, &pinnable, args.printed.output, &session.located.root());
     }
-    let pinnable = graph.pinnable();
     let mirror = args.mirror.as_deref().or(graph.repository.images.mirror.as_deref());
     let asked: Vec<&String> =
         pinnable.images.keys().filter(|image| args.update || graph.lock.digest(image).is_none()).collect();
@@ -117,9 +120,21 @@ pub(super) async fn run(global: &Global, args: &LockArgs) -> Result<Exit, Failur
     Ok(Exit::Success)
 }
 
+/// What can be pinned, here and on every cluster that clustergraph.yaml names: a service may run another image there.
+fn pinnable(global: &Global, graph: &Graph, output: Output) -> Result<Pinnable, Failure> {
+    let mut pinnable = graph.pinnable();
+    let tree = global.tree(None)?;
+    let named = graph.repository.clusters.keys().map(String::as_str);
+    for cluster in named.chain([PRODUCTION]).collect::<BTreeSet<_>>() {
+        let there = Snapshots::of_user().graph(&tree, cluster).map_err(|error| Global::no_graph(error, output))?;
+        pinnable.merge(there.pinnable());
+    }
+    Ok(pinnable)
+}
+
 /// Says where the lock is not what it would be now.
-fn check(graph: &Graph, output: Output, root: &std::path::Path) -> Result<Exit, Failure> {
-    let mut findings = graph.lock_findings();
+fn check(graph: &Graph, pinnable: &Pinnable, output: Output, root: &std::path::Path) -> Result<Exit, Failure> {
+    let mut findings = graph.lock_findings_of(pinnable);
     if graph.lock.place.is_none() {
         let missing = Problem::new("lock-missing", Place::start_of(LOCK_FILE), format!("there is no {LOCK_FILE}"));
         findings.push(missing.mend("`ssi lock` writes it"));

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -58,14 +59,19 @@ async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
     let components = [Component::Task, Component::Job].map(Component::as_str).join(",");
     let ours = names::selector(session.cluster.name());
     let selector = ListParams::default().labels(&format!("{ours},{} in ({components})", names::COMPONENT));
-    let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
-    let found = found.map_err(|error| Error::cluster("reading the files of tasks and jobs", &error))?;
+    let (maps, secrets) = (session.cluster.api::<ConfigMap>(), session.cluster.api::<Secret>());
+    let found = tokio::try_join!(maps.list_metadata(&selector), secrets.list_metadata(&selector));
+    let (maps, secrets) = found.map_err(|error| Error::cluster("reading the files of tasks and jobs", &error))?;
     let workloads: BTreeSet<&str> = nodes().map(|node| node.workload.as_str()).collect();
-    for map in found.items {
-        let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
-        if !of.is_some_and(|workload| workloads.contains(workload)) {
-            session.cluster.remove::<ConfigMap>(&map.metadata).await?;
-        }
+    let is_left = |metadata: &ObjectMeta| {
+        let of = metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
+        !of.is_some_and(|workload| workloads.contains(workload))
+    };
+    for map in maps.items.iter().filter(|map| is_left(&map.metadata)) {
+        session.cluster.remove::<ConfigMap>(&map.metadata).await?;
+    }
+    for secret in secrets.items.iter().filter(|secret| is_left(&secret.metadata)) {
+        session.cluster.remove::<Secret>(&secret.metadata).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::Work;
+use super::{Work, again, secret};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
 use crate::console;
@@ -53,7 +54,16 @@ impl Work<'_> {
             Kind::Task => return self.task(name, node, objects, shown).await,
             // A schedule changes when its version serves.
             Kind::Job => return Ok("changes when this version serves".to_owned()),
-            Kind::Service | Kind::HandedOver => self.objects(name, node, objects).await?,
+            Kind::Service | Kind::HandedOver => {
+                // What failed before is tried again at once: its cause may be mended, which nobody else would find out soon.
+                let was_stuck = health::is_stuck(&self.session.view.now(), &node.workload, Timestamp::now());
+                self.objects(name, node, objects).await?;
+                if was_stuck && self.generation(&node.workload).is_none() {
+                    let time = Timestamp::now().to_string();
+                    let generation = again::mark(self.session, &node.workload, Some(&time)).await?;
+                    lock(&self.applied).insert(node.workload.clone(), generation);
+                }
+            }
         }
         let label = format!("{name} ({})", node.workload);
         let generation = self.generation(&node.workload);
@@ -77,7 +87,7 @@ impl Work<'_> {
     /// Deployment's own, so that they go with it.
     async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
         let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
-        for files in others.iter().filter(|object| object.kind() == "ConfigMap") {
+        for files in others.iter().filter(|object| matches!(object.kind(), "ConfigMap" | "Secret")) {
             beside(self.session, files, None).await?;
         }
         let size = self.size(name, node);
@@ -215,9 +225,12 @@ impl Work<'_> {
 /// Makes something that is not watched what it should be; what has no owner yet only has to be there.
 pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option<&ObjectMeta>) -> Result<()> {
     let live = session.cluster.live(object).await?;
-    let mut wanted = object.clone();
+    let is_secret = object.kind() == "Secret";
+    let mut wanted = if is_secret { secret::filled(session, object).await? } else { object.clone() };
     match (owner, &live) {
         (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner_reference(owner)])),
+        // Its values may be others by now, and must be there before the pods that look for them.
+        (None, Some(live)) if is_secret => wanted.set_metadata("ownerReferences", json!(live.owner_references)),
         (None, Some(live)) => return session.cluster.refuse_foreign(object.name(), live),
         (None, None) => {}
     }

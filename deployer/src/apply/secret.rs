@@ -1,4 +1,7 @@
-//! What is made once and then stays: accounts, claims on volumes and generated credentials.
+//! What is made once and then stays: accounts, claims on volumes and generated credentials; and Secrets that are filled from
+//! others.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
@@ -8,7 +11,8 @@ use rand::distr::Alphanumeric;
 use crate::cluster::{Cluster, Guard};
 use crate::error::{Error, Result};
 use crate::names;
-use crate::render::{Credentials, Object};
+use crate::render::{Credentials, Object, files};
+use crate::session::Session;
 
 /// 190 bits.
 const PASSWORD_LENGTH: usize = 32;
@@ -52,4 +56,19 @@ impl Cluster {
             Err(error) => Err(Error::cluster(format!("making the {what}"), &error)),
         }
     }
+}
+
+/// A Secret of files with the values of those that it is made of.
+pub(super) async fn filled(session: &Session<'_>, object: &Object) -> Result<Object> {
+    let keys = files::made_of(object);
+    let secrets: BTreeSet<&String> = keys.iter().map(|(secret, _)| secret).collect();
+    let read = secrets.into_iter().map(|name| async move {
+        let found = session.cluster.api::<Secret>().get_opt(name).await;
+        let found = found.map_err(|error| Error::cluster(format!("reading the Secret {name}"), &error))?;
+        let data = found.and_then(|secret| secret.data).unwrap_or_default();
+        Ok::<_, Error>(data.into_iter().map(|(key, value)| ((name.clone(), key), value)).collect::<BTreeMap<_, _>>())
+    });
+    let values = futures_util::future::try_join_all(read).await?.into_iter().flatten().collect();
+    files::with_values(object, &values)
+        .map_err(|why| Error::Deploy(format!("the files of {} cannot be made: {why}", object.name())))
 }

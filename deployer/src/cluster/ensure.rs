@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
@@ -139,6 +139,7 @@ impl Cluster {
             ("batch/v1", "CronJob") => ApiResource::erase::<CronJob>(&()),
             ("networking.k8s.io/v1", "NetworkPolicy") => ApiResource::erase::<NetworkPolicy>(&()),
             ("v1", "ConfigMap") => ApiResource::erase::<ConfigMap>(&()),
+            ("v1", "Secret") => ApiResource::erase::<Secret>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
             (version, kind) => {

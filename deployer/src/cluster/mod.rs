@@ -9,6 +9,7 @@ pub(crate) mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clustergraph::format::service::Security;
 use k8s_openapi::api::core::v1::Namespace;
@@ -41,6 +42,7 @@ pub(crate) struct Cluster {
     name: String,
     namespace: String,
     requests: Arc<AtomicU64>,
+    pull_grace: Option<Duration>,
 }
 
 impl Cluster {
@@ -65,7 +67,8 @@ impl Cluster {
         });
         let builder = ClientBuilder::try_from(config).map_err(|error| Error::cluster("connecting", &error))?;
         let client = builder.with_layer(&count).with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT)).build();
-        Ok(Self { client, name: settings.cluster.clone(), namespace: settings.namespace.clone(), requests })
+        let (name, namespace) = (settings.cluster.clone(), settings.namespace.clone());
+        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace })
     }
 
     /// The cluster's name.
@@ -76,6 +79,11 @@ impl Cluster {
     /// Its namespace.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// For how long pulling an image may fail, where clustergraph.yaml says it.
+    pub(crate) fn pull_grace(&self) -> Option<Duration> {
+        self.pull_grace
     }
 
     /// How many requests were made so far.

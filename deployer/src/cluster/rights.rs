@@ -28,12 +28,15 @@ const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'s
 /// meanwhile. A command in a pod and a forwarded port are read by older API servers as `get`, by newer as `create`.
 pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("", "configmaps", &["create", "delete", "get", "list", "patch", "update"]),
+    right("", "events", &["list", "watch"]),
+    right("", "limitranges", &["list"]),
     right("", "namespaces", &["get"]),
     right("", "persistentvolumeclaims", &["create", "delete", "get", "list", "patch", "watch"]),
     right("", "pods", &["list", "watch"]),
     right("", "pods/exec", &["create", "get"]),
     right("", "pods/log", &["get"]),
     right("", "pods/portforward", &["create", "get"]),
+    right("", "resourcequotas", &["list"]),
     right("", "secrets", &["create", "delete", "get", "list", "patch"]),
     right("", "serviceaccounts", &["create", "delete", "get", "list", "patch"]),
     right("", "services", &["create", "delete", "get", "list", "patch", "watch"]),

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{Event as Told, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::ListParams;
@@ -39,6 +40,14 @@ pub(crate) struct Observed {
     pub(crate) claims: Named<PersistentVolumeClaim>,
     pub(crate) pods: Named<Pod>,
     pub(crate) slices: Named<EndpointSlice>,
+    /// What the cluster tells of the namespace's objects, but for what is told of everything that goes well.
+    pub(crate) events: Named<Told>,
+    /// What was told already when the view began: the version of each event.
+    pub(crate) told: Arc<BTreeMap<String, String>>,
+    /// When the view began: who begins anew waits anew.
+    pub(crate) since: Option<Timestamp>,
+    /// For how long pulling an image may fail; as everything else where nothing is said.
+    pub(crate) pull_grace: Option<Duration>,
 }
 
 /// A kind that is observed.
@@ -50,6 +59,35 @@ pub(crate) trait Observable:
     /// Which of the namespace's are observed; all by default.
     fn selector(_cluster: &str) -> Option<String> {
         None
+    }
+    /// Which of these, by their fields.
+    fn fields() -> Option<String> {
+        None
+    }
+}
+
+/// What is told of every pod that is well, and would be most of all that is told.
+const USUAL: &[&str] = &[
+    "BackOff",
+    "Completed",
+    "Created",
+    "Killing",
+    "Pulled",
+    "Pulling",
+    "ScalingReplicaSet",
+    "Scheduled",
+    "Started",
+    "SuccessfulCreate",
+    "SuccessfulDelete",
+    "Unhealthy",
+];
+
+impl Observable for Told {
+    fn of(observed: &mut Observed) -> &mut Named<Self> {
+        &mut observed.events
+    }
+    fn fields() -> Option<String> {
+        Some(USUAL.iter().map(|reason| format!("reason!={reason}")).collect::<Vec<_>>().join(","))
     }
 }
 
@@ -80,6 +118,11 @@ observable! {
 }
 
 impl Observed {
+    /// Whether something was told since the view began.
+    pub(crate) fn is_news(&self, event: &Told) -> bool {
+        self.told.get(&event.name_any()) != Some(&event.resource_version().unwrap_or_default())
+    }
+
     /// What a plan needs to see, read once; Jobs are not among it, as hardly any plan asks for them.
     pub(crate) async fn read(cluster: &Cluster) -> Result<Self> {
         let mut observed = Self::default();
@@ -140,11 +183,20 @@ impl View {
         follow::<PersistentVolumeClaim>(cluster, &shared, &mut tasks);
         follow::<Pod>(cluster, &shared, &mut tasks);
         follow::<EndpointSlice>(cluster, &shared, &mut tasks);
+        follow::<Told>(cluster, &shared, &mut tasks);
         let kinds = tasks.len();
         let first = tokio::time::timeout(Duration::from_secs(30), all_seen.wait_for(|seen| *seen >= kinds)).await;
         if !matches!(first, Ok(Ok(_))) {
             let why = trouble.borrow().clone().unwrap_or_else(|| "no answer within 30 seconds".to_owned());
             return Err(Error::Cluster { what: format!("watching the namespace {}", cluster.namespace()), why });
+        }
+        {
+            let mut observed = lock(&observed);
+            let version = |event: &Arc<Told>| event.resource_version().unwrap_or_default();
+            observed.told =
+                Arc::new(observed.events.iter().map(|(name, event)| (name.clone(), version(event))).collect());
+            observed.since = Some(Timestamp::now());
+            observed.pull_grace = cluster.pull_grace();
         }
         Ok(Self { observed, changed, trouble, _tasks: tasks })
     }
@@ -188,7 +240,11 @@ fn lock(observed: &Mutex<Observed>) -> std::sync::MutexGuard<'_, Observed> {
 }
 
 fn follow<K: Observable>(cluster: &Cluster, shared: &Shared, tasks: &mut JoinSet<()>) {
-    let config = watcher::Config { label_selector: K::selector(cluster.name()), ..watcher::Config::default() };
+    let config = watcher::Config {
+        label_selector: K::selector(cluster.name()),
+        field_selector: K::fields(),
+        ..watcher::Config::default()
+    };
     let shared = shared.clone();
     let stream = watcher::watcher(cluster.api::<K>(), config);
     tasks.spawn(async move {

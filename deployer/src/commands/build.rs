@@ -20,6 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let repository = repository::read(global, &args.commit).await?;
+    repository.refuse_unpinned()?;
     let registry = Registry::new();
     let (resolved, _) = images::resolve(&repository.graph, &repository.settings, &Images::default(), &registry).await?;
     let built: Vec<String> =

@@ -18,6 +18,7 @@ use crate::fault;
 use crate::images::{self, Found, Registry, user};
 use crate::names;
 use crate::plan::{Action, Step, Target, plan};
+use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
 use crate::schemas;
@@ -79,6 +80,7 @@ impl Prepared {
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
+    repository.refuse_unpinned()?;
     let cluster = Cluster::connect(&repository.settings).await?;
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
@@ -87,6 +89,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 
     let registry = Registry::new();
     let known = target::known_images(&repository.graph, &kept.all(), &observed);
+    if args.dry_run {
+        for remark in images::remarks(&repository.graph, &known)? {
+            console.note(&remark);
+        }
+    }
     let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
     let missing: Vec<String> =
         resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();
@@ -123,12 +130,16 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         unchanged(current, &repository, &observed, &cluster, console);
         return Ok(());
     }
+    let room = Room::read(&cluster).await?;
+    let live = prepared.kept.current.as_ref().map(|record| &record.content);
+    let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
     if args.dry_run {
         let current = prepared.kept.current.as_ref();
         let going = collect::leaving(&observed, &prepared.target.content, current, cluster.name());
-        show(&prepared, &missing, &going, console);
-        return Ok(());
+        show(&prepared, &missing, &going, &extra, console);
+        return room.refuse(&extra);
     }
+    room.refuse(&extra)?;
     cluster.ensure_namespace(render::security(&repository.graph)).await?;
     let waited = Instant::now();
     under_lock(&cluster, console, args.wait, async |session| {
@@ -389,7 +400,7 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
     console.note(&format!("  {} requests", cluster.requests()));
 }
 
-fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Console) {
+fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra, console: &Console) {
     let shared: Vec<&String> = prepared
         .target
         .content
@@ -399,7 +410,7 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Con
         .collect();
     if console.is_json() {
         console.json(json!({
-            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going,
+            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
             "graph": prepared.target.content.version,
         }));
         return;
@@ -417,6 +428,9 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], console: &Con
         return;
     }
     console.table(&["", "WHAT", "WHY"], &rows);
+    if let Some(text) = extra.text() {
+        console.data(&text);
+    }
     if !shared.is_empty() {
         let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();
         console.note(&format!("shared with the version that serves: {}", names.join(", ")));

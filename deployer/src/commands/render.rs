@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Found, Registry};
 use crate::render::external::externals;
-use crate::render::{self, Credentials, Images, Object, policy};
+use crate::render::{self, Credentials, Images, Object, files, policy};
 use crate::repository;
 use crate::settings::Global;
 use crate::store::databases::Databases;
@@ -26,6 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let repository = repository::read(global, &args.commit).await?;
+    repository.refuse_unpinned()?;
     let settings = &repository.settings;
     let registry = Registry::new();
     let (resolved, servers) = images::resolve(&repository.graph, settings, &Images::default(), &registry).await?;
@@ -62,7 +63,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let secrets = rendered.servers.values().filter_map(|server| server.secret.as_ref());
     let secrets = secrets.chain(rendered.databases.values().filter_map(|database| database.secret.as_ref()));
     if console.is_json() {
-        let objects: Vec<Value> = objects.into_iter().map(|object| object.body).collect();
+        let objects = objects.into_iter().filter(|object| object.kind() != "Secret");
+        let objects: Vec<Value> = objects.map(|object| object.body).collect();
         let secrets: Vec<Value> =
             secrets.map(|secret| json!({ "name": secret.name, "username": secret.username })).collect();
         console.json(json!({ "command": "render", "credentials": secrets, "objects": objects }));
@@ -75,7 +77,13 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     for external in externals(&repository.graph, &settings.cluster)? {
         text.push_str(&format!("# needs the Secret {} with {}\n", external.secret, external.keys.join(", ")));
     }
-    for object in objects {
+    // What they hold is made of values that are nowhere but in the cluster.
+    for secret in objects.iter().filter(|object| object.kind() == "Secret") {
+        for (of, key) in files::made_of(secret) {
+            text.push_str(&format!("# needs the Secret {}: files made with {key} of the Secret {of}\n", secret.name()));
+        }
+    }
+    for object in objects.into_iter().filter(|object| object.kind() != "Secret") {
         let yaml = serde_yaml::to_string(&object.body)
             .map_err(|error| Error::Usage(format!("{} {} cannot be written: {error}", object.kind(), object.name())))?;
         text.push_str("---\n");

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::node;
 use crate::apply::Work;
+use crate::apply::again::mark;
 use crate::cluster::Cluster;
 use crate::console::Console;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names;
 use crate::session::{Session, under_lock};
@@ -23,8 +23,6 @@ use crate::target;
 
 /// How many services are restarted at once: each of them needs room for more instances while it is.
 const AT_ONCE: usize = 4;
-/// How often a Deployment is read again whose state changed meanwhile.
-const TRIES: usize = 8;
 
 /// Replaces the instances of services by new ones of the same version, one after the other
 ///
@@ -106,30 +104,4 @@ async fn one(session: &Session<'_>, work: &Work<'_>, name: &str, node: &Node, ti
 fn annotation(deployment: &Deployment) -> Option<&str> {
     let template = deployment.spec.as_ref()?.template.metadata.as_ref()?;
     template.annotations.as_ref()?.get(names::RESTARTED).map(String::as_str)
-}
-
-/// Marks the pods that a Deployment makes from now on, and gives the Deployment's generation.
-async fn mark(session: &Session<'_>, workload: &str, time: Option<&str>) -> Result<i64> {
-    let what = || format!("restarting {workload}");
-    let api = session.cluster.api::<Deployment>();
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    for _ in 0..TRIES {
-        let live = api.get(workload).await.map_err(|error| Error::cluster(what(), &error))?;
-        session.cluster.refuse_foreign(&format!("Deployment {workload}"), &live.metadata)?;
-        let patch: Patch<Value> = Patch::Merge(json!({
-            "metadata": {
-                "uid": live.metadata.uid,
-                "resourceVersion": live.metadata.resource_version,
-                "annotations": { (names::FENCE): session.guard.fence.to_string() },
-            },
-            "spec": { "template": { "metadata": { "annotations": { (names::RESTARTED): time } } } },
-        }));
-        match api.patch(workload, &parameters, &patch).await {
-            Ok(marked) => return Ok(marked.metadata.generation.unwrap_or(0)),
-            // Most often only its state has changed.
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Error::cluster(what(), &error)),
-        }
-    }
-    Err(Error::Locked(format!("{workload} was changed by somebody else all the while. Run this again")))
 }

@@ -29,23 +29,19 @@ impl Docker {
 
     /// Builds a service's image under the name that is wanted.
     pub(super) async fn build(&self, service: &Service, wanted: &Wanted, context: Context) -> Result<()> {
-        let mut arguments: Vec<String> =
-            ["build", "--tag", &wanted.name, "--file", &context.dockerfile].map(str::to_owned).into();
-        if let Image::Dockerfile(build) = &service.image {
-            if let Some(target) = &build.target {
-                arguments.extend(["--target".to_owned(), target.clone()]);
-            }
-            for (name, value) in &build.args {
-                arguments.extend(["--build-arg".to_owned(), format!("{name}={value}")]);
-            }
-        }
-        arguments.push("-".to_owned());
+        let arguments = arguments(service, &wanted.name, &context.dockerfile);
         let what = format!("the image of {}", service.name);
         let again = context.tar.try_clone().ok();
         let log = match self.run(&arguments, Some(context.tar), &[]).await? {
             Ended::Well => return Ok(()),
             // The client was told to use BuildKit, which is no part of it here.
             Ended::Badly(log) if log.text.contains("buildx component is missing") => match again {
+                _ if has_secrets(service) => {
+                    return Err(log.error(&format!(
+                        "{what} needs `build.secrets` ({}), which only BuildKit keeps out of images: install docker's buildx",
+                        service.place
+                    )));
+                }
                 Some(mut tar) => {
                     std::io::Seek::rewind(&mut tar)
                         .map_err(|error| Error::Io { what: "reading the build context again".to_owned(), error })?;
@@ -102,6 +98,30 @@ impl Docker {
     }
 }
 
+/// The command line that builds a service's image, of a context on its standard input.
+fn arguments(service: &Service, name: &str, dockerfile: &str) -> Vec<String> {
+    let mut arguments: Vec<String> = ["build", "--tag", name, "--file", dockerfile].map(str::to_owned).into();
+    if let Image::Dockerfile(build) = &service.image {
+        if let Some(target) = &build.target {
+            arguments.extend(["--target".to_owned(), target.clone()]);
+        }
+        for (name, value) in &build.args {
+            arguments.extend(["--build-arg".to_owned(), format!("{name}={value}")]);
+        }
+        // The value goes by the environment that the builder has from us: it is on no command line.
+        for name in &build.secrets {
+            arguments.extend(["--secret".to_owned(), format!("id={name},env={name}")]);
+        }
+    }
+    arguments.push("-".to_owned());
+    arguments
+}
+
+/// Whether a build needs values that must not be in its image.
+fn has_secrets(service: &Service) -> bool {
+    matches!(&service.image, Image::Dockerfile(build) if !build.secrets.is_empty())
+}
+
 enum Ended {
     Well,
     Badly(Log),
@@ -117,5 +137,33 @@ impl Log {
         let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim().is_empty()).collect();
         let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n  ");
         Error::Image(format!("{what}. Its last words:\n  {shown}\nall of them: {}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clustergraph::graph::Graph;
+    use clustergraph::tree::Tree;
+
+    #[test]
+    fn a_build_gets_its_arguments_and_the_names_of_its_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pay")).unwrap();
+        let text = "name: pay\nbuild: { dockerfile: Dockerfile, target: prod, args: { A: b }, secrets: [NPM_TOKEN] }\n";
+        for (file, text) in [("service.yaml", text), ("Dockerfile", "FROM scratch\n")] {
+            std::fs::write(folder.path().join("pay").join(file), text).unwrap();
+        }
+        let git = std::process::Command::new("git").current_dir(folder.path()).args(["init", "-q"]).status();
+        assert!(git.unwrap().success());
+        let graph = Graph::build(&Tree::of_worktree(folder.path()).unwrap(), "production").unwrap();
+        let line = arguments(&graph.services["pay"], "registry/pay:1", "pay/Dockerfile").join(" ");
+        let secret = "--secret id=NPM_TOKEN,env=NPM_TOKEN";
+        let rest = "build --tag registry/pay:1 --file pay/Dockerfile --target prod --build-arg A=b";
+        assert_eq!(line, format!("{rest} {secret} -"));
+        assert!(has_secrets(&graph.services["pay"]));
+        let lacks = |given: bool| super::super::lacks(&graph.services["pay"], |_| given);
+        assert_eq!(lacks(true), Vec::<String>::new());
+        assert_eq!(lacks(false), ["the build of pay needs the secret NPM_TOKEN (pay/service.yaml:2:22)"]);
     }
 }

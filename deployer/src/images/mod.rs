@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clustergraph::catalogue::fill;
+use clustergraph::diagnostic::Place;
+use clustergraph::format::lock::LOCK_FILE;
 use clustergraph::graph::{Database, Graph, Image, Service};
 use clustergraph::tree::{Dockerfile, Tree};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -19,6 +21,7 @@ pub(crate) use registry::Registry;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::names;
 use crate::render::external::is_external;
 use crate::render::{Images, database};
 use crate::settings::Settings;
@@ -55,14 +58,11 @@ pub(crate) async fn resolve(
                 let wanted = Wanted { name: digest.clone(), base: None, last: None };
                 return Ok((service.name.clone(), (wanted, Found::Digest(digest.clone()))));
             }
-            let wanted = reference::wanted(service, settings)?;
+            let wanted = reference::wanted(service, graph, settings)?;
             let found = match registry.digest(&wanted.name).await? {
                 Some(digest) => Found::Digest(reference::by_digest(&wanted.name, &digest)),
                 None if matches!(service.image, Image::Ready(_)) => {
-                    return Err(Error::Image(format!(
-                        "there is no image {}, which {} names at {}",
-                        wanted.name, service.name, service.place
-                    )));
+                    return Err(missing(&wanted.name, &service.name, &service.place));
                 }
                 None => Found::Missing,
             };
@@ -82,15 +82,50 @@ pub(crate) async fn resolve(
             if let Some(digest) = known.servers.get(&server) {
                 return Ok((server, digest.clone()));
             }
-            let image = reference::mirrored(&database::server_image(graph, database)?, settings.mirror.as_deref());
-            let digest = registry.digest(&image).await?.ok_or_else(|| {
-                Error::Image(format!("there is no image {image}, which {} needs ({})", server, database.place))
-            })?;
+            let image = database::server_image(graph, database)?;
+            let image = reference::pulled(&image, graph, settings.mirror.as_deref());
+            let digest = registry.digest(&image).await?;
+            let digest = digest.ok_or_else(|| missing(&image, &server, &database.place))?;
             Ok((server, reference::by_digest(&image, &digest)))
         })
         .buffer_unordered(QUESTIONS)
         .try_collect::<BTreeMap<_, _>>();
     tokio::try_join!(services, servers)
+}
+
+/// What a person should know of images before they run: that nothing pins them, or that a server stays on another one than
+/// is pinned now.
+pub(crate) fn remarks(graph: &Graph, known: &Images) -> Result<Vec<String>> {
+    let mut remarks = Vec::new();
+    if graph.lock.place.is_none() && !graph.pinnable().images.is_empty() {
+        remarks.push(format!(
+            "there is no {LOCK_FILE}: images of stacks and databases are what their tags are today. `ssi lock` pins them"
+        ));
+    }
+    for database in graph.databases.values() {
+        let Some(running) = known.servers.get(&database.server) else { continue };
+        let image = database::server_image(graph, database)?;
+        if let Some(pin) = graph.lock.digest(&image).filter(|pin| !running.ends_with(pin)) {
+            let server = names::server(database);
+            remarks.push(format!(
+                "{server} stays on {running}, and {LOCK_FILE} pins {pin}: a change would restart it. To have it, `kubectl \
+                 delete statefulset {server}` and deploy again; its data stays"
+            ));
+        }
+    }
+    remarks.dedup();
+    Ok(remarks)
+}
+
+/// An image that its registry does not have.
+fn missing(image: &str, who: &str, place: &Place) -> Error {
+    // By its digest it was named by the lock, or by whoever wrote it so.
+    let mend = if image.contains('@') {
+        ". If clustergraph.lock pins it, `ssi lock --update` asks what it is now"
+    } else {
+        ""
+    };
+    Error::Image(format!("there is no image {image}, which {who} needs ({place}){mend}"))
 }
 
 /// Builds and pushes what is missing, and returns the images of all services by digest.
@@ -102,6 +137,14 @@ pub(crate) async fn build(
     console: &Console,
 ) -> Result<BTreeMap<String, String>> {
     let docker = Docker::new();
+    let wanted = resolved.iter().filter(|(_, (_, found))| *found == Found::Missing);
+    let built = wanted.filter_map(|(name, _)| graph.services.get(name));
+    let lacking: Vec<String> =
+        built.flat_map(|service| lacks(service, |name| std::env::var_os(name).is_some())).collect();
+    if !lacking.is_empty() {
+        let mend = "Set them in the environment of komandan: a build reads each as the file /run/secrets/NAME, and no image has it";
+        return Err(Error::Image(format!("{}\n{mend}", lacking.join("\n"))));
+    }
     stream::iter(resolved)
         .map(|(name, (wanted, found))| {
             let docker = &docker;
@@ -119,6 +162,13 @@ pub(crate) async fn build(
         .buffer_unordered(BUILDS)
         .try_collect()
         .await
+}
+
+/// The secrets of a build that nobody gave.
+fn lacks(service: &Service, is_given: impl Fn(&str) -> bool) -> Vec<String> {
+    let Image::Dockerfile(build) = &service.image else { return Vec::new() };
+    let missing = build.secrets.iter().filter(|name| !is_given(name));
+    missing.map(|name| format!("the build of {} needs the secret {name} ({})", service.name, build.place)).collect()
 }
 
 async fn build_one(

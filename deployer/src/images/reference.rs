@@ -1,6 +1,6 @@
 //! Names of images.
 
-use clustergraph::graph::{Image, Key, Service};
+use clustergraph::graph::{Graph, Image, Key, Service};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -18,16 +18,14 @@ pub(crate) struct Wanted {
 }
 
 /// The image that a service should have, and where.
-pub(crate) fn wanted(service: &Service, settings: &Settings) -> Result<Wanted> {
+pub(crate) fn wanted(service: &Service, graph: &Graph, settings: &Settings) -> Result<Wanted> {
+    let pulled = |image: &str| pulled(image, graph, settings.mirror.as_deref());
     let base = match &service.image {
-        Image::Ready(image) => {
-            return Ok(Wanted { name: mirrored(image, settings.mirror.as_deref()), base: None, last: None });
-        }
+        Image::Ready(image) => return Ok(Wanted { name: pulled(image), base: None, last: None }),
         Image::Dockerfile(_) => None,
-        Image::Recipe(_) => Some(mirrored(&service.stack.image, settings.mirror.as_deref())),
+        Image::Recipe(_) => Some(pulled(&service.stack.image)),
     };
-    let of_recipe = service.stack.base.as_ref().filter(|_| base.is_some());
-    let last = of_recipe.map(|image| mirrored(image, settings.mirror.as_deref()));
+    let last = service.stack.base.as_ref().filter(|_| base.is_some()).map(|image| pulled(image));
     let registry = settings.registry.as_deref().ok_or_else(|| {
         Error::Image(format!(
             "the image of {} needs a registry: write `images: {{ registry: HOST/PATH }}` in clustergraph.yaml, set \
@@ -49,6 +47,12 @@ fn platform() -> String {
         other => other,
     };
     format!("linux/{architecture}")
+}
+
+/// An image as it is pulled: from the mirror that has it, and by the digest that the lock pins.
+pub(crate) fn pulled(image: &str, graph: &Graph, mirror: Option<&str>) -> String {
+    let name = mirrored(image, mirror);
+    graph.lock.digest(image).map_or_else(|| name.clone(), |digest| by_digest(&name, digest))
 }
 
 /// An image of Docker Hub under the mirror that has it; any other image as it is.

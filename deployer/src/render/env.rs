@@ -76,6 +76,24 @@ impl Scene<'_> {
         Ok(secrets)
     }
 
+    /// A text with keys of Secrets in it, as Kubernetes would write it in an environment: `$(SECRET/KEY)` for each, `$$` for
+    /// a dollar. Nothing for a text that needs none.
+    pub(super) fn template(&self, service: &Service, value: &clustergraph::wiring::Value) -> Result<Option<String>> {
+        let (mut text, mut is_secret) = (String::new(), false);
+        for part in self.parts(value) {
+            match (&part, self.secret_key(service, &part)?) {
+                (Part::Text(words), _) => text.push_str(&literal(words)),
+                (_, Some(key)) => {
+                    is_secret = true;
+                    text.push_str(&format!("$({}/{})", key.secret, key.key));
+                }
+                (Part::Hole(hole), None) => text.push_str(&literal(&self.fill(service, hole)?)),
+                (Part::Key(address, _), None) => return Err(unknown(address)),
+            }
+        }
+        Ok(is_secret.then_some(text))
+    }
+
     /// The key of a Secret that a part is, if it is one.
     fn secret_key(&self, service: &Service, part: &Part<'_>) -> Result<Option<SecretKey>> {
         let key = |secret: String, key: &str| SecretKey { secret, key: key.to_owned(), is_optional: false };

@@ -4,7 +4,7 @@ mod catalogue;
 pub(crate) mod database;
 mod env;
 pub(crate) mod external;
-mod files;
+pub(crate) mod files;
 pub(crate) mod job;
 mod logical;
 mod object;
@@ -188,7 +188,11 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         rendered.databases.insert(database.address.clone(), scene.logical(database)?);
     }
     for service in running.iter().filter_map(|name| graph.services.get(name)) {
-        rendered.claims.extend(scene.claims(service));
+        // Processes and jobs have the volumes of their service.
+        let claims = scene.claims(service).into_iter();
+        let new: Vec<Object> =
+            claims.filter(|claim| rendered.claims.iter().all(|known| known.name() != claim.name())).collect();
+        rendered.claims.extend(new);
         rendered.nodes.insert(service.name.clone(), scene.node(service)?);
         if let (Some(public), Some(port)) = (&service.public, service.primary_port()) {
             let entry = Entry {

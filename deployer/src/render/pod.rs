@@ -42,6 +42,8 @@ impl Scene<'_> {
         if service.role == Role::Service {
             set(&mut spec, "affinity", apart(service));
             set(&mut container, "lifecycle", lifecycle(service));
+            // Nobody can kill the first process of a container from inside it; of a pod that shares its processes it is none.
+            set(&mut spec, "shareProcessNamespace", (service.stop.signal == "KILL").then(|| json!(true)));
             set(&mut container, "ports", ports(service));
             for (name, probe) in probe::of(service) {
                 set(&mut container, name, Some(probe));
@@ -148,7 +150,10 @@ fn lifecycle(service: &Service) -> Option<Value> {
         "TERM" => Some(json!({ "preStop": { "sleep": { "seconds": heard } } })),
         signal => {
             let before = if heard == 0 { String::new() } else { format!("sleep {heard}; ") };
-            let script = format!("{before}kill -{signal} 1; while kill -0 1 2>/dev/null; do sleep 0.1; done");
+            let script = match signal {
+                "KILL" => format!("{before}kill -KILL -1"),
+                signal => format!("{before}kill -{signal} 1; while kill -0 1 2>/dev/null; do sleep 0.1; done"),
+            };
             Some(json!({ "preStop": { "exec": { "command": ["sh", "-c", script] } } }))
         }
     }

@@ -291,6 +291,55 @@ fn what_must_not_run_beside_its_former_version_is_handed_over() {
 }
 
 #[test]
+fn files_with_secrets_are_a_secret_that_is_rendered_without_its_values() {
+    let page = "name: page\nrun: [./page]\nsecrets: [KEY]\nports: { http: 80 }\n\
+                files: { /etc/key: key.conf, /etc/plain: plain.conf }\n";
+    let rendered = rendered(&[
+        ("page/service.yaml", page),
+        ("page/key.conf", "key = ${secrets.KEY} at ${self.addr}, 5$ $(NOTHING)\n"),
+        ("page/plain.conf", "plain\n"),
+    ]);
+    let objects = &rendered.nodes["page"].objects;
+    let of = |kind: &str| objects.iter().find(|object| object.kind() == kind).unwrap();
+    let (secret, map) = (of("Secret"), of("ConfigMap"));
+    let text = format!("key = $(page-secrets/KEY) at {}:80, 5$$ $$(NOTHING)\n", rendered.nodes["page"].workload);
+    assert_eq!(secret.body["stringData"], json!({ "file-0": text }));
+    assert_eq!(map.body["data"], json!({ "file-1": "plain\n" }));
+    let spec = of("Deployment").body.pointer("/spec/template/spec").unwrap();
+    let mount = |name: &str, path: &str, key: &str| json!({ "name": name, "mountPath": path, "subPath": key, "readOnly": true });
+    assert_eq!(
+        spec["containers"][0]["volumeMounts"],
+        json!([mount("files", "/etc/plain", "file-1"), mount("secret-files", "/etc/key", "file-0")])
+    );
+    assert_eq!(spec["volumes"][1], json!({ "name": "secret-files", "secret": { "secretName": secret.name() } }));
+}
+
+#[test]
+fn a_volume_is_for_as_many_as_have_it() {
+    let modes = |more: &str| {
+        let store = format!("name: store\nrun: [./store]\nvolumes: {{ all: /all }}\n{more}");
+        let rendered = rendered(&[("store/service.yaml", &store)]);
+        assert_eq!(rendered.claims.len(), 1, "one claim, whoever has it");
+        rendered.claims[0].body["spec"]["accessModes"][0].as_str().unwrap().to_owned()
+    };
+    assert_eq!(modes(""), "ReadWriteOnce");
+    assert_eq!(modes("scale: { replicas: 2 }\n"), "ReadWriteMany");
+    assert_eq!(modes("resources: { cpu: 1 }\nscale: { max: 3 }\n"), "ReadWriteMany");
+    assert_eq!(modes("processes: { worker: { run: [./work] } }\n"), "ReadWriteMany");
+    assert_eq!(modes("jobs: [{ name: tick, schedule: '0 3 * * *', run: [./tick] }]\n"), "ReadWriteMany");
+}
+
+#[test]
+fn what_is_to_be_killed_is_killed_from_beside_it() {
+    let rendered =
+        rendered(&[("page/service.yaml", "name: page\nrun: [./page]\nports: { http: 80 }\nstop: { signal: KILL }\n")]);
+    let spec = rendered.nodes["page"].objects[0].body.pointer("/spec/template/spec").unwrap();
+    assert_eq!(spec["shareProcessNamespace"], true);
+    let stop = spec.pointer("/containers/0/lifecycle/preStop/exec/command/2").unwrap();
+    assert_eq!(stop, "sleep 5; kill -KILL -1");
+}
+
+#[test]
 fn an_entry() {
     insta::assert_yaml_snapshot!("entry", settled(&shop().entries["www"].object("www", "production")));
 }

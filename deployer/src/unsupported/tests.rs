@@ -46,7 +46,8 @@ processes: { worker: { run: [./worker] } }
 jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
-const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny } }\n";
+const CLUSTER: &str =
+    "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -79,28 +80,39 @@ fn what_is_honoured_is_not_refused() {
 #[test]
 fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
     let name = "name: web\nrun: [./web]\n";
-    for (field, want) in [
-        ("secrets: [KEY]\nfiles: { /etc/key: with-a-secret }", "a file with a password or secret in it"),
+    let never = "cannot be had on Kubernetes: ";
+    for (field, want, how) in [
         (
             "secrets: [{ name: D, optional: true }]\nenv: { A: 'x${secrets.D}' }",
             "`A`, which is made of more than an optional",
+            never,
         ),
-        ("volumes: { uploads: /data }\nscale: { replicas: 2 }", "more than one instance of what has `volumes`"),
+        ("restart: never", "`restart: never`", never),
+        ("resources: { cpu: 1 }\nscale: { min: 0, max: 3 }", "`scale.min: 0`", never),
+        ("health: { log: ready }", "asking for health by `log`", never),
         (
-            "volumes: { uploads: /data }\nprocesses: { worker: { run: [./worker] } }",
-            "a further process or job of a service",
+            "ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }",
+            "`public_url`",
+            "not supported by this version of komandan on Kubernetes",
         ),
-        ("restart: never", "`restart: never`"),
-        ("stop: { signal: KILL }", "`stop.signal: KILL`"),
-        ("resources: { cpu: 1 }\nscale: { min: 0, max: 3 }", "`scale.min: 0`"),
-        ("health: { log: ready }", "asking for health by `log`"),
-        ("build: { secrets: [TOKEN] }", "`build.secrets`"),
-        ("ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }", "`public_url`"),
     ] {
         let found = refused(&format!("{name}{field}\n"), "");
         let [one] = found.as_slice() else { panic!("{field}: {found:#?}") };
-        assert!(one.contains(want) && one.contains("not supported by this version of komandan on Kubernetes"), "{one}");
+        assert!(one.contains(want) && one.contains(how), "{one}");
         assert!(one.starts_with("web/service.yaml:") && !one.starts_with("web/service.yaml:1:"), "{one}");
+    }
+}
+
+#[test]
+fn what_was_refused_once_is_honoured() {
+    for field in [
+        "secrets: [KEY]\nfiles: { /etc/key: with-a-secret }",
+        "volumes: { uploads: /data }\nscale: { replicas: 2 }",
+        "volumes: { uploads: /data }\nprocesses: { worker: { run: [./worker] } }",
+        "stop: { signal: KILL }",
+        "build: { secrets: [TOKEN] }",
+    ] {
+        assert_eq!(refused(&format!("name: web\nrun: [./web]\n{field}\n"), ""), Vec::<String>::new(), "{field}");
     }
 }
 
@@ -118,7 +130,6 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         "warm: 30m",
         "lends: true",
         "ingress: { class: nginx }",
-        "pull_grace: 3m",
         "size: { web/nothing: 5Gi }",
         "ttl: 4h",
         "seed: true",

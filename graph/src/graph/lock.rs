@@ -21,6 +21,23 @@ pub struct Pinnable {
     pub tools: BTreeMap<String, String>,
 }
 
+impl Pinnable {
+    /// With what the same repository has on another cluster besides.
+    pub fn merge(&mut self, other: Self) {
+        for (image, place) in other.images {
+            self.images.entry(image).or_insert(place);
+        }
+        self.stacks.extend(other.stacks);
+        for (tool, version) in other.tools {
+            let known = self.tools.entry(tool).or_default();
+            // Of two that need a program, whoever needs the newer one decides; equals are equal.
+            if numbers(&version) >= numbers(known) {
+                *known = version;
+            }
+        }
+    }
+}
+
 impl Graph {
     /// What a lock of this graph pins.
     #[must_use]
@@ -69,16 +86,49 @@ impl Graph {
         }
     }
 
+    /// The images that a cluster must not run, as nobody can say later which they were: each with the place that asks for
+    /// it. A tag that a service.yaml or a database names must be pinned in any case; what the catalogue, a stack or a kind
+    /// names must be where there is a lock.
+    #[must_use]
+    pub fn unpinned(&self) -> Vec<Problem> {
+        let mut written: BTreeMap<&str, &Place> = BTreeMap::new();
+        for service in self.services.values().filter(|service| !service.is_part()) {
+            if let Image::Ready(image) = &service.image {
+                written.entry(image).or_insert(service.places.get("image").unwrap_or(&service.place));
+            }
+        }
+        for database in self.databases.values() {
+            if let Some(image) = self.servers.get(&database.server).and_then(|server| server.image.as_deref()) {
+                written.entry(image).or_insert(&database.place);
+            }
+        }
+        let pinnable = self.pinnable();
+        let must = |image: &str| self.lock.place.is_some() || written.contains_key(image);
+        let open = pinnable.images.iter().filter(|(image, _)| self.lock.digest(image).is_none() && must(image));
+        let problem = |(image, place): (&String, &Place)| {
+            let place = written.get(image.as_str()).copied().unwrap_or(place).clone();
+            let message = format!("the image {image} is not pinned, and its tag may be another image tomorrow");
+            Problem::new("unpinned", place, message)
+                .mend(format!("`ssi lock` asks its registry what it is and writes {LOCK_FILE}: commit that file"))
+        };
+        open.map(problem).collect()
+    }
+
     /// Where the lock is not what `ssi lock` would write now: what is missing, stale, or pinned for nobody. The graph
     /// stands nevertheless. Nothing without a lock.
     #[must_use]
     pub fn lock_findings(&self) -> Vec<Problem> {
+        self.lock_findings_of(&self.pinnable())
+    }
+
+    /// The same for all that can be pinned of a repository, whose clusters may run other images.
+    #[must_use]
+    pub fn lock_findings_of(&self, pinnable: &Pinnable) -> Vec<Problem> {
         let lock = &self.lock;
         if lock.place.is_none() {
             return Vec::new();
         }
         let mut findings = Vec::new();
-        let pinnable = self.pinnable();
         if let Some((scheme, place)) = lock.scheme.as_ref().filter(|(scheme, _)| *scheme < SCHEME) {
             let message =
                 format!("{LOCK_FILE} is of identity scheme {scheme}, and ids are computed by scheme {SCHEME} now");

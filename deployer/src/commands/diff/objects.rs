@@ -44,13 +44,13 @@ pub(super) async fn of(side: &Of, others: &[&Of], global: &Global, cluster: &Clu
             let mut images = target::known_images(graph, &records, &Observed::default());
             for service in graph.services.values() {
                 if !images.services.contains_key(&service.name) {
-                    let wanted = reference::wanted(service, &repository.settings)?;
+                    let wanted = reference::wanted(service, graph, &repository.settings)?;
                     images.services.insert(service.name.clone(), wanted.name);
                 }
             }
             for database in graph.databases.values() {
                 let image = render::database::server_image(graph, database)?;
-                let image = reference::mirrored(&image, repository.settings.mirror.as_deref());
+                let image = reference::pulled(&image, graph, repository.settings.mirror.as_deref());
                 images.servers.insert(database.server.clone(), image);
             }
             let rendered = render::render(graph, &images, cluster.name())?;
