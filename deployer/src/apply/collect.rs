@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::policy;
+use super::{policy, task};
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -45,6 +45,7 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
         }
     }
     files(session, kept).await?;
+    task::expire_ended(session, kept).await?;
     policy::narrow(session, kept).await?;
     Ok(count(&observed, &garbage))
 }
