@@ -105,7 +105,7 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     assert_eq!(http::post(&page, "author=Ada&message=first+of+all"), 303);
     assert!(get(&page).body.contains("first of all"));
 
-    let load = Load::on(&page, 10, 10);
+    let load = Load::on(&page, 50, 50);
     wait_for_sets(&load, 1);
     hello.edit_api("the second version");
     let _ = hello.komandan("deploy HEAD").run().succeeds();
@@ -126,6 +126,11 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     while !get(&page).served_by.contains(&first) {
         assert!(began.elapsed() < Duration::from_secs(30), "the first version never answers again");
     }
+    hello.repository.replace("services/api/app.py", "# the second version", "raise SystemExit('no word of thanks')");
+    hello.repository.commit("a broken one");
+    let _ = hello.komandan("deploy").run().ends_with(4);
+    let _ = hello.komandan("scale api 3").run().succeeds();
+    let _ = hello.komandan("scale api --reset").run().succeeds();
     std::thread::sleep(Duration::from_secs(1));
 
     let served = load.stop();
@@ -133,7 +138,7 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     assert_one_version_each(&served, &hello.closures());
     assert!(get(&page).body.contains("first of all"), "the data is there after the revert");
 
-    let again = hello.komandan("deploy HEAD~1").run().succeeds().stdout();
+    let again = hello.komandan("deploy HEAD~2").run().succeeds().stdout();
     assert!(again.starts_with("unchanged"), "deploying what serves changes nothing: {again}");
 }
 

@@ -97,6 +97,14 @@ impl Namespace {
         items.iter().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Every kind of object that a namespace can hold.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        let output = self.command("api-resources --namespaced --verbs=list --output name").output().expect("kubectl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
     /// What a value of a Secret says.
     #[must_use]
     pub fn decode(value: &str) -> String {

@@ -16,7 +16,6 @@ use crate::fault;
 use crate::health;
 use crate::names::{self, Component};
 use crate::plan::{Garbage, calls, garbage};
-use crate::render::Kind;
 use crate::session::{Kept, Session};
 use crate::store::record::{Content, Record};
 
@@ -50,19 +49,17 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     Ok(count(&observed, &garbage))
 }
 
-/// Takes away the files of tasks and jobs that no kept version has. Those of everything else go with their Deployments.
+/// Takes away the files of what no kept version has. Those of Deployments go with these, but where a command was killed
+/// before it had made one.
 async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
-    let nodes = || kept.iter().flat_map(|record| record.content.nodes.values());
-    if !nodes().any(|node| matches!(node.kind, Kind::Task | Kind::Job)) {
-        return Ok(());
-    }
-    let components = [Component::Task, Component::Job].map(Component::as_str).join(",");
+    let components = [Component::Service, Component::Task, Component::Job].map(Component::as_str).join(",");
     let ours = names::selector(session.cluster.name());
     let selector = ListParams::default().labels(&format!("{ours},{} in ({components})", names::COMPONENT));
     let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
-    let found = found.map_err(|error| Error::cluster("reading the files of tasks and jobs", &error))?;
-    let workloads: BTreeSet<&str> = nodes().map(|node| node.workload.as_str()).collect();
-    for map in found.items {
+    let found = found.map_err(|error| Error::cluster("reading the files of services", &error))?;
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
+    for map in found.items.iter().filter(|map| map.metadata.owner_references.is_none()) {
         let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
         if !of.is_some_and(|workload| workloads.contains(workload)) {
             session.cluster.remove::<ConfigMap>(&map.metadata).await?;
