@@ -23,7 +23,7 @@ fn guarded(about: &str) -> (Deployed, EveryImage) {
     let repository = Repository::with(&[
         ("clustergraph.yaml", "services: [\"*\"]\n"),
         ("api/service.yaml", &api),
-        ("api/api.conf", "url = ${databases.greetings.url}\n"),
+        ("api/api.conf", "host = ${databases.greetings.host}\n"),
         ("api/migrations/1.sql", "create table greetings (id int);\n"),
         ("alone/service.yaml", &format!("name: alone\n{common}singleton: true\n")),
         ("loaded/service.yaml", &format!("name: loaded\n{common}scale: {{ min: 1, max: 3, cpu: 70 }}\nresources: {{ cpu: 100m }}\n")),
