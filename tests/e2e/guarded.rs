@@ -26,7 +26,10 @@ fn guarded(about: &str) -> (Deployed, EveryImage) {
         ("api/api.conf", "host = ${databases.greetings.host}\n"),
         ("api/migrations/1.sql", "create table greetings (id int);\n"),
         ("alone/service.yaml", &format!("name: alone\n{common}singleton: true\n")),
-        ("loaded/service.yaml", &format!("name: loaded\n{common}scale: {{ min: 1, max: 3, cpu: 70 }}\nresources: {{ cpu: 100m }}\n")),
+        (
+            "loaded/service.yaml",
+            &format!("name: loaded\n{common}scale: {{ min: 1, max: 3, cpu: 70 }}\nresources: {{ cpu: 100m }}\n"),
+        ),
     ]);
     let images = EveryImage::new();
     (Deployed::new(repository, Namespace::without_processes(about)).with_images(&images), images)

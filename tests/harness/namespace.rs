@@ -100,7 +100,8 @@ impl Namespace {
     /// Every kind of object that a namespace can hold.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
-        let output = self.command("api-resources --namespaced --verbs=list --output name").output().expect("kubectl runs");
+        let output =
+            self.command("api-resources --namespaced --verbs=list --output name").output().expect("kubectl runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }

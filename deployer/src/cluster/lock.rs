@@ -26,6 +26,8 @@ use crate::names::{self, Component};
 const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How often a lock is tried to be given back that changed meanwhile.
+const TRIES: usize = 4;
 /// How often a waiting command looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -112,17 +114,39 @@ impl Lock {
     pub(crate) async fn release(mut self) {
         self.renewal.abort();
         let lease = self.lease.borrow().clone();
-        if let Some(mut lease) = lease {
-            if let Some(spec) = &mut lease.spec {
-                spec.holder_identity = None;
-                spec.renew_time = None;
-            }
-            // If this fails, the lock ends by itself.
-            let _ = self.api.replace(names::LOCK, &PostParams::default(), &lease).await;
-        }
+        let is_free = match lease {
+            Some(lease) => give_back(&self.api, lease).await,
+            None => true,
+        };
         self.tenure.end();
-        self.sign_of_life.take().map(|(path, _)| std::fs::remove_file(path));
+        // If this failed, the lock ends by itself, and on this machine the file tells that we have ended.
+        if is_free {
+            self.sign_of_life.take().map(|(path, _)| std::fs::remove_file(path));
+        }
     }
+}
+
+/// Frees a lock that is ours; `true` when it is not ours any more.
+async fn give_back(api: &Api<Lease>, mut lease: Lease) -> bool {
+    let identity = lease.spec.as_ref().map(identity_of).unwrap_or_default().to_owned();
+    for _ in 0..TRIES {
+        if let Some(spec) = &mut lease.spec {
+            spec.holder_identity = None;
+            spec.renew_time = None;
+        }
+        match api.replace(names::LOCK, &PostParams::default(), &lease).await {
+            Ok(_) => return true,
+            // A renewal may have been under way that was broken off here, but not there.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(_) => return false,
+        }
+        match api.get_opt(names::LOCK).await {
+            Ok(Some(found)) if is_held_by(&found, &identity) => lease = found,
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 impl Drop for Lock {
