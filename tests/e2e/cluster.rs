@@ -65,7 +65,8 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     while !get(&page).served_by.contains(&first) {
         assert!(began.elapsed() < Duration::from_secs(30), "the first version never answers again");
     }
-    hello.repository.replace("services/api/app.py", "# the second version", "raise SystemExit('no word of thanks')");
+    let broken = "run: [python, -c, 'raise SystemExit(\"no word of thanks\")']";
+    hello.repository.replace("services/api/service.yaml", "run: [python, app.py]", broken);
     hello.repository.commit("a broken one");
     let _ = hello.komandan("deploy").run().ends_with(4);
     let _ = hello.komandan("scale api 3").run().succeeds();
