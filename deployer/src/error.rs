@@ -4,6 +4,7 @@ use clustergraph::diagnostic::Problems;
 use clustergraph::graph::BuildError;
 use clustergraph::tree::TreeError;
 
+use crate::cluster::patience::Over;
 use crate::exit::Exit;
 
 /// The one error of the program.
@@ -78,10 +79,22 @@ impl Error {
                 while let Some(source) = last.source() {
                     last = source;
                 }
+                if last.is::<Over>() {
+                    return Self::lost();
+                }
                 last.to_string()
             }
         };
         Self::Cluster { what: what.into(), why }
+    }
+
+    /// The lock is no longer ours.
+    pub(crate) fn lost() -> Self {
+        Self::Locked(
+            "the lock was lost: the API did not answer in time, this process was paused, or another komandan took over. \
+             Run this again, which goes on from here"
+                .to_owned(),
+        )
     }
 
     /// The exit code that tells this kind of failure.

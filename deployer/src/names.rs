@@ -23,8 +23,12 @@ pub(crate) const COMPONENT: &str = "clustergraph.dev/component";
 
 /// The hash of what we rendered, without what is changed in place by its number (the size).
 pub(crate) const HASH: &str = "clustergraph.dev/hash";
+/// The hash of a Deployment of which not everything is there yet that stands beside it.
+pub(crate) const UNFINISHED: &str = "unfinished";
 /// The fence of the lock under which an object was last changed.
 pub(crate) const FENCE: &str = "clustergraph.dev/fence";
+/// On what the store changes: a mark of the last write, by which its writer knows it again.
+pub(crate) const WRITE: &str = "clustergraph.dev/write";
 /// The version that an entry leads to.
 pub(crate) const VERSION: &str = "clustergraph.dev/version";
 /// On a Deployment and its pods: the workloads that it calls, so that it can end before them.

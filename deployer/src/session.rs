@@ -12,9 +12,11 @@ use crate::cluster::{Cluster, Guard};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::health::{self, Progress};
+use crate::plan;
 use crate::store::head::Head;
 use crate::store::record::Record;
 use crate::store::{Store, Stored};
+use crate::target;
 
 /// How long a lock may take to be given back.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -82,7 +84,10 @@ impl<'a> Session<'a> {
         let Some(intent) = self.head.value.intent.clone() else { return Ok(()) };
         let step = self.console.step("recovery", &format!("a switch to version {} was begun", intent.to));
         let to = self.store().record(intent.to).await?;
-        let ready = to.as_ref().is_some_and(|record| all_ready(record, &self.view.now()));
+        let ready = match &to {
+            Some(record) => self.can_be_finished(record).await,
+            None => false,
+        };
         if let (Some(record), true) = (&to, ready) {
             match handover::bring(self, record, None, None, First::Handover).await {
                 Ok(()) => {
@@ -105,6 +110,16 @@ impl<'a> Session<'a> {
         self.save_head().await?;
         step.done(&format!("the switch to version {} was undone", intent.to));
         Ok(())
+    }
+
+    /// Whether everything of a version takes requests but what starts at the switch.
+    async fn can_be_finished(&self, record: &Record) -> bool {
+        // Without its objects it cannot be finished.
+        let Ok(target) = target::of_record(record, self.store()).await else { return false };
+        let late = plan::late(&target, None);
+        let mut record = record.clone();
+        record.content.nodes.retain(|name, _| !late.contains(name));
+        all_ready(&record, &self.view.now())
     }
 
     /// Moves the head.

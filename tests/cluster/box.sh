@@ -68,7 +68,8 @@ P=$STATE/pki
     --requestheader-client-ca-file "$P/front-ca.crt" --requestheader-allowed-names front-proxy-client --requestheader-extra-headers-prefix X-Remote-Extra- \
     --requestheader-group-headers X-Remote-Group --requestheader-username-headers X-Remote-User \
     --proxy-client-cert-file "$P/front.crt" --proxy-client-key-file "$P/front.key" \
-    --service-cluster-ip-range "$SERVICE_NET" --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged=true \
+    --service-cluster-ip-range "$SERVICE_NET" --authorization-mode Node,RBAC --allow-privileged=true \
+    --enable-admission-plugins NodeRestriction,PodNodeSelector,PodTolerationRestriction \
     --max-requests-inflight 1000 --max-mutating-requests-inflight 500 --profiling=false
   # The controller-manager's default of 20 requests a second would be what the tests measure.
   keep kcm ready 6443 kube-controller-manager $(as kcm) --leader-elect=false --use-service-account-credentials=true \
@@ -80,5 +81,9 @@ P=$STATE/pki
   keep proxy ready 6443 kube-proxy --config "$STATE/proxy.yaml"
   keep netpol ready 6443 netpol -kubeconfig "$KUBECONFIG_OF_BOX"          # NetworkPolicies, see build/netpol
   keep volumes ready 6443 recycle
+  # Nodes without a kubelet, on which pods only say that they run: for what is about the API alone, in any number. A
+  # namespace asks for them by its annotations (tests/harness/namespace.rs).
+  keep kwok ready 6443 kwok --kubeconfig "$KUBECONFIG_OF_BOX" --config "$PROGRAMS/kwok.stages" \
+    --manage-nodes-with-label-selector type=kwok --node-lease-duration-seconds 40 --cidr 10.250.0.0/16 --v WARN
 }
 while :; do wait -n 2>/dev/null || sleep 1; done      # as PID 1, bash reaps orphans

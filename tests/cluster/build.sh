@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh - Kubernetes, etcd, containerd and CoreDNS from their Go modules, and the two small programs of build/, into the
+# build.sh - Kubernetes, etcd, containerd, CoreDNS and KWOK from their Go modules, and the two small programs of build/, into the
 # cache. Cold 9 to 16 minutes on two cores; what is there already for the same sources is taken as it is (0.1 s).
 # A set is published in one step, complete, under the hash of its sources: nobody ever sees half of one.
 set -euo pipefail
@@ -40,6 +40,10 @@ module etcd -o "$NEW/etcd" go.etcd.io/etcd/server/v3
 module containerd -tags 'no_btrfs no_devmapper no_zfs no_aufs' -o "$NEW/" $C/containerd $C/containerd-shim-runc-v2 $C/ctr
 module coredns -o "$NEW/coredns" .
 module netpol -o "$NEW/netpol" .
+module kwok -o "$NEW/kwok" sigs.k8s.io/kwok/cmd/kwok
+# What its pods and nodes do is written in its module: pods are ready at once, those of Jobs end well, what is deleted goes.
+stages=$(cd "$HERE/build/kwok" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
+for i in "$stages"/pod/fast/pod-*.yaml "$stages"/node/{fast,heartbeat-with-lease}/node-*.yaml; do echo ---; cat "$i"; done >"$NEW/kwok.stages"
 gcc -Os -static -s -o "$NEW/pause" "$HERE/build/pause.c"
 # Images that every cluster needs and nobody pulls.
 for i in pause coredns; do python3 "$HERE/mkimage.py" "localhost/$i:1" "$NEW/$i.tar" --entrypoint "/$i" -- "$NEW/$i:/$i"; done

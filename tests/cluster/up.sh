@@ -162,7 +162,7 @@ stage "containerd answers, with its two images"
 until k get --raw /readyz >/dev/null 2>&1; do alive; sleep 0.1; done
 stage "API server ready"
 until sed "s/@DNS_IP@/$DNS_IP/" "$HERE/coredns.yaml" | k apply -f - >"$STATE/log/apply.log" 2>&1; do alive; sleep 0.2; done
-logged k create -f "$STATE/volumes.json"
+logged k create -f "$STATE/volumes.json" -f "$HERE/kwok.yaml"
 stage "DNS and $VOLUMES volumes applied"
 until k get node node1 >/dev/null 2>&1; do alive; sleep 0.1; done
 logged k wait --for=condition=Ready node/node1 --timeout=60s

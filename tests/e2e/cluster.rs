@@ -4,69 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Load, Namespace, Program, Repository, Served, get, http};
+use clustergraph_tests::{Deployed, Load, Namespace, Served, get, http};
 use serde_json::Value;
-
-/// A repository and the namespace that it is deployed to.
-struct Deployment {
-    repository: Repository,
-    namespace: Namespace,
-}
-
-impl Deployment {
-    fn of_example(about: &str) -> Self {
-        Self { repository: Repository::of_example("hello"), namespace: Namespace::new(about) }
-    }
-
-    fn komandan(&self, line: &str) -> Program {
-        Program::new("komandan", self.repository.path())
-            .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
-    }
-
-    fn status(&self) -> Value {
-        self.komandan("status --output json").run().succeeds().json()
-    }
-
-    fn history(&self) -> Value {
-        self.komandan("history --output json").run().succeeds().json()
-    }
-
-    /// The page's address, once it answers: the node's proxy learns of a new Service a moment after the API server.
-    fn page(&self) -> String {
-        let page = self.status()["entries"]["www"].as_str().expect("the page's address").to_owned();
-        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
-        let began = Instant::now();
-        // A connection that was begun too early is never answered: each try is a new one.
-        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        page
-    }
-
-    /// The closure of every version record, each as the sorted names of its nodes joined by blanks.
-    fn closures(&self) -> BTreeSet<String> {
-        let history = self.history();
-        let versions = history["versions"].as_array().expect("versions").clone();
-        versions
-            .iter()
-            .map(|version| {
-                let nodes = version["nodes"].as_object().expect("nodes");
-                let mut names: Vec<&str> =
-                    nodes.values().map(|node| node["workload"].as_str().expect("a workload")).collect();
-                names.sort_unstable();
-                names.join(" ")
-            })
-            .collect()
-    }
-
-    /// Changes api, and so the whole page's version, and commits it.
-    fn edit_api(&self, words: &str) {
-        self.repository.append("services/api/app.py", &format!("# {words}"));
-        self.repository.commit(words);
-    }
-}
 
 fn assert_one_version_each(served: &Served, closures: &BTreeSet<String>) {
     assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
@@ -86,7 +25,7 @@ fn wait_for_sets(load: &Load, sets: usize) {
 
 #[test]
 fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request() {
-    let hello = Deployment::of_example("story");
+    let hello = Deployed::of_example("hello", "story");
 
     let built = hello.komandan("build --output json").run().succeeds();
     assert!(built.stdout().contains("@sha256:"), "{}", built.stdout());
@@ -101,11 +40,11 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     ];
     assert!(order.is_sorted(), "database, migration, consumers, switch:\n{deployed}");
 
-    let page = hello.page();
+    let page = hello.entry("www");
     assert_eq!(http::post(&page, "author=Ada&message=first+of+all"), 303);
     assert!(get(&page).body.contains("first of all"));
 
-    let load = Load::on(&page, 10, 10);
+    let load = Load::on(&page, 50, 50);
     wait_for_sets(&load, 1);
     hello.edit_api("the second version");
     let _ = hello.komandan("deploy HEAD").run().succeeds();
@@ -126,6 +65,12 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     while !get(&page).served_by.contains(&first) {
         assert!(began.elapsed() < Duration::from_secs(30), "the first version never answers again");
     }
+    let broken = "run: [python, -c, 'raise SystemExit(\"no word of thanks\")']";
+    hello.repository.replace("services/api/service.yaml", "run: [python, app.py]", broken);
+    hello.repository.commit("a broken one");
+    let _ = hello.komandan("deploy").run().ends_with(4);
+    let _ = hello.komandan("scale api 3").run().succeeds();
+    let _ = hello.komandan("scale api --reset").run().succeeds();
     std::thread::sleep(Duration::from_secs(1));
 
     let served = load.stop();
@@ -133,15 +78,15 @@ fn a_commit_is_deployed_changed_and_reverted_under_load_without_a_failed_request
     assert_one_version_each(&served, &hello.closures());
     assert!(get(&page).body.contains("first of all"), "the data is there after the revert");
 
-    let again = hello.komandan("deploy HEAD~1").run().succeeds().stdout();
+    let again = hello.komandan("deploy HEAD~2").run().succeeds().stdout();
     assert!(again.starts_with("unchanged"), "deploying what serves changes nothing: {again}");
 }
 
 #[test]
 fn a_version_that_fails_is_told_with_its_last_words_and_leaves_the_traffic() {
-    let hello = Deployment::of_example("broken");
+    let hello = Deployed::of_example("hello", "broken");
     let _ = hello.komandan("deploy").run().succeeds();
-    let load = Load::on(&hello.page(), 5, 5);
+    let load = Load::on(&hello.entry("www"), 5, 5);
     let before = hello.status();
     hello.repository.replace(
         "services/api/service.yaml",
@@ -168,9 +113,9 @@ fn a_version_that_fails_is_told_with_its_last_words_and_leaves_the_traffic() {
 
 #[test]
 fn a_killed_deploy_leaves_the_traffic_and_the_next_one_ends_what_it_began() {
-    let hello = Deployment::of_example("killed");
+    let hello = Deployed::of_example("hello", "killed");
     let _ = hello.komandan("deploy").run().succeeds();
-    let load = Load::on(&hello.page(), 5, 5);
+    let load = Load::on(&hello.entry("www"), 5, 5);
     hello.edit_api("interrupted");
     // Killed as soon as it has begun to change the cluster.
     let mut child = hello.komandan("deploy").spawn();
@@ -196,7 +141,7 @@ fn a_killed_deploy_leaves_the_traffic_and_the_next_one_ends_what_it_began() {
 
 #[test]
 fn of_two_deploys_at_once_one_is_refused_with_the_holders_name() {
-    let hello = Deployment::of_example("two");
+    let hello = Deployed::of_example("hello", "two");
     let _ = hello.komandan("deploy").run().succeeds();
     hello.edit_api("twice");
     let first = hello.komandan("deploy").spawn();
@@ -218,7 +163,7 @@ fn of_two_deploys_at_once_one_is_refused_with_the_holders_name() {
 
 #[test]
 fn foreign_objects_of_our_names_are_refused_by_name_and_untouched() {
-    let hello = Deployment::of_example("foreign");
+    let hello = Deployed::of_example("hello", "foreign");
     hello.namespace.kubectl_does(&format!("create namespace {}", hello.namespace.name()));
     hello.namespace.kubectl_does("create service clusterip www --tcp=8080:8080");
     let before = hello.namespace.kubectl("get service www");
@@ -231,7 +176,7 @@ fn foreign_objects_of_our_names_are_refused_by_name_and_untouched() {
 
 #[test]
 fn a_dry_run_prints_the_plan_and_changes_nothing() {
-    let hello = Deployment::of_example("dry");
+    let hello = Deployed::of_example("hello", "dry");
     let plan = hello.komandan("deploy --dry-run").run().succeeds();
     let text = format!("{}{}", plan.stdout(), plan.stderr());
     for name in ["create  postgres-15", "run     api/greetings", "create  api", "create  www", "create  entry www"] {
@@ -248,7 +193,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 #[test]
 fn no_secret_value_is_outside_of_secrets() {
     use std::fmt::Write as _;
-    let hello = Deployment::of_example("secret");
+    let hello = Deployed::of_example("hello", "secret");
     let deployed = hello.komandan("deploy --output json").run().succeeds();
     let secrets = hello.namespace.kubectl("get secrets");
     let mut values = Vec::new();
@@ -278,9 +223,9 @@ fn no_secret_value_is_outside_of_secrets() {
 
 #[test]
 fn down_leaves_data_and_down_with_data_leaves_nothing() {
-    let hello = Deployment::of_example("down");
+    let hello = Deployed::of_example("hello", "down");
     let _ = hello.komandan("deploy").run().succeeds();
-    assert_eq!(http::post(&hello.page(), "author=Ada&message=still+here"), 303);
+    assert_eq!(http::post(&hello.entry("www"), "author=Ada&message=still+here"), 303);
     let _ = hello.komandan("down").run().succeeds();
     for kind in ["deployments", "statefulsets", "jobs", "services", "pods"] {
         wait_until_gone(&hello.namespace, kind);
@@ -288,7 +233,7 @@ fn down_leaves_data_and_down_with_data_leaves_nothing() {
     assert!(!hello.namespace.names("persistentvolumeclaims").is_empty(), "the data stays");
     let _ = hello.komandan("down").run().succeeds();
     let _ = hello.komandan("deploy").run().succeeds();
-    assert!(get(&hello.page()).body.contains("still here"), "the data was kept");
+    assert!(get(&hello.entry("www")).body.contains("still here"), "the data was kept");
     let _ = hello.komandan("down --delete-data").run().succeeds();
     for kind in
         ["deployments", "statefulsets", "jobs", "services", "pods", "secrets", "persistentvolumeclaims", "leases"]
@@ -307,7 +252,7 @@ fn wait_until_gone(namespace: &Namespace, kind: &str) {
 
 #[test]
 fn a_broken_service_in_the_work_tree_keeps_nobody_from_reverting() {
-    let hello = Deployment::of_example("broken-tree");
+    let hello = Deployed::of_example("hello", "broken-tree");
     let _ = hello.komandan("deploy").run().succeeds();
     hello.edit_api("the second version");
     let _ = hello.komandan("deploy").run().succeeds();
@@ -320,9 +265,9 @@ fn a_broken_service_in_the_work_tree_keeps_nobody_from_reverting() {
 
 #[test]
 fn a_deploy_that_dies_at_any_step_is_ended_by_the_next_one_and_no_request_fails() {
-    let hello = Deployment::of_example("faults");
+    let hello = Deployed::of_example("hello", "faults");
     let _ = hello.komandan("deploy").run().succeeds();
-    let load = Load::on(&hello.page(), 5, 5);
+    let load = Load::on(&hello.entry("www"), 5, 5);
     for step in ["applied", "record-written", "intent-written", "switched", "committed", "handed-over"] {
         hello.edit_api(&format!("dies when {step}"));
         let wanted = hello.repository.git(&["rev-parse", "HEAD"]);
@@ -336,15 +281,7 @@ fn a_deploy_that_dies_at_any_step_is_ended_by_the_next_one_and_no_request_fails(
     let served = load.stop();
     assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
     // What serves and what is warm, and nothing else, once collected pods have drained.
-    let history = hello.history();
-    let kept: BTreeSet<String> = history["versions"]
-        .as_array()
-        .expect("versions")
-        .iter()
-        .filter(|version| version["state"] == "current" || version["state"] == "warm")
-        .flat_map(|version| version["nodes"].as_object().expect("nodes").values().cloned().collect::<Vec<_>>())
-        .map(|node| node["workload"].as_str().expect("a workload").to_owned())
-        .collect();
+    let kept = hello.kept();
     let began = Instant::now();
     while hello.namespace.names("deployments").into_iter().collect::<BTreeSet<_>>() != kept {
         assert!(

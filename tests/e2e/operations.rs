@@ -4,80 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clustergraph_tests::{Load, Namespace, Program, Repository, get};
+use clustergraph_tests::local::wait_until;
+use clustergraph_tests::{Deployed, Load, Namespace, get};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A repository and the namespace that it is deployed to.
-struct Deployment {
-    repository: Repository,
-    namespace: Namespace,
-    /// Files beside the repository; gone when dropped.
-    beside: TempDir,
-}
-
-impl Deployment {
-    fn of_example(about: &str) -> Self {
-        let beside = TempDir::with_prefix("clustergraph-operations-").expect("a temporary folder");
-        Self { repository: Repository::of_example("hello"), namespace: Namespace::new(about), beside }
-    }
-
-    fn komandan(&self, line: &str) -> Program {
-        Program::new("komandan", self.repository.path())
-            .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
-    }
-
-    fn json(&self, line: &str) -> Value {
-        self.komandan(&format!("{line} --output json")).run().succeeds().json()
-    }
-
-    /// The last document of a command that tells its steps.
-    fn result(&self, line: &str) -> Value {
-        let run = self.komandan(&format!("{line} --output json")).run().succeeds();
-        run.json_lines().pop().expect("a result")
-    }
-
-    /// The page's address, once it answers: the node's proxy learns of a new Service a moment after the API server.
-    fn page(&self) -> String {
-        let page = self.json("status")["entries"]["www"].as_str().expect("the page's address").to_owned();
-        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
-        until("the page answers", || {
-            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
-        });
-        page
-    }
-
-    fn edit_api(&self, words: &str) {
-        self.repository.append("services/api/app.py", &format!("# {words}"));
-        self.repository.commit(words);
-    }
-
-    /// The uids of the pods of a service.
-    fn pods(&self, service: &str) -> BTreeSet<String> {
-        let pods = self.namespace.kubectl(&format!("get pods --selector app.kubernetes.io/name={service}"));
-        let pods = pods["items"].as_array().cloned().unwrap_or_default();
-        let live = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        live.map(|pod| pod["metadata"]["uid"].as_str().expect("a uid").to_owned()).collect()
-    }
-
-    /// A file beside the repository.
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.beside.path().join(name);
-        std::fs::write(&path, text).expect("the file is written");
-        path
-    }
-}
-
-fn until(what: &str, mut question: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !question() {
-        assert!(began.elapsed() < Duration::from_secs(60), "it never comes to pass that {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 /// Reads the lines of a program that goes on, until one of them is as wanted.
 fn line_of(child: &mut Child, wanted: impl Fn(&str) -> bool + Send + 'static) -> String {
@@ -101,7 +32,7 @@ fn interrupt(mut child: Child) -> Option<i32> {
 
 #[test]
 fn secrets_are_kept_listed_by_name_and_forgotten_and_no_value_is_ever_shown() {
-    let hello = Deployment::of_example("secrets");
+    let hello = Deployed::of_example("hello", "secrets");
     hello.repository.append("services/api/service.yaml", "secrets: [TOKEN, { name: DSN, optional: true }]");
     hello.repository.append("services/www/service.yaml", "secrets: [COOKIE_KEY]");
     hello.repository.commit("secrets");
@@ -168,15 +99,15 @@ fn secrets_are_kept_listed_by_name_and_forgotten_and_no_value_is_ever_shown() {
     assert_eq!(foreign["data"].as_object().map(serde_json::Map::len), Some(1));
 
     let _ = tell(hello.komandan("down --delete-data").run().succeeds());
-    until("our secrets are gone", || !hello.namespace.names("secrets").contains(&"api-secrets".to_owned()));
+    wait_until("our secrets are gone", || !hello.namespace.names("secrets").contains(&"api-secrets".to_owned()));
     assert!(!told.contains("hunter"), "a value was told:\n{told}");
 }
 
 #[test]
 fn a_size_chosen_by_hand_and_a_restart_fail_no_request_and_the_size_holds_over_deploys_and_reverts() {
-    let hello = Deployment::of_example("scale");
+    let hello = Deployed::of_example("hello", "scale");
     let _ = hello.komandan("deploy").run().succeeds();
-    let load = Load::on(&hello.page(), 10, 10);
+    let load = Load::on(&hello.entry("www"), 10, 10);
     let size = || {
         let api = hello.json("status")["nodes"]["api"].clone();
         (api["desired"].clone(), api["ready"].clone(), api["scaled"]["replicas"].clone())
@@ -191,7 +122,7 @@ fn a_size_chosen_by_hand_and_a_restart_fail_no_request_and_the_size_holds_over_d
     let before = hello.pods("api");
     assert_eq!(before.len(), 3);
     let _ = hello.komandan("restart api").run().succeeds();
-    until("every former instance is gone", || hello.pods("api").is_disjoint(&before));
+    wait_until("every former instance is gone", || hello.pods("api").is_disjoint(&before));
     assert_eq!(hello.pods("api").len(), 3);
 
     hello.edit_api("the second version");
@@ -218,7 +149,7 @@ fn a_size_chosen_by_hand_and_a_restart_fail_no_request_and_the_size_holds_over_d
 
 #[test]
 fn a_size_that_was_noted_before_the_program_died_is_made_so_by_the_next_deploy() {
-    let hello = Deployment::of_example("scale-died");
+    let hello = Deployed::of_example("hello", "scale-died");
     let _ = hello.komandan("deploy").run().succeeds();
     let died = hello.komandan("scale www 2").env("KOMANDAN_FAULT", "size-noted").run();
     assert!(died.code().is_none(), "it was to die, and ended with {:?}", died.code());
@@ -228,9 +159,9 @@ fn a_size_that_was_noted_before_the_program_died_is_made_so_by_the_next_deploy()
 
 #[test]
 fn a_restart_or_a_size_that_cannot_be_is_told_with_its_cause_and_put_back() {
-    let hello = Deployment::of_example("put-back");
+    let hello = Deployed::of_example("hello", "put-back");
     let _ = hello.komandan("deploy").run().succeeds();
-    let page = hello.page();
+    let page = hello.entry("www");
     let before = hello.pods("www");
     // No new pod can be made without its account.
     hello.namespace.kubectl_does("delete serviceaccount komandan-workload");
@@ -246,13 +177,13 @@ fn a_restart_or_a_size_that_cannot_be_is_told_with_its_cause_and_put_back() {
     hello.namespace.kubectl_does(
         "label serviceaccount komandan-workload app.kubernetes.io/managed-by=komandan app.kubernetes.io/part-of=production",
     );
-    until("all is well again", || hello.json("status")["nodes"]["www"]["note"] == "");
+    wait_until("all is well again", || hello.json("status")["nodes"]["www"]["note"] == "");
     let _ = hello.komandan("restart www").run().succeeds();
 }
 
 #[test]
 fn people_look_into_what_runs_by_logs_exec_and_connect() {
-    let hello = Deployment::of_example("look");
+    let hello = Deployed::of_example("hello", "look");
     let _ = hello.komandan("deploy").run().succeeds();
 
     // Commands in instances, with their exit codes and whatever they read and write.
@@ -329,7 +260,7 @@ fn people_look_into_what_runs_by_logs_exec_and_connect() {
 
 #[test]
 fn versions_are_compared_and_old_ones_are_collected_by_reachability() {
-    let hello = Deployment::of_example("diff");
+    let hello = Deployed::of_example("hello", "diff");
     let _ = hello.komandan("deploy").run().succeeds();
     hello.edit_api("the second version");
     let _ = hello.komandan("deploy").run().succeeds();
@@ -351,9 +282,7 @@ fn versions_are_compared_and_old_ones_are_collected_by_reachability() {
     assert!(!objects.contains("--- api: Deployment"), "what is the same is not shown: {objects}");
 
     // Elsewhere only the records are there.
-    let away = Program::new("komandan", hello.beside.path())
-        .env("KUBECONFIG", hello.namespace.kubeconfig())
-        .args(&format!("--namespace {} diff 1 2", hello.namespace.name()));
+    let away = hello.komandan_in(hello.beside(), "diff 1 2");
     let by_records = away.run().succeeds();
     assert!(by_records.stdout().contains("its sources changed"), "{}", by_records.stdout());
 
@@ -386,12 +315,12 @@ fn versions_are_compared_and_old_ones_are_collected_by_reachability() {
     let refused = hello.komandan("revert 1").run().ends_with(1).stderr();
     assert!(refused.contains("there is no version 1"), "{refused}");
     let _ = hello.komandan("deploy HEAD").run().succeeds();
-    assert_eq!(get(&hello.page()).status, 200);
+    assert_eq!(get(&hello.entry("www")).status, 200);
 }
 
 #[test]
 fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doctor_names_what_is_missing() {
-    let hello = Deployment::of_example("rights");
+    let hello = Deployed::of_example("hello", "rights");
     // Every kind of object is made: what the example lacks, these two have.
     hello.repository.write(
         "services/extra/service.yaml",
@@ -503,7 +432,7 @@ impl Drop for Granted<'_> {
 }
 
 /// A kubeconfig with the token of a ServiceAccount.
-fn kubeconfig_of(hello: &Deployment, account: &str) -> PathBuf {
+fn kubeconfig_of(hello: &Deployed, account: &str) -> PathBuf {
     let mut config = hello.namespace.kubectl("config view --raw --flatten");
     let token = hello.namespace.kubectl(&format!("create token {account}"))["status"]["token"].clone();
     assert!(token.is_string(), "a token");

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::http;
 
+/// How much longer each visitor waits between an answer and the next request for each visitor that there is: many are told
+/// apart by their connections, and a small machine serves them all the same.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Visitors that come until they are told to stop.
 pub struct Load {
     stop: Arc<AtomicBool>,
@@ -30,20 +34,21 @@ pub struct Served {
 
 impl Load {
     /// Sends `fresh` visitors on new connections and `kept` visitors on one connection each to a page,
-    /// each asking again 100 ms after its answer.
+    /// 200 requests a second at most in all.
     #[must_use]
     pub fn on(url: &str, fresh: usize, kept: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let served = Arc::new(Mutex::new(Served::default()));
         let (url, stopped, results) = (url.to_owned(), Arc::clone(&stop), Arc::clone(&served));
+        let pause = PACE * u32::try_from(fresh + kept).expect("not that many");
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut visitors = tokio::task::JoinSet::new();
                 for visitor in 0..fresh + kept {
                     let (url, stopped, results) = (url.clone(), Arc::clone(&stopped), Arc::clone(&results));
-                    visitors.spawn(visit(url, visitor < fresh, stopped, results));
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    visitors.spawn(visit(url, visitor < fresh, pause, stopped, results));
+                    tokio::time::sleep(PACE).await;
                 }
                 while visitors.join_next().await.is_some() {}
             });
@@ -74,7 +79,7 @@ impl Drop for Load {
     }
 }
 
-async fn visit(url: String, fresh: bool, stop: Arc<AtomicBool>, served: Arc<Mutex<Served>>) {
+async fn visit(url: String, fresh: bool, pause: Duration, stop: Arc<AtomicBool>, served: Arc<Mutex<Served>>) {
     let keeping = || http::builder().timeout(Duration::from_secs(20)).build().expect("a client");
     let client = if fresh { http::client() } else { keeping() };
     let began = Instant::now();
@@ -100,6 +105,6 @@ async fn visit(url: String, fresh: bool, stop: Arc<AtomicBool>, served: Arc<Mute
                 Err(error) => served.failures.push(format!("{:.2} s: {error}", began.elapsed().as_secs_f32())),
             }
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(pause).await;
     }
 }

@@ -55,7 +55,7 @@ pub fn says(session: &Session, service: &str, path: &str) -> String {
 }
 
 /// Waits for what must come to pass; the bound is generous, for slow machines.
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < Duration::from_secs(60), "in vain: {what}");

@@ -1,8 +1,9 @@
 //! A namespace of a real Kubernetes, for one test.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A namespace with a name of its own; gone when dropped, whatever the test did.
 pub struct Namespace {
@@ -19,6 +20,35 @@ impl Namespace {
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_nanos();
         let name = format!("test-{about}-{:x}-{:x}", std::process::id(), nanos % 0xffff_ffff);
         Self { name, kubeconfig }
+    }
+
+    /// A namespace whose pods only say that they run, and at once: for what is about the API, in any number. Their node
+    /// is one of KWOK's (tests/cluster/kwok.yaml).
+    #[must_use]
+    pub fn without_processes(about: &str) -> Self {
+        let namespace = Self::new(about);
+        assert!(
+            namespace.kubectl_can("get node kwok-0"),
+            "this needs the cluster of tests/cluster: it has a node of KWOK's"
+        );
+        let annotations = json!({
+            "scheduler.alpha.kubernetes.io/node-selector": "type=kwok",
+            "scheduler.alpha.kubernetes.io/defaultTolerations":
+                r#"[{"key": "kwok.x-k8s.io/node", "operator": "Exists", "effect": "NoSchedule"}]"#,
+        });
+        let made = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace.name, "annotations": annotations },
+        });
+        namespace.kubectl_takes("create --filename -", &made.to_string());
+        namespace
+    }
+
+    /// Tells kubectl to do something with what it reads.
+    pub fn kubectl_takes(&self, line: &str, input: &str) {
+        let mut command = self.command(line);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("kubectl runs");
+        child.stdin.take().expect("its stdin").write_all(input.as_bytes()).expect("it reads");
+        assert!(child.wait().expect("kubectl ends").success(), "kubectl {line}");
     }
 
     /// Its name.
@@ -70,6 +100,15 @@ impl Namespace {
         let list = self.kubectl(&format!("get {kind}"));
         let items = list["items"].as_array().cloned().unwrap_or_default();
         items.iter().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Every kind of object that a namespace can hold.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        let output =
+            self.command("api-resources --namespaced --verbs=list --output name").output().expect("kubectl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }
 
     /// What a value of a Secret says.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::policy;
+use super::{policy, task};
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -17,7 +17,6 @@ use crate::fault;
 use crate::health;
 use crate::names::{self, Component};
 use crate::plan::{Garbage, calls, garbage};
-use crate::render::Kind;
 use crate::session::{Kept, Session};
 use crate::store::record::{Content, Record};
 
@@ -46,26 +45,25 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
         }
     }
     files(session, kept).await?;
+    task::expire_ended(session, kept).await?;
     policy::narrow(session, kept).await?;
     Ok(count(&observed, &garbage))
 }
 
-/// Takes away the files of tasks and jobs that no kept version has. Those of everything else go with their Deployments.
+/// Takes away the files of what no kept version has. Those of Deployments go with these, but where a command was killed
+/// before it had made one.
 async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
-    let nodes = || kept.iter().flat_map(|record| record.content.nodes.values());
-    if !nodes().any(|node| matches!(node.kind, Kind::Task | Kind::Job)) {
-        return Ok(());
-    }
-    let components = [Component::Task, Component::Job].map(Component::as_str).join(",");
+    let components = [Component::Service, Component::Task, Component::Job].map(Component::as_str).join(",");
     let ours = names::selector(session.cluster.name());
     let selector = ListParams::default().labels(&format!("{ours},{} in ({components})", names::COMPONENT));
     let (maps, secrets) = (session.cluster.api::<ConfigMap>(), session.cluster.api::<Secret>());
     let found = tokio::try_join!(maps.list_metadata(&selector), secrets.list_metadata(&selector));
-    let (maps, secrets) = found.map_err(|error| Error::cluster("reading the files of tasks and jobs", &error))?;
-    let workloads: BTreeSet<&str> = nodes().map(|node| node.workload.as_str()).collect();
+    let (maps, secrets) = found.map_err(|error| Error::cluster("reading the files of services", &error))?;
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
     let is_left = |metadata: &ObjectMeta| {
         let of = metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
-        !of.is_some_and(|workload| workloads.contains(workload))
+        metadata.owner_references.is_none() && !of.is_some_and(|workload| workloads.contains(workload))
     };
     for map in maps.items.iter().filter(|map| is_left(&map.metadata)) {
         session.cluster.remove::<ConfigMap>(&map.metadata).await?;

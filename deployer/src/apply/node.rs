@@ -91,16 +91,41 @@ impl Work<'_> {
             beside(self.session, files, None).await?;
         }
         let size = self.size(name, node);
-        futures_util::future::try_join_all(watched.iter().map(|object| self.object(name, object, size))).await?;
+        // What stands beside a Deployment is not watched: that it is there is told by the Deployment's hash, which is
+        // therefore written last. Else nobody would make it where this ends before it did.
+        let is_last = |object: &Object| object.kind() == "Deployment" && !others.is_empty();
+        let made = watched.iter().map(|object| async {
+            let mut wanted = (*object).clone();
+            if is_last(object) && hash_of_seen(self.session, object).as_deref() != Some(object.hash()) {
+                wanted.annotate(names::HASH, names::UNFINISHED);
+            }
+            self.object(name, &wanted, size).await
+        });
+        futures_util::future::try_join_all(made).await?;
         if others.is_empty() {
             return Ok(());
         }
         let there = |observed: &Observed| observed.deployments.get(&node.workload).map(|live| live.metadata.clone());
         let owner = self.session.view.until(there).await;
-        for object in others {
+        for object in &others {
             beside(self.session, object, Some(&owner)).await?;
         }
+        for object in watched.into_iter().filter(|object| is_last(object)) {
+            self.finished(object, &owner).await?;
+        }
         Ok(())
+    }
+
+    /// Says by its hash that a Deployment and all that stands beside it are there.
+    async fn finished(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
+        if hash_of_live(live) == Some(object.hash()) {
+            return Ok(());
+        }
+        let fence = self.session.guard.fence.to_string();
+        let annotations = json!({ (names::HASH): object.hash(), (names::FENCE): fence });
+        let patch = Patch::Merge(json!({ "metadata": { "uid": live.uid, "annotations": annotations } }));
+        let patched = patch_metadata(&self.session.cluster.api::<Deployment>(), object.name(), &patch).await;
+        patched.map_err(|error| Error::cluster(format!("finishing {}", object.name()), &error))
     }
 
     /// How many instances a node gets.
@@ -248,6 +273,11 @@ where
 {
     let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_metadata(name, &parameters, patch).await.map(drop)
+}
+
+fn hash_of_seen(session: &Session<'_>, object: &Object) -> Option<String> {
+    let seen = session.view.now().deployments.get(object.name()).cloned()?;
+    hash_of_live(&seen.metadata).map(str::to_owned)
 }
 
 /// Nothing that is held here can be left half done.

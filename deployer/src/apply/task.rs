@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
 use crate::names;
-use crate::render::Object;
-use crate::store::record::Node;
+use crate::render::{Kind, Object};
+use crate::session::Session;
+use crate::store::record::{Node, Record};
 use crate::store::tasks::{Done, Tasks};
 
 /// How long the Job of a task that is over stays for its log, in seconds.
@@ -61,10 +62,7 @@ impl Work<'_> {
         })
         .await?;
         fault::point("task-noted");
-        let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": KEPT } }));
-        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-        // It is no harm if it stays.
-        let _ = session.cluster.api::<Job>().patch(wanted.name(), &parameters, &patch).await;
+        expire(session, wanted.name()).await;
         Ok(format!("{} done", wanted.name()))
     }
 
@@ -77,4 +75,30 @@ impl Work<'_> {
         };
         work(tasks).await
     }
+}
+
+/// Lets the Job of a task go some time after its end, which is written down. It is no harm if it stays.
+async fn expire(session: &Session<'_>, job: &str) {
+    let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": KEPT } }));
+    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
+    let _ = session.cluster.api::<Job>().patch(job, &parameters, &patch).await;
+}
+
+/// Lets the Jobs of tasks go whose end is written down: whoever did that may have been killed before more was done.
+pub(super) async fn expire_ended(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
+    let observed = session.view.now();
+    let nodes = kept.iter().flat_map(|record| &record.content.nodes);
+    let left = nodes.filter(|(_, node)| node.kind == Kind::Task).filter(|(_, node)| {
+        let is_left = |job: &Job| job.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_none());
+        observed.jobs.get(&node.workload).is_some_and(|job| session.cluster.owns(&job.metadata) && is_left(job))
+    });
+    let left: Vec<(&String, &Node)> = left.collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let noted = session.store().tasks().await?.value;
+    for (_, node) in left.into_iter().filter(|(name, node)| noted.0.contains_key(&Tasks::key(name, node))) {
+        expire(session, &node.workload).await;
+    }
+    Ok(())
 }

@@ -67,13 +67,21 @@ impl Cluster {
         let applied = match api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await {
             Ok(applied) => applied,
             Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
+                let Some(found) = self.live(object).await? else { return Err(conflict(&what)) };
+                if self.owns(&found) && is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) {
+                    return Ok(found);
+                }
                 return Err(Error::Refused(format!(
                     "there is a {what} in the namespace {} that was not made by us: it is left as it is ({})",
                     self.namespace(),
                     status.message
                 )));
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => return Err(conflict(&what)),
+            Err(kube::Error::Api(status)) if status.code == 409 => match self.live(object).await? {
+                // It was ourselves, and only the answer got lost: nobody else has this fence.
+                Some(found) if is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) => return Ok(found),
+                _ => return Err(conflict(&what)),
+            },
             Err(error) => return Err(Error::cluster(format!("applying {what}"), &error)),
         };
         Ok(applied.metadata)
@@ -159,6 +167,12 @@ fn conflict(what: &str) -> Error {
 /// The hash that an object of ours carries.
 pub(crate) fn hash_of_live(metadata: &ObjectMeta) -> Option<&str> {
     metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::HASH)).map(String::as_str)
+}
+
+/// Whether an object was last changed under this very lock.
+fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
+    let fence = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
+    fence.is_some_and(|fence| *fence == guard.fence.to_string())
 }
 
 /// Whether an object is about to go: deleted, or handed to the garbage collector.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Cluster;
+use super::patience::Tenure;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
@@ -25,12 +26,15 @@ use crate::names::{self, Component};
 const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How often a lock is tried to be given back that changed meanwhile.
+const TRIES: usize = 4;
 /// How often a waiting command looks.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The lock of a cluster, held until it is released or dropped.
 pub(crate) struct Lock {
     api: Api<Lease>,
+    tenure: Tenure,
     /// Whether the former holder went without releasing it.
     pub(crate) taken_over: bool,
     lease: watch::Receiver<Option<Lease>>,
@@ -47,6 +51,7 @@ impl Lock {
         let sign_of_life = sign_of_life(&token);
         let api = cluster.api::<Lease>();
         let mut waiting = None;
+        let mut taken_over = false;
         loop {
             let found = api.get_opt(names::LOCK).await.map_err(|error| Error::cluster("reading the lock", &error))?;
             if let Some(lease) = &found {
@@ -54,12 +59,21 @@ impl Lock {
             }
             let held = found.as_ref().and_then(Held::of);
             let Some(held) = held.filter(|held| !held.is_over()) else {
-                let taken_over = found.as_ref().and_then(Held::of).is_some();
-                match take(&api, cluster, found, &identity).await? {
-                    Some(lease) => return Ok(Self::hold(api, lease, taken_over, sign_of_life)),
-                    // Somebody was faster.
-                    None => continue,
+                taken_over |= found.as_ref().and_then(Held::of).is_some();
+                let begins = Tenure::from_now(DURATION);
+                if let Some(lease) = take(&api, cluster, found, &identity).await? {
+                    begins(&cluster.tenure);
+                    return Ok(Self::hold(api, cluster.tenure.clone(), lease, taken_over, sign_of_life));
                 }
+                // Somebody was faster, or it was ourselves, and only the answer got lost.
+                let found =
+                    api.get_opt(names::LOCK).await.map_err(|error| Error::cluster("reading the lock", &error))?;
+                if let Some(lease) = found.filter(|lease| is_held_by(lease, &identity)) {
+                    begins(&cluster.tenure);
+                    return Ok(Self::hold(api, cluster.tenure.clone(), lease, taken_over, sign_of_life));
+                }
+                taken_over = false;
+                continue;
             };
             if !wait {
                 return Err(Error::Locked(format!(
@@ -76,10 +90,16 @@ impl Lock {
         }
     }
 
-    fn hold(api: Api<Lease>, lease: Lease, taken_over: bool, sign_of_life: Option<(PathBuf, File)>) -> Self {
+    fn hold(
+        api: Api<Lease>,
+        tenure: Tenure,
+        lease: Lease,
+        taken_over: bool,
+        sign_of_life: Option<(PathBuf, File)>,
+    ) -> Self {
         let (sender, receiver) = watch::channel(Some(lease));
-        let renewal = tokio::spawn(renew(api.clone(), sender));
-        Self { api, taken_over, lease: receiver, renewal, sign_of_life }
+        let renewal = tokio::spawn(renew(api.clone(), tenure.clone(), sender));
+        Self { api, tenure, taken_over, lease: receiver, renewal, sign_of_life }
     }
 
     /// Ends when the lock is lost. Until then nobody else changes the cluster.
@@ -87,29 +107,53 @@ impl Lock {
         let mut lease = self.lease.clone();
         // Both an empty lease and a renewal that has ended mean the same.
         let _ = lease.wait_for(Option::is_none).await;
-        Error::Locked("the lock was lost: the API did not answer in time, or another komandan took over. Run this again, which goes on from here".to_owned())
+        Error::lost()
     }
 
     /// Gives the lock back.
     pub(crate) async fn release(mut self) {
         self.renewal.abort();
         let lease = self.lease.borrow().clone();
-        if let Some(mut lease) = lease {
-            if let Some(spec) = &mut lease.spec {
-                spec.holder_identity = None;
-                spec.renew_time = None;
-            }
-            // If this fails, the lock ends by itself.
-            let _ = self.api.replace(names::LOCK, &PostParams::default(), &lease).await;
+        let is_free = match lease {
+            Some(lease) => give_back(&self.api, lease).await,
+            None => true,
+        };
+        self.tenure.end();
+        // If this failed, the lock ends by itself, and on this machine the file tells that we have ended.
+        if is_free {
+            self.sign_of_life.take().map(|(path, _)| std::fs::remove_file(path));
         }
-        self.sign_of_life.take().map(|(path, _)| std::fs::remove_file(path));
     }
+}
+
+/// Frees a lock that is ours; `true` when it is not ours any more.
+async fn give_back(api: &Api<Lease>, mut lease: Lease) -> bool {
+    let identity = lease.spec.as_ref().map(identity_of).unwrap_or_default().to_owned();
+    for _ in 0..TRIES {
+        if let Some(spec) = &mut lease.spec {
+            spec.holder_identity = None;
+            spec.renew_time = None;
+        }
+        match api.replace(names::LOCK, &PostParams::default(), &lease).await {
+            Ok(_) => return true,
+            // A renewal may have been under way that was broken off here, but not there.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(_) => return false,
+        }
+        match api.get_opt(names::LOCK).await {
+            Ok(Some(found)) if is_held_by(&found, &identity) => lease = found,
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // The file stays, unlocked: whoever finds it knows that we ended without giving the lock back.
         self.renewal.abort();
+        self.tenure.end();
     }
 }
 
@@ -179,25 +223,51 @@ async fn take(api: &Api<Lease>, cluster: &Cluster, found: Option<Lease>, identit
 }
 
 /// Renews until somebody else took over, or for as long as a lock holds without an answer.
-async fn renew(api: Api<Lease>, sender: watch::Sender<Option<Lease>>) {
+async fn renew(api: Api<Lease>, tenure: Tenure, sender: watch::Sender<Option<Lease>>) {
     let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(RENEWAL).await;
         let Some(mut lease) = sender.borrow().clone() else { return };
+        let asked = Instant::now();
+        let holds = Tenure::from_now(DURATION);
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        match api.replace(names::LOCK, &PostParams::default(), &lease).await {
-            Ok(lease) => {
-                renewed = Instant::now();
+        let ours = |found: &Lease| lease.spec.as_ref().is_some_and(|spec| is_held_by(found, identity_of(spec)));
+        let replaced = async {
+            match api.replace(names::LOCK, &PostParams::default(), &lease).await {
+                // Perhaps it was ourselves, and only the answer got lost.
+                Err(kube::Error::Api(status)) if status.code == 409 => match api.get(names::LOCK).await {
+                    Ok(found) if ours(&found) => Ok(found),
+                    Ok(_) => Err(kube::Error::Api(status)),
+                    Err(error) => Err(error),
+                },
+                replaced => replaced,
+            }
+        };
+        let rest = DURATION.saturating_sub(renewed.elapsed());
+        match tokio::time::timeout(rest, replaced).await {
+            Ok(Ok(lease)) => {
+                renewed = asked;
+                holds(&tenure);
                 sender.send_replace(Some(lease));
             }
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => break,
-            Err(_) if renewed.elapsed() + RENEWAL > DURATION => break,
-            Err(_) => {}
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => break,
+            Ok(Err(_)) if renewed.elapsed() + RENEWAL > DURATION => break,
+            Ok(Err(_)) => {}
+            Err(_) => break,
         }
     }
     sender.send_replace(None);
+}
+
+fn identity_of(spec: &LeaseSpec) -> &str {
+    spec.holder_identity.as_deref().unwrap_or_default()
+}
+
+/// Whether a Lease says that it is this very holder's.
+fn is_held_by(lease: &Lease, identity: &str) -> bool {
+    !identity.is_empty() && lease.spec.as_ref().map(identity_of) == Some(identity)
 }
 
 /// Who we are, for people: `KOMANDAN_AUTHOR`, else the account and machine.

@@ -2,6 +2,7 @@
 
 pub(crate) mod ensure;
 pub(crate) mod lock;
+pub(crate) mod patience;
 pub(crate) mod pods;
 pub(crate) mod rights;
 mod secrets;
@@ -20,14 +21,18 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use serde_json::json;
 use tower::BoxError;
+use tower::buffer::BufferLayer;
 use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
+use tower::retry::RetryLayer;
 
 pub(crate) use ensure::{Condition, Guard};
 
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::names;
 use crate::settings::Settings;
+use patience::{Patience, Tenure};
 
 /// Requests in flight at once. The client itself has no limit, and the API server's fairness queues beyond.
 const IN_FLIGHT: usize = 32;
@@ -43,6 +48,7 @@ pub(crate) struct Cluster {
     namespace: String,
     requests: Arc<AtomicU64>,
     pull_grace: Option<Duration>,
+    tenure: Tenure,
 }
 
 impl Cluster {
@@ -55,20 +61,37 @@ impl Cluster {
             (Err(error), None) => Config::incluster().map_err(|_| error.to_string()),
             (Err(error), Some(_)) => Err(error.to_string()),
         };
-        let config = config.map_err(|why| Error::Cluster {
+        let mut config = config.map_err(|why| Error::Cluster {
             what: "finding the Kubernetes API".to_owned(),
             why: format!("{why}. Set KUBECONFIG, or choose a context with --context"),
         })?;
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
+        let writes = Arc::new(AtomicU64::new(0));
         let count = FilterLayer::new(move |request: http::Request<Body>| {
             counter.fetch_add(1, Ordering::Relaxed);
+            if request.method() != http::Method::GET {
+                fault::before_write(writes.fetch_add(1, Ordering::Relaxed) + 1);
+            }
             rights::check(request.method(), request.uri()).map(|()| request).map_err(BoxError::from)
         });
+        let tenure = Tenure::default();
+        let held = tenure.clone();
+        let hold = FilterLayer::new(move |request: http::Request<Body>| {
+            held.check(request.method()).map(|()| request).map_err(BoxError::from)
+        });
+        // Ours waits for more, and asks the lock before each try.
+        config.default_retry = false;
         let builder = ClientBuilder::try_from(config).map_err(|error| Error::cluster("connecting", &error))?;
-        let client = builder.with_layer(&count).with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT)).build();
+        let client = builder
+            .with_layer(&hold)
+            .with_layer(&BufferLayer::new(IN_FLIGHT))
+            .with_layer(&RetryLayer::new(Patience::default()))
+            .with_layer(&count)
+            .with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT))
+            .build();
         let (name, namespace) = (settings.cluster.clone(), settings.namespace.clone());
-        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace })
+        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure })
     }
 
     /// The cluster's name.

@@ -267,8 +267,8 @@ async fn deploy(
     session.head.value.sizes = prepared.sizes;
     let served = serve(session, &record, Some(&prepared.target), "deploy").await;
     if let Err(error) = served {
-        // Whoever took the lock over decides now.
-        if !matches!(error, Error::Locked(_)) {
+        // Whoever took the lock over decides now; and a switch that was not undone is ended by whoever comes next.
+        if !matches!(error, Error::Locked(_)) && session.head.value.intent.is_none() {
             restore(session, &prepared.steps, current.as_ref()).await;
         }
         return Err(error);
@@ -322,8 +322,13 @@ pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Op
         return Err(error);
     }
     fault::point("switched");
+    let intended = session.head.value.clone();
     session.head.value.commit(&session.author.clone(), Timestamp::now());
-    session.save_head().await?;
+    if let Err(error) = session.save_head().await {
+        step.failed("it could not be written down");
+        session.head.value = intended;
+        return Err(error);
+    }
     fault::point("committed");
     step.done(&format!("version {} serves", record.number));
     Ok(())

@@ -73,6 +73,8 @@ async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Resul
     let warm = is_warm(&record, &session.view.now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);
+        // What an interrupted deploy left goes with it.
+        tidy(session).await;
         return Ok(());
     }
     if !warm {

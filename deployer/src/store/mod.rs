@@ -10,6 +10,7 @@ pub(crate) mod tasks;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
 use crate::cluster::Cluster;
@@ -178,6 +179,8 @@ impl<'c> Store<'c> {
     ) -> Result<Option<String>> {
         let api = self.cluster.api::<ConfigMap>();
         let mut map = ConfigMap { metadata: self.metadata(name, component), data: Some(data), ..ConfigMap::default() };
+        let mark = hex::encode(rand::random::<[u8; 8]>());
+        map.metadata.annotations = Some([(names::WRITE.to_owned(), mark.clone())].into());
         let written = match revision {
             None => api.create(&parameters(), &map).await,
             Some(revision) => {
@@ -187,9 +190,16 @@ impl<'c> Store<'c> {
         };
         match written {
             Ok(map) => Ok(map.metadata.resource_version),
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(Error::Locked(format!(
-                "{name} was changed by somebody else since it was read: another komandan has taken over. Look at `komandan history`, then run this again"
-            ))),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let marked = |map: &ConfigMap| map.annotations().get(names::WRITE) == Some(&mark);
+                // It was ourselves, and only the answer got lost.
+                if let Some(found) = self.config_map(name).await?.filter(marked) {
+                    return Ok(found.metadata.resource_version);
+                }
+                Err(Error::Locked(format!(
+                    "{name} was changed by somebody else since it was read: another komandan has taken over. Look at `komandan history`, then run this again"
+                )))
+            }
             Err(error) => Err(Error::cluster(format!("writing {name}"), &error)),
         }
     }
@@ -201,7 +211,10 @@ impl<'c> Store<'c> {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => match self.config_map(&name).await? {
                 Some(found) if found.data == map.data && found.binary_data == map.binary_data => Ok(()),
-                _ => Err(Error::Store(format!(
+                None => {
+                    Err(Error::Locked(format!("the ConfigMap {name} came and went while this ran. Run this again")))
+                }
+                Some(_) => Err(Error::Store(format!(
                     "there is a ConfigMap {name} with other content than ours would have: it is left as it is"
                 ))),
             },
