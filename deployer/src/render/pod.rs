@@ -43,7 +43,7 @@ impl Scene<'_> {
             set(&mut spec, "affinity", apart(service));
             set(&mut container, "lifecycle", lifecycle(service));
             // Nobody can kill the first process of a container from inside it; of a pod that shares its processes it is none.
-            set(&mut spec, "shareProcessNamespace", (service.stop.signal == "KILL").then(|| json!(true)));
+            set(&mut spec, "shareProcessNamespace", (service.stop.signal == "KILL").then_some(Value::Bool(true)));
             set(&mut container, "ports", ports(service));
             for (name, probe) in probe::of(service) {
                 set(&mut container, name, Some(probe));
