@@ -35,6 +35,8 @@ pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
 /// On a Deployment that was ended at a switch: how many instances it had.
 pub(crate) const SIZE: &str = "clustergraph.dev/size";
+/// On what only a former version needs: until when it stays.
+pub(crate) const WARM_UNTIL: &str = "clustergraph.dev/warm-until";
 /// On a Deployment: the hash of what stands beside it and is not watched.
 pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
 /// On a Deployment and its pods: a code of the secrets that they were started with.
@@ -98,6 +100,8 @@ pub(crate) enum Component {
     Secrets,
     /// Something that runs once for a database.
     Migration,
+    /// What ends a former version that is kept ready for a while.
+    Warm,
     /// Who may call whom.
     Policy,
     /// The store of versions.
@@ -119,6 +123,7 @@ impl Component {
             Self::Credentials => "credentials",
             Self::Secrets => "secrets",
             Self::Migration => "migration",
+            Self::Warm => "warm",
             Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
@@ -235,6 +240,11 @@ pub(crate) fn database_job(verb: &str, database: &Database, image: &str) -> Stri
 /// A version's record. Padded, so that names sort as numbers do.
 pub(crate) fn version_record(number: u64) -> String {
     format!("komandan-version-{number:06}")
+}
+
+/// The Job that ends a former version. Of the same version there may be another one later, by another holder of the lock.
+pub(crate) fn warm_job(number: u64, fence: u64) -> String {
+    format!("komandan-warm-{number}-{fence}")
 }
 
 /// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.

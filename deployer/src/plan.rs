@@ -2,6 +2,7 @@
 
 mod garbage;
 mod node;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,7 @@ use clustergraph::wiring::{Hole, Piece, Value};
 use crate::render::external::is_external;
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
-const CLUSTER: &[&str] = &["domain", "warm", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
+const CLUSTER: &[&str] = &["domain", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {

@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod program;
 pub mod repository;
 pub mod shop;
+pub mod versions;
 pub mod visitor;
 
 pub use http::{Answer, get, leave_early};
@@ -16,4 +17,5 @@ pub use load::{Load, Served};
 pub use namespace::Namespace;
 pub use program::{Program, Run, Session};
 pub use repository::{Repository, workspace};
+pub use versions::Versions;
 pub use visitor::{Page, Visitor};

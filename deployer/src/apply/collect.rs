@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
 use crate::names::{self, Component};
-use crate::plan::{Garbage, calls, garbage};
+use crate::plan::{Garbage, calls, garbage, warm};
 use crate::render::Kind;
 use crate::session::{Kept, Session};
 use crate::store::record::{Content, Record};
@@ -70,9 +70,10 @@ async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
     Ok(())
 }
 
-/// Whether something is there that no kept version needs and that nobody has taken away yet.
+/// Whether something is there that no kept version needs and that nobody has taken away yet, or that ought to end by itself
+/// and does not.
 pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bool {
-    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0
+    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0 || warm::is_endless(observed, kept)
 }
 
 /// What goes once `target` serves and `current` is kept warm.

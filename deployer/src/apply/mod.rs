@@ -10,6 +10,7 @@ mod policy;
 mod secret;
 pub(crate) mod switch;
 mod task;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -171,7 +171,10 @@ impl Work<'_> {
                 "resourceVersion": live.resource_version,
                 "uid": live.uid,
                 "ownerReferences": null,
-                "annotations": { (names::FENCE): self.session.guard.fence.to_string() },
+                "annotations": {
+                    (names::FENCE): self.session.guard.fence.to_string(),
+                    (names::WARM_UNTIL): null,
+                },
             },
         }));
         let cluster = self.session.cluster;

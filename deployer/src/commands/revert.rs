@@ -9,12 +9,13 @@ use serde_json::json;
 use super::deploy::{serve, tidy};
 use super::{entry_urls, short, show_entries};
 use crate::apply::Work;
+use crate::apply::warm;
 use crate::cluster::Cluster;
 use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::plan::plan;
+use crate::plan::{plan, warm::is_ending};
 use crate::render::{Kind, hash_of};
 use crate::schemas;
 use crate::session::{Session, all_ready, under_lock};
@@ -70,11 +71,13 @@ async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Resul
     if !args.allow_downtime {
         refuse_what_does_not_run(session, &record).await?;
     }
-    let warm = is_warm(&record, &session.view.now());
+    let mut warm = is_warm(&record, &session.view.now(), Timestamp::now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);
         return Ok(());
     }
+    // What had a deadline loses it before requests come. Where that is too late, it is made again.
+    warm = warm && warm::take_back(session, &record).await?;
     if !warm {
         warm_up(session, &record).await?;
     }
@@ -126,14 +129,14 @@ async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
 }
 
 /// Whether a version takes requests at once, in exactly the form and size in which it was stored.
-pub(super) fn is_warm(record: &Record, observed: &Observed) -> bool {
+pub(super) fn is_warm(record: &Record, observed: &Observed, now: Timestamp) -> bool {
     let same = record.content.nodes.values().all(|node| {
         // What ends by itself, or starts at the switch, is not kept warm.
         if matches!(node.kind, Kind::Task | Kind::Job) {
             return true;
         }
         let Some(deployment) = observed.deployments.get(&node.workload) else { return false };
-        let leaving = crate::cluster::ensure::is_leaving(deployment.as_ref());
+        let leaving = is_ending(&deployment.metadata, now);
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let is_sized = match node.kind {
             Kind::HandedOver if replicas == 0 => true,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::warm::is_ending;
 use super::{Action, Foreign, Target};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
@@ -104,6 +105,9 @@ pub(super) fn node_step(
         foreign.refuse(object.kind(), live)?;
         match live {
             None => step = Some((Action::Create, why(name, node, current))),
+            Some(live) if leaving && !is_ending(live, now) => {
+                step = Some((Action::Create, "it was kept warm, and is needed again".to_owned()));
+            }
             Some(_) if leaving => step = Some((Action::Create, "it was about to go".to_owned())),
             Some(live) if hash_of_live(live) != Some(object.hash()) && step.is_none() => {
                 step = Some((Action::Change, "its operation changed".to_owned()));

@@ -14,6 +14,7 @@ mod probe;
 mod scale;
 mod service;
 mod task;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 

@@ -47,6 +47,9 @@ pub(crate) struct Content {
     /// Whether its pods only reach what they declare.
     #[serde(default)]
     pub(crate) is_closed: bool,
+    /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm_seconds: Option<u64>,
 }
 
 /// Where a version came from.
@@ -135,7 +138,7 @@ impl Content {
                     (name.clone(), node)
                 })
                 .collect();
-            let more = (&content.migrations, &content.schemas, content.is_closed);
+            let more = (&content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
             hash_of(&(content.version, nodes, &content.entries, more))
         };
         strip(self) == strip(other)
@@ -198,6 +201,7 @@ pub(crate) mod tests {
             migrations: BTreeMap::new(),
             schemas: BTreeMap::new(),
             is_closed: false,
+            warm_seconds: None,
         }
     }
 

@@ -46,7 +46,8 @@ processes: { worker: { run: [./worker] } }
 jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
-const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny } }\n";
+const CLUSTER: &str =
+    "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, warm: 30m } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +116,6 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
         "strategy: rolling",
         "domain: shop.example",
-        "warm: 30m",
         "lends: true",
         "ingress: { class: nginx }",
         "pull_grace: 3m",

@@ -1,0 +1,101 @@
+//! The version before, on a real Kubernetes: ready for as long as the cluster says, and then gone with nobody running.
+
+use clustergraph_tests::local::wait_until;
+use clustergraph_tests::{Load, Versions};
+
+#[test]
+fn the_version_before_ends_at_its_deadline_with_nobody_running() {
+    let shop = Versions::new("deadline", "warm: 8s");
+    let _ = shop.komandan("deploy").run().succeeds();
+    assert!(shop.json("status")["warm"].is_null(), "there is none before the first");
+    let first = shop.workloads(1);
+    shop.edit("the second");
+    let told = shop.komandan("deploy").run().succeeds().stderr();
+    assert!(told.contains("version 1 stays warm until "), "{told}");
+    // From here on nobody changes anything.
+    wait_until("the first version's workloads are gone", || {
+        ["deployments", "services"].iter().all(|kind| shop.there(kind, &first).is_empty())
+    });
+    wait_until("and the Job that ended them", || shop.namespace.names("jobs").is_empty());
+    let second = shop.workloads(2);
+    assert_eq!(shop.there("deployments", &second), second, "what serves stays");
+    assert!(shop.owned("deployments").is_empty(), "{:?}", shop.owned("deployments"));
+    let history = shop.komandan("history").run().succeeds().stdout();
+    let states: Vec<&str> = history.lines().skip(1).filter_map(|row| row.split_whitespace().nth(1)).collect();
+    assert_eq!(states, ["current", "cold"], "{history}");
+    assert!(shop.json("status")["warm"].is_null());
+    // Nothing is left to do, and the plan says so.
+    assert!(shop.komandan("deploy").run().succeeds().stdout().starts_with("unchanged"));
+    // It comes back from the store.
+    let reverted = shop.result("revert");
+    assert_eq!((&reverted["warm"], &reverted["version"]), (&false.into(), &1.into()));
+    assert_eq!(shop.answers(&shop.page()), first);
+}
+
+#[test]
+fn within_its_time_a_revert_is_a_switch_and_what_serves_again_has_no_deadline() {
+    let shop = Versions::new("within", "warm: 1h");
+    let _ = shop.komandan("deploy").run().succeeds();
+    shop.edit("the second");
+    let _ = shop.komandan("deploy").run().succeeds();
+    let (first, second) = (shop.workloads(1), shop.workloads(2));
+    let page = shop.page();
+    let owned = |kind: &str| shop.owned(kind).into_iter().map(|(name, _)| name).collect();
+    assert_eq!((owned("deployments"), owned("services")), (first.clone(), first.clone()));
+    let status = shop.json("status");
+    assert_eq!(status["warm"]["version"], 1);
+    let until = status["warm"]["until"].as_str().expect("a time").to_owned();
+    let history = shop.json("history");
+    assert_eq!(
+        (&history["versions"][1]["state"], &history["versions"][1]["warm_until"]),
+        (&"warm".into(), &until.into())
+    );
+    let sizes = |workloads: &std::collections::BTreeSet<String>| -> Vec<i64> {
+        let size = |name: &String| {
+            shop.namespace.kubectl(&format!("get deployment {name}"))["status"]["readyReplicas"].as_i64()
+        };
+        workloads.iter().filter_map(size).collect()
+    };
+    assert_eq!(sizes(&first), [2, 1], "at the size at which it served");
+
+    let generation =
+        |name: &str| shop.namespace.kubectl(&format!("get deployment {name}"))["metadata"]["generation"].clone();
+    let before: Vec<_> = first.iter().map(|name| generation(name)).collect();
+    let load = Load::on(&page, 5, 5);
+    wait_until("the second version answers", || !load.so_far().sets.is_empty());
+    let reverted = shop.result("revert");
+    assert_eq!((&reverted["warm"], &reverted["version"]), (&true.into(), &1.into()));
+    wait_until("the first version answers", || load.so_far().sets.len() == 2);
+    assert_eq!(load.stop().failures, Vec::<String>::new());
+    let after: Vec<_> = first.iter().map(|name| generation(name)).collect();
+    assert_eq!(before, after, "no workload was made or changed");
+    // Two lists and a watch for each kind, the lock, the head, and what has an owner: nothing that grows with the graph else.
+    assert!(reverted["requests"].as_u64().expect("a number") < 60, "{reverted}");
+    assert_eq!((owned("deployments"), owned("services")), (second.clone(), second), "now the second has a deadline");
+    assert_eq!(shop.namespace.names("jobs").len(), 1, "{:?}", shop.namespace.names("jobs"));
+    assert_eq!(shop.answers(&page), first);
+
+    // A deploy that needs the second version's workloads takes them back as well.
+    let _ = shop.komandan("deploy").run().succeeds();
+    assert_eq!((owned("deployments"), owned("services")), (first.clone(), first));
+    assert_eq!(shop.namespace.names("jobs").len(), 1);
+}
+
+#[test]
+fn a_revert_that_comes_too_late_is_a_cold_one() {
+    let shop = Versions::new("late", "warm: 1h");
+    let _ = shop.komandan("deploy").run().succeeds();
+    shop.edit("the second");
+    let _ = shop.komandan("deploy").run().succeeds();
+    let first = shop.workloads(1);
+    let job = shop.namespace.names("jobs").pop().expect("the owner");
+    // What was meant to end in an hour ends now: the clock of the deadline is the cluster's.
+    shop.namespace
+        .kubectl_does(&format!("patch job {job} --type merge --patch {{\"spec\":{{\"activeDeadlineSeconds\":1}}}}"));
+    wait_until("it goes", || shop.there("deployments", &first).len() < 2);
+    let reverted = shop.result("revert");
+    assert_eq!((&reverted["warm"], &reverted["version"]), (&false.into(), &1.into()));
+    assert_eq!(shop.answers(&shop.page()), first);
+    let owned: Vec<String> = shop.owned("deployments").into_iter().map(|(name, _)| name).collect();
+    assert!(owned.iter().all(|name| !first.contains(name)), "{owned:?}");
+}
