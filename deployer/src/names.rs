@@ -16,7 +16,7 @@ pub(crate) const PART_OF: &str = "app.kubernetes.io/part-of";
 pub(crate) const NAME: &str = "app.kubernetes.io/name";
 /// The workload that a pod is an instance of.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The version of that service.
+/// The version of that service; of what is changed in place it is the same for all versions.
 pub(crate) const ID: &str = "clustergraph.dev/id";
 /// What an object is for; one of [`Component`].
 pub(crate) const COMPONENT: &str = "clustergraph.dev/component";
@@ -29,6 +29,8 @@ pub(crate) const FENCE: &str = "clustergraph.dev/fence";
 pub(crate) const VERSION: &str = "clustergraph.dev/version";
 /// On a Deployment and its pods: the workloads that it calls, so that it can end before them.
 pub(crate) const CALLS: &str = "clustergraph.dev/calls";
+/// On a Deployment that is changed in place: the version that it is now.
+pub(crate) const NOW: &str = "clustergraph.dev/now";
 /// On a Deployment: the seconds that an instance may take to become ready after its start.
 pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 /// On a Deployment that must not run beside its former version.
@@ -143,10 +145,10 @@ pub(crate) fn selector(cluster: &str) -> String {
     format!("{MANAGED_BY}={MANAGER},{PART_OF}={cluster}")
 }
 
-/// A service's workload and Service of one version: `order-3f9c2a81d0`.
-pub(crate) fn workload(service: &Service) -> String {
+/// A service's workload and Service of the version of this id: `order-3f9c2a81d0`.
+pub(crate) fn workload(service: &Service, id: &str) -> String {
     // A process's name has a dot, which no name of a Service has. The id tells `a.b` from `a-b`.
-    versioned(&service.name.replace('.', "-"), &service.id.short())
+    versioned(&service.name.replace('.', "-"), id)
 }
 
 /// A job's CronJob: it keeps its name, so that there is never a second one.

@@ -2,7 +2,7 @@
 //! left out in silence is found out in production.
 
 use clustergraph::diagnostic::{Place, Problem};
-use clustergraph::format::repository::{Cluster, Strategy};
+use clustergraph::format::repository::Cluster;
 use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
 use clustergraph::wiring::{Hole, Piece, Value};
@@ -148,10 +148,8 @@ impl Found {
         for (field, place) in CLUSTER.iter().filter_map(|field| Some((field, said(field)?))) {
             self.add(place, &format!("`{field}`"));
         }
-        for (field, differs) in [("strategy", cluster.strategy != Strategy::Atomic), ("lends", cluster.lends)] {
-            if let Some(place) = said(field).filter(|_| differs) {
-                self.add(place, &format!("this `{field}`"));
-            }
+        if let Some(place) = said("lends").filter(|_| cluster.lends) {
+            self.add(place, "this `lends`");
         }
     }
 }

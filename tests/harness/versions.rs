@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::local::wait_until;
 use crate::{Namespace, Program, Repository, get};
 
 /// A repository and the namespace that it is deployed to.
@@ -101,12 +102,21 @@ impl Versions {
         names.filter(|name| workloads.contains(name)).collect()
     }
 
-    /// The objects of a kind that have an owner, by name, each with the owner's kind.
+    /// Waits until a version answers at the page: nodes hear of a switch a moment after the API server.
+    pub fn wait_for(&self, workloads: &BTreeSet<String>) {
+        let page = self.page();
+        wait_until("the version answers", || self.answers(&page) == *workloads);
+    }
+
+    /// The objects of a kind that have an owner and are not on their way out, by name, each with the owner's kind.
     #[must_use]
     pub fn owned(&self, kind: &str) -> Vec<(String, String)> {
         let list = self.namespace.kubectl(&format!("get {kind}"));
         let items = list["items"].as_array().cloned().unwrap_or_default();
         let owner = |item: &Value| {
+            if !item["metadata"]["deletionTimestamp"].is_null() {
+                return None;
+            }
             let owner = item["metadata"]["ownerReferences"][0]["kind"].as_str()?.to_owned();
             Some((item["metadata"]["name"].as_str()?.to_owned(), owner))
         };

@@ -270,8 +270,8 @@ async fn deploy(
     Ok(())
 }
 
-/// Gives back their form and size to what serves and was changed in place by a deploy that failed.
-async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
+/// Gives back their form and size to what serves and was changed in place by a command that failed.
+pub(super) async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
     let in_place = |step: &&Step| matches!(step.action, Action::Change | Action::Scale);
     let Some(current) = current.filter(|_| steps.iter().any(|step| in_place(&step))) else { return };
     let shown = session.console.step("restore", "what was changed in place");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::deploy::{serve, tidy};
+use super::deploy::{restore, serve, tidy};
 use super::{entry_urls, short, show_entries};
 use crate::apply::Work;
 use crate::apply::warm;
@@ -123,7 +123,10 @@ async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
     let steps = plan(&target, current, &BTreeMap::new(), &tasks, &observed, session.cluster.name(), Timestamp::now())?;
     let logical = BTreeMap::new();
     let work = Work::new(session, &target, &logical, Stored::default());
-    work.run(&steps).await?;
+    if let Err(error) = work.run(&steps).await {
+        restore(session, &steps, kept.current.as_ref()).await;
+        return Err(error);
+    }
     work.settle().await;
     Ok(())
 }

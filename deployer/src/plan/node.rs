@@ -110,7 +110,7 @@ pub(super) fn node_step(
             }
             Some(_) if leaving => step = Some((Action::Create, "it was about to go".to_owned())),
             Some(live) if hash_of_live(live) != Some(object.hash()) && step.is_none() => {
-                step = Some((Action::Change, "its operation changed".to_owned()));
+                step = Some((Action::Change, why_in_place(name, node, current)));
             }
             Some(live) if is_coded_otherwise(live, object, target.codes.get(name)) && step.is_none() => {
                 step = Some((Action::Change, "its secrets changed".to_owned()));
@@ -138,6 +138,15 @@ pub(super) fn node_step(
 fn is_coded_otherwise(live: &ObjectMeta, object: &Object, code: Option<&String>) -> bool {
     let then = live.annotations.as_ref().and_then(|annotations| annotations.get(names::SECRETS));
     object.kind() == "Deployment" && code.is_some() && then != code
+}
+
+/// Why what is there is changed.
+fn why_in_place(name: &str, node: &record::Node, current: Option<&Content>) -> String {
+    match current.and_then(|current| current.nodes.get(name)) {
+        // It has one workload for all versions.
+        Some(old) if old.id != node.id && old.workload == node.workload => why(name, node, current),
+        _ => "its operation changed".to_owned(),
+    }
 }
 
 /// Why a node is a version that does not run yet.

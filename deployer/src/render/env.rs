@@ -103,7 +103,7 @@ impl Scene<'_> {
         let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
         let port = |address: &str| Ok::<_, Error>(kind(graph, database(address)?)?.port.to_string());
         Ok(match hole {
-            Hole::ServiceHost(name) => names::workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
+            Hole::ServiceHost(name) => self.workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
             Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
             Hole::OwnPort(port) => port_of(service, port)?,
             Hole::DatabaseHost(address) => names::server(database(address)?),

@@ -11,6 +11,7 @@ mod object;
 mod pod;
 pub(crate) mod policy;
 mod probe;
+mod rolling;
 mod scale;
 mod service;
 mod task;
@@ -194,7 +195,7 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         if let (Some(public), Some(port)) = (&service.public, service.primary_port()) {
             let entry = Entry {
                 service: service.name.clone(),
-                id: service.id.short(),
+                id: scene.id(service),
                 path: public.path.clone(),
                 port: port.number,
                 scheme: port.protocol.clone(),

@@ -291,6 +291,23 @@ fn what_must_not_run_beside_its_former_version_is_handed_over() {
 }
 
 #[test]
+fn what_is_rolled_keeps_its_names_over_all_versions() {
+    let cluster = "clusters: { production: { strategy: rolling } }\n";
+    let of =
+        |www: &str| rendered(&[("api/service.yaml", API), ("www/service.yaml", www), ("clustergraph.yaml", cluster)]);
+    let (before, after) = (of(WWW), of(&WWW.replace("[./www]", "[./www, --new]")));
+    let names = |rendered: &Rendered| -> Vec<String> {
+        rendered.nodes.values().flat_map(|node| &node.objects).map(|object| object.name().to_owned()).collect()
+    };
+    assert_eq!(names(&before), ["api-rolling", "api-rolling", "www-rolling", "www-rolling"]);
+    assert_eq!(names(&before), names(&after));
+    assert_eq!(before.entries, after.entries, "the entry's selector never changes");
+    assert_eq!(before.nodes["api"].hash, after.nodes["api"].hash);
+    assert_ne!(before.nodes["www"].hash, after.nodes["www"].hash);
+    insta::assert_yaml_snapshot!("rolling", settled(&after.nodes["www"].objects));
+}
+
+#[test]
 fn an_entry() {
     insta::assert_yaml_snapshot!("entry", settled(&shop().entries["www"].object("www", "production")));
 }

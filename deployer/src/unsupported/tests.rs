@@ -114,7 +114,6 @@ fn what_is_scaled_by_load_must_say_what_it_asks_for() {
 #[test]
 fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
-        "strategy: rolling",
         "domain: shop.example",
         "lends: true",
         "ingress: { class: nginx }",
