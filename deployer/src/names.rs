@@ -64,6 +64,8 @@ pub(crate) const TASKS: &str = "komandan-tasks";
 pub(crate) const KEY_SECRET: &str = "credentials.komandan";
 /// The container of a service's pod.
 pub(crate) const CONTAINER: &str = "service";
+/// The Ingress in front of all entries.
+pub(crate) const FRONT: &str = "komandan-entries";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 

@@ -59,6 +59,7 @@ pub(crate) fn of_graph(
         commit,
         nodes: BTreeMap::new(),
         entries: rendered.entries.clone(),
+        front: rendered.front.clone(),
         migrations: BTreeMap::new(),
         schemas: BTreeMap::new(),
         is_closed: settings.is_some_and(|it| it.egress == Egress::Deny),

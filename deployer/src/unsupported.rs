@@ -1,6 +1,8 @@
 //! What a graph asks for and this version does not do on Kubernetes: refused before anything is done, because what is
 //! left out in silence is found out in production.
 
+use std::collections::BTreeMap;
+
 use clustergraph::diagnostic::{Place, Problem};
 use clustergraph::format::repository::Cluster;
 use clustergraph::format::service::{Probe, Restart};
@@ -8,21 +10,28 @@ use clustergraph::graph::{Database, Graph, Role, Service};
 use clustergraph::wiring::{Hole, Piece, Value};
 
 use crate::render::external::is_external;
+use crate::render::front::{self, Front};
+use crate::render::running;
 
 /// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
-const CLUSTER: &[&str] = &["domain", "ingress", "pull_grace", "ttl", "seed", "secrets_from", "quota"];
+const CLUSTER: &[&str] = &["pull_grace", "ttl", "seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
     let mut found = Found::default();
+    let has_front = graph.repository.clusters.get(cluster).is_some_and(|settings| Front::of(settings).is_some());
     for service in graph.services.values() {
         found.service(service);
+        if !has_front {
+            found.public_urls(service);
+        }
     }
     for database in graph.databases.values().filter(|database| !is_external(graph, cluster, database)) {
         found.database(database, graph);
     }
     if let Some(settings) = graph.repository.clusters.get(cluster) {
         found.cluster(settings);
+        found.front(settings, graph);
         found.sizes(settings, graph);
     }
     found.problems
@@ -93,17 +102,8 @@ impl Found {
 
     /// Values that cannot be had in the place where they are wanted.
     fn values(&mut self, service: &Service) {
-        let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
-        if service.env.values().any(is_public) {
-            self.field(service, "env", "`public_url`");
-        }
-        for file in service.files.values() {
-            if file.content.is_secret() {
-                self.add(&file.place, "a file with a password or secret in it");
-            }
-            if is_public(&file.content) {
-                self.add(&file.place, "`public_url`");
-            }
+        for file in service.files.values().filter(|file| file.content.is_secret()) {
+            self.add(&file.place, "a file with a password or secret in it");
         }
         let optional = |name: &String| service.secrets.iter().any(|secret| secret.name == *name && secret.optional);
         for (name, value) in &service.env {
@@ -111,6 +111,54 @@ impl Found {
             if value.pieces.len() > 1 && value.pieces.iter().any(is_made_of) {
                 let place = service.env_places.get(name).unwrap_or(&service.place);
                 self.add(place, &format!("`{name}`, which is made of more than an optional secret,"));
+            }
+        }
+    }
+
+    /// Where the world reaches a service, nobody knows who has no host.
+    fn public_urls(&mut self, service: &Service) {
+        let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
+        let env = service.env.iter().filter(|(_, value)| is_public(value));
+        let env = env.map(|(name, _)| service.env_places.get(name).unwrap_or(&service.place));
+        let files = service.files.values().filter(|file| is_public(&file.content)).map(|file| &file.place);
+        for place in env.chain(files) {
+            let message = "`public_url` is not known: the cluster has no `ingress` with a `domain`";
+            let mend = "write `clusters: { NAME: { domain: shop.example, ingress: { class: nginx } } }`";
+            self.problems.push(Problem::new("no-host", place.clone(), message).mend(mend));
+        }
+    }
+
+    /// What an Ingress cannot carry, or does not say.
+    fn front(&mut self, settings: &Cluster, graph: &Graph) {
+        let said = |field: &str| settings.places.get(field);
+        for (field, other) in [("ingress", "domain"), ("domain", "ingress")] {
+            if let (Some(place), None) = (said(field), said(other)) {
+                let message =
+                    format!("`{field}` without `{other}`: one says the host, the other who leads its requests here");
+                let mend = "write both, `domain: shop.example` and `ingress: { class: nginx }`, or neither";
+                self.problems.push(Problem::new("missing-field", place.clone(), message).mend(mend));
+            }
+        }
+        if let Some(place) =
+            said("domain").filter(|_| settings.domain.as_ref().is_some_and(|domain| domain.contains("{n}")))
+        {
+            self.add(place, "`{n}` in the `domain` of what is no pull request's cluster");
+        }
+        if Front::of(settings).is_none() {
+            return;
+        }
+        let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+        let running = running(graph);
+        let running = running.iter().filter_map(|name| graph.services.get(name));
+        for (public, service) in running.filter_map(|service| Some((service.public.as_ref()?, service))) {
+            if service.primary_port().is_some_and(|port| port.protocol != front::SCHEME) {
+                self.add(&public.place, "`public` of another protocol than http behind an Ingress");
+            }
+            if let Some(first) = seen.insert(&public.path, &public.place) {
+                let message = format!("two services are public at `{}` of one host", public.path.escape_debug());
+                let problem =
+                    Problem::new("same-path", public.place.clone(), message).related(first.clone(), "the other one");
+                self.problems.push(problem.mend("give one of them a path of its own: `public: { path: /order }`"));
             }
         }
     }

@@ -22,7 +22,7 @@ fn a_rolling_cluster_changes_its_workloads_in_place_there_and_back_without_a_fai
 
     shop.edit("the second");
     let plan = shop.komandan("plan").run().succeeds().stdout();
-    assert!(plan.contains("change  api") && plan.contains("its service.yaml changed"), "{plan}");
+    assert!(plan.contains("change  api") && plan.contains("its sources changed"), "{plan}");
     assert!(!plan.contains("entry"), "nothing is switched:\n{plan}");
     let _ = shop.komandan("deploy").run().succeeds();
     wait_until("only the second version answers", || shop.answers(&page).is_disjoint(&first));

@@ -33,7 +33,8 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     fault::point("handed-over");
     let gone = garbage.now.iter().map(|workload| delete(session, &observed, workload));
     futures_util::future::try_join_all(gone).await?;
-    let entries: BTreeSet<&String> = kept.iter().flat_map(|record| record.content.entries.keys()).collect();
+    let entries: BTreeSet<&String> =
+        kept.iter().flat_map(|record| record.content.own_entries()).map(|(name, _)| name).collect();
     for (name, service) in &observed.services {
         let labels = service.metadata.labels.as_ref();
         let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);

@@ -4,6 +4,7 @@ mod beside;
 pub(crate) mod collect;
 mod database;
 pub(crate) mod external;
+mod front;
 pub(crate) mod handover;
 mod node;
 mod policy;

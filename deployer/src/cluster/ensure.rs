@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -138,6 +138,7 @@ impl Cluster {
             ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
             ("batch/v1", "CronJob") => ApiResource::erase::<CronJob>(&()),
             ("networking.k8s.io/v1", "NetworkPolicy") => ApiResource::erase::<NetworkPolicy>(&()),
+            ("networking.k8s.io/v1", "Ingress") => ApiResource::erase::<Ingress>(&()),
             ("v1", "ConfigMap") => ApiResource::erase::<ConfigMap>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),

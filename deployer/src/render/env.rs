@@ -118,7 +118,12 @@ impl Scene<'_> {
             Hole::VolumePath(name) => service.volumes.get(name).ok_or_else(|| unknown(name))?.path.clone(),
             Hole::DatabasePassword(address) => return Err(unknown(address)),
             // What uses these where they cannot be had is refused before anything is rendered.
-            Hole::Secret(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
+            Hole::PublicUrl(name) => {
+                let public = graph.services.get(name).and_then(|service| service.public.as_ref());
+                let (Some(front), Some(public)) = (self.front(), public) else { return Err(unknown(name)) };
+                front.url(&public.path)
+            }
+            Hole::Secret(name) => return Err(unknown(name)),
         })
     }
 }

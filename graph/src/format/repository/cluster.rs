@@ -74,6 +74,8 @@ pub struct Ingress {
     pub class: Option<String>,
     /// The namespace that its pods run in.
     pub namespace: Option<String>,
+    /// The Secret with the certificate of the cluster's host.
+    pub tls: Option<String>,
 }
 
 /// A database that somebody else runs.
@@ -178,8 +180,9 @@ fn ingress(yaml: &Yaml, problems: &mut Problems) -> Option<Ingress> {
     let mut fields = Fields::open(yaml, "`ingress`", problems)?;
     let class = fields.take("class").and_then(|yaml| text(yaml, "`ingress.class`", problems));
     let namespace = fields.take("namespace").and_then(|yaml| name(yaml, "`ingress.namespace`", problems));
+    let tls = fields.take("tls").and_then(|yaml| name(yaml, "`ingress.tls`", problems));
     fields.close("`ingress`", problems);
-    Some(Ingress { class, namespace })
+    Some(Ingress { class, namespace, tls })
 }
 
 fn databases(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, ExternalDatabase> {
