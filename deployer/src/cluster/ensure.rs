@@ -7,6 +7,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -139,6 +140,7 @@ impl Cluster {
             ("batch/v1", "CronJob") => ApiResource::erase::<CronJob>(&()),
             ("networking.k8s.io/v1", "NetworkPolicy") => ApiResource::erase::<NetworkPolicy>(&()),
             ("networking.k8s.io/v1", "Ingress") => ApiResource::erase::<Ingress>(&()),
+            ("policy/v1", "PodDisruptionBudget") => ApiResource::erase::<PodDisruptionBudget>(&()),
             ("v1", "ConfigMap") => ApiResource::erase::<ConfigMap>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),

@@ -46,6 +46,7 @@ pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     right("networking.k8s.io", "ingresses", &["create", "delete", "get", "list", "patch"]),
     right("networking.k8s.io", "networkpolicies", &["create", "delete", "get", "list", "patch", "watch"]),
+    right("policy", "poddisruptionbudgets", &["create", "get", "patch"]),
 ];
 
 /// What is read of the whole cluster: `doctor` looks for the class of volumes that databases get.

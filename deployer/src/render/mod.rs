@@ -2,6 +2,7 @@
 
 mod catalogue;
 pub(crate) mod database;
+mod disruption;
 mod env;
 pub(crate) mod external;
 mod files;

@@ -7,7 +7,7 @@ use clustergraph::graph::{Role, Service};
 use serde_json::{Value, json};
 
 use super::pod::set;
-use super::{Kind, Node, Object, Scene, hash_of, hash_of_node, scale};
+use super::{Kind, Node, Object, Scene, disruption, hash_of, hash_of_node, scale};
 use crate::error::Result;
 use crate::names::{self, Component};
 
@@ -39,7 +39,9 @@ impl Scene<'_> {
             (Kind::Task, _) => vec![self.task(service, &workload)?],
             (_, Role::Job { schedule }) => vec![self.scheduled(service, &workload, schedule)?],
             _ => {
-                beside.extend(scale::autoscaler(service, &workload, self.node_labels(service)));
+                let labels = || self.node_labels(service);
+                beside.extend(scale::autoscaler(service, &workload, labels()));
+                beside.extend(disruption::budget(service, &workload, &self.id(service), labels()));
                 vec![self.deployment(service, &workload, kind, &beside)?]
             }
         };
