@@ -80,6 +80,46 @@ fn within_its_time_a_revert_is_a_switch_and_what_serves_again_has_no_deadline() 
 }
 
 #[test]
+fn what_is_scaled_by_load_keeps_its_size_while_it_is_warm() {
+    let shop = Versions::new("load", "warm: 1h");
+    shop.repository.replace("api/service.yaml", "scale: { replicas: 2 }", "scale: { max: 3 }\nresources: { cpu: 10m }");
+    shop.repository.commit("scaled by load");
+    let _ = shop.komandan("deploy").run().succeeds();
+    shop.edit("the second");
+    let _ = shop.komandan("deploy").run().succeeds();
+    let api = |number| shop.workloads(number).into_iter().find(|name| name.starts_with("api")).expect("the API");
+    let shrinks = |number| {
+        let scaler = shop.namespace.kubectl(&format!("get hpa {}", api(number)));
+        scaler["spec"]["behavior"]["scaleDown"]["selectPolicy"] != "Disabled"
+    };
+    assert_eq!((shrinks(1), shrinks(2)), (false, true));
+    assert_eq!(shop.result("revert")["warm"], true);
+    assert_eq!((shrinks(1), shrinks(2)), (true, false));
+    let _ = shop.komandan("deploy").run().succeeds();
+    assert_eq!((shrinks(1), shrinks(2)), (false, true));
+}
+
+#[test]
+fn whatever_is_interrupted_the_next_command_goes_on_and_nothing_that_serves_has_a_deadline() {
+    let shop = Versions::new("interrupted", "warm: 1h");
+    let _ = shop.komandan("deploy").run().succeeds();
+    shop.edit("the second");
+    // It serves, and the version before has a Job that owns nothing yet.
+    let _ = shop.komandan("deploy").env("KOMANDAN_FAULT", "warm-job-made").run();
+    assert_eq!((&shop.json("status")["version"], shop.owned("deployments").len()), (&2.into(), 0));
+    let (first, second) = (shop.workloads(1), shop.workloads(2));
+    let owned = || shop.owned("deployments").into_iter().map(|(name, _)| name).collect();
+    assert!(shop.komandan("deploy --wait").run().succeeds().stdout().starts_with("unchanged"));
+    assert_eq!((owned(), shop.namespace.names("jobs").len()), (first.clone(), 1), "it has its deadline, and one Job");
+    // Nothing serves it yet, and nothing ends it any more.
+    let _ = shop.komandan("revert").env("KOMANDAN_FAULT", "taken-back").run();
+    assert_eq!((&shop.json("status")["version"], shop.owned("deployments").len()), (&2.into(), 0));
+    assert_eq!(shop.result("revert --wait")["warm"], true);
+    shop.wait_for(&first);
+    assert_eq!((owned(), shop.namespace.names("jobs").len()), (second, 1));
+}
+
+#[test]
 fn a_revert_that_comes_too_late_is_a_cold_one() {
     let shop = Versions::new("late", "warm: 1h");
     let _ = shop.komandan("deploy").run().succeeds();

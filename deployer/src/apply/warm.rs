@@ -13,6 +13,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::hold;
 use super::switch::refuse_newer;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -48,7 +49,9 @@ pub(crate) async fn retain(session: &Session<'_>, kept: &Kept) -> Result<Option<
     fault::point("warm-job-made");
     let reference = json!([{ "apiVersion": "batch/v1", "kind": "Job", "name": made.name, "uid": made.uid }]);
     let text = until.to_string();
-    own_all(session, &observed, &own_workloads(kept), Some((&reference, &text))).await?;
+    let workloads = own_workloads(kept);
+    own_all(session, &observed, &workloads, Some((&reference, &text))).await?;
+    hold::all(session, &previous.content, &workloads.into_iter().collect::<Vec<_>>(), true).await?;
     forget(session, &observed, &made.uid.into_iter().collect()).await?;
     Ok(Some(until))
 }
@@ -67,6 +70,7 @@ pub(crate) async fn take_back(session: &Session<'_>, record: &Record) -> Result<
     let is_free = own_all(session, &observed, &owned, None).await?;
     fault::point("taken-back");
     if is_free {
+        hold::all(session, &record.content, &owned.iter().copied().collect::<Vec<_>>(), false).await?;
         // What follows decides by what is seen.
         let seen = |metadata: Option<&ObjectMeta>| metadata.is_none_or(|metadata| !is_owned(metadata));
         let all = |observed: &Observed| {
