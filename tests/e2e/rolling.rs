@@ -38,6 +38,8 @@ fn a_rolling_cluster_changes_its_workloads_in_place_there_and_back_without_a_fai
     assert_eq!((&reverted["warm"], &reverted["version"]), (&false.into(), &1.into()));
     wait_until("only the first version answers", || shop.answers(&page) == first);
     assert!(second.is_disjoint(&first));
+    let files = shop.namespace.names("configmaps").into_iter().filter(|name| name.contains("-rolling.files-"));
+    assert_eq!(files.count(), 2, "the files of the version that serves, and no other's");
     let served = load.stop();
     assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
 }

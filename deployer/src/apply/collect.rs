@@ -46,6 +46,7 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
         }
     }
     files(session, kept).await?;
+    replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
     Ok(count(&observed, &garbage))
 }
@@ -69,6 +70,35 @@ async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes away the files that what is changed in place had in former versions. A revert makes them again.
+async fn replaced_files(session: &Session<'_>, observed: &Observed, kept: &[&Record]) -> Result<()> {
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let rolled = nodes.filter(|node| matches!(node.kind, Kind::Service | Kind::HandedOver) && node.is_rolling());
+    let rolled: BTreeSet<&str> = rolled.map(|node| node.workload.as_str()).collect();
+    if rolled.is_empty() {
+        return Ok(());
+    }
+    let ours = names::selector(session.cluster.name());
+    let component = Component::Service.as_str();
+    let selector = ListParams::default().labels(&format!("{ours},{}={component}", names::COMPONENT));
+    let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
+    for map in found.map_err(|error| Error::cluster("reading the files of services", &error))?.items {
+        let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
+        let live = of.filter(|workload| rolled.contains(workload)).and_then(|name| observed.deployments.get(name));
+        if live.is_some_and(|live| !mounted(live).any(|name| Some(name) == map.metadata.name.as_deref())) {
+            session.cluster.remove::<ConfigMap>(&map.metadata).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The ConfigMaps that the pods of a Deployment have files of.
+fn mounted(deployment: &Deployment) -> impl Iterator<Item = &str> {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let volumes = pod.and_then(|pod| pod.volumes.as_ref()).into_iter().flatten();
+    volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.as_str()))
 }
 
 /// Whether something is there that no kept version needs and that nobody has taken away yet, or that ought to end by itself

@@ -105,6 +105,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Whether its workload is the same over all versions, and so is not named by this one.
+    pub(crate) fn is_rolling(&self) -> bool {
+        !self.workload.ends_with(&format!("-{}", self.id.short()))
+    }
+
     /// The services that its start waits for.
     pub(crate) fn waits(&self) -> &[String] {
         self.waits.as_deref().unwrap_or(&self.dependencies)
