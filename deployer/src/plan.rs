@@ -238,7 +238,7 @@ pub(crate) fn plan(
     Ok(steps)
 }
 
-/// What is done to the Ingress in front of all entries. It is not watched: the versions say whether it changes.
+/// What is done to the Ingress or HTTPRoute in front of all entries. It is not watched: the versions say whether it changes.
 fn front_step(target: &Target, current: Option<&Content>, cluster: &str) -> Option<Step> {
     let of = |content: &Content| {
         let front = content.front.as_ref()?;
@@ -249,7 +249,7 @@ fn front_step(target: &Target, current: Option<&Content>, cluster: &str) -> Opti
         (Some((_, before)), Some((host, object))) if before.hash() != object.hash() => {
             (Action::Switch, "to the services of this version".to_owned(), host)
         }
-        (Some((host, _)), None) => (Action::Close, "this version has no Ingress".to_owned(), host),
+        (Some((host, _)), None) => (Action::Close, "this version has nothing in front of its entries".to_owned(), host),
         _ => return None,
     };
     Some(Step::new(Part::Entry(host), action, reason))

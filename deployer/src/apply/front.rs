@@ -1,13 +1,13 @@
-//! The switch where one Ingress is in front of all entries: one write.
+//! The switch where one Ingress or HTTPRoute is in front of all entries: one write.
 
-use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::ObjectMeta;
+use serde_json::json;
 
 use super::switch::refuse_newer;
 use crate::cluster::ensure::hash_of_live;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::render::Object;
+use crate::render::front::{INGRESS, ROUTE};
 use crate::session::Session;
 
 /// How often it is read again when somebody else (who holds no newer lock) changed it meanwhile.
@@ -17,9 +17,9 @@ const TRIES: usize = 4;
 pub(super) async fn point(session: &Session<'_>, object: &Object) -> Result<()> {
     let mut tries = 0;
     loop {
-        let live = live(session).await?;
+        let live = session.cluster.live(object).await?;
         if let Some(live) = &live {
-            session.cluster.refuse_foreign(&format!("Ingress {}", names::FRONT), live)?;
+            session.cluster.refuse_foreign(&format!("{} {}", object.kind(), names::FRONT), live)?;
             refuse_newer(session, live)?;
             if hash_of_live(live) == Some(object.hash()) {
                 return Ok(());
@@ -32,23 +32,19 @@ pub(super) async fn point(session: &Session<'_>, object: &Object) -> Result<()> 
     }
 }
 
-/// Takes the Ingress away: the version has Services as entries, or none.
-pub(super) async fn close(session: &Session<'_>) -> Result<()> {
-    let Some(live) = live(session).await? else { return Ok(()) };
-    // Somebody else's of this name leads nowhere of ours.
-    if !session.cluster.owns(&live) {
-        return Ok(());
+/// Takes away what is in front of the entries and is not of this kind. Returns how many went.
+pub(crate) async fn close(session: &Session<'_>, but: Option<&str>) -> Result<usize> {
+    let mut gone = 0;
+    for (version, kind) in [INGRESS, ROUTE].into_iter().filter(|(_, kind)| Some(*kind) != but) {
+        let meant =
+            Object { body: json!({ "apiVersion": version, "kind": kind, "metadata": { "name": names::FRONT } }) };
+        // Who may not even read it has none. Somebody else's of this name leads nowhere of ours.
+        let Some(live) = session.cluster.readable(&meant).await?.filter(|live| session.cluster.owns(live)) else {
+            continue;
+        };
+        refuse_newer(session, &live)?;
+        session.cluster.remove_object(&meant, &live).await?;
+        gone += 1;
     }
-    refuse_newer(session, &live)?;
-    session.cluster.remove::<Ingress>(&live).await
-}
-
-/// The Ingress as it is. Who may not even read it has none.
-async fn live(session: &Session<'_>) -> Result<Option<ObjectMeta>> {
-    match session.cluster.api::<Ingress>().get_metadata_opt(names::FRONT).await {
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-        found => Ok(found
-            .map_err(|error| Error::cluster(format!("reading the Ingress {}", names::FRONT), &error))?
-            .map(|found| found.metadata)),
-    }
+    Ok(gone)
 }

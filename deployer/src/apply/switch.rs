@@ -49,9 +49,7 @@ pub(crate) async fn switch(session: &Session<'_>, record: &Record) -> Result<()>
     for name in others.filter(|name| !stays(name)) {
         point(session, &name, None).await?;
     }
-    if front.is_none() {
-        front::close(session).await?;
-    }
+    front::close(session, front.as_ref().map(Object::kind)).await?;
     verify(session, record).await?;
     if is_new {
         tokio::time::sleep(PROXIES).await;

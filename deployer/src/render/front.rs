@@ -1,5 +1,5 @@
-//! What stands in front of the entries where the cluster has an `ingress`: one Ingress carries the public paths of all
-//! services, each with the Service of its version behind it, so that a switch of all of them is one write.
+//! What stands in front of the entries where the cluster has an `ingress`: one Ingress, or one HTTPRoute of a Gateway, carries
+//! the public paths of all services, each with the Service of its version behind it, so that a switch of all of them is one write.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 use super::{Entry, Object};
 use crate::names::{self, Component};
 
-/// The scheme that an Ingress carries.
+/// Ingress objects, as the API server knows them.
+pub(crate) const INGRESS: (&str, &str) = ("networking.k8s.io/v1", "Ingress");
+/// Routes of a Gateway.
+pub(crate) const ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
+
+/// The scheme that both carry.
 pub(crate) const SCHEME: &str = "http";
 
 /// A host whose requests a controller of the cluster leads to the entries.
@@ -24,6 +29,9 @@ pub(crate) struct Front {
     /// The namespace of the controller's pods: nobody else calls the entries then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) namespace: Option<String>,
+    /// The Gateway, as `NAME` or `NAMESPACE/NAME`, where it is no Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<String>,
     /// The Secret with the host's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<String>,
@@ -37,6 +45,7 @@ impl Front {
             host: settings.domain.clone()?,
             class: ingress.class.clone(),
             namespace: ingress.namespace.clone(),
+            gateway: ingress.gateway.clone(),
             tls: ingress.tls.clone(),
         })
     }
@@ -47,13 +56,16 @@ impl Front {
         format!("{scheme}://{}{}", self.host, path.trim_end_matches('/'))
     }
 
-    /// The Ingress: stable by name, and all of the switch is in its backends. `workload` gives the Service of a service's version.
+    /// The Ingress or HTTPRoute: stable by name, and all of the switch is in its backends. `workload` gives the Service of a service's version.
     pub(crate) fn object<'n>(
         &self,
         entries: &BTreeMap<String, Entry>,
         workload: impl Fn(&str) -> Option<&'n str>,
         cluster: &str,
     ) -> Object {
+        if let Some(gateway) = &self.gateway {
+            return self.route(gateway, entries, workload, cluster);
+        }
         let path = |entry: &Entry| -> Option<Value> {
             let service = json!({ "name": workload(&entry.service)?, "port": { "number": entry.port } });
             Some(json!({ "path": entry.path, "pathType": "Prefix", "backend": { "service": service } }))
@@ -66,13 +78,37 @@ impl Front {
         if let Some(secret) = &self.tls {
             spec["tls"] = json!([{ "hosts": [self.host], "secretName": secret }]);
         }
-        Object::new(json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "Ingress",
-            "metadata": { "name": names::FRONT, "labels": names::labels(cluster, Component::Entry) },
-            "spec": spec,
-        }))
+        object(INGRESS, cluster, spec)
     }
+
+    fn route<'n>(
+        &self,
+        gateway: &str,
+        entries: &BTreeMap<String, Entry>,
+        workload: impl Fn(&str) -> Option<&'n str>,
+        cluster: &str,
+    ) -> Object {
+        let rule = |entry: &Entry| -> Option<Value> {
+            let path = json!({ "type": "PathPrefix", "value": entry.path });
+            let backend = json!({ "name": workload(&entry.service)?, "port": entry.port });
+            Some(json!({ "matches": [{ "path": path }], "backendRefs": [backend] }))
+        };
+        let rules: Vec<Value> = entries.values().filter_map(rule).collect();
+        let parent = match gateway.split_once('/') {
+            Some((namespace, name)) => json!({ "name": name, "namespace": namespace }),
+            None => json!({ "name": gateway }),
+        };
+        object(ROUTE, cluster, json!({ "parentRefs": [parent], "hostnames": [self.host], "rules": rules }))
+    }
+}
+
+fn object((version, kind): (&str, &str), cluster: &str, spec: Value) -> Object {
+    Object::new(json!({
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": { "name": names::FRONT, "labels": names::labels(cluster, Component::Entry) },
+        "spec": spec,
+    }))
 }
 
 /// What leads into a version: its Ingress, or a Service for each entry. An Ingress without a path would be none.
@@ -96,7 +132,8 @@ mod tests {
 
     fn front() -> Front {
         let class = Some("nginx".to_owned());
-        Front { host: "shop.example".to_owned(), class, namespace: None, tls: Some("shop-tls".to_owned()) }
+        let tls = Some("shop-tls".to_owned());
+        Front { host: "shop.example".to_owned(), class, namespace: None, gateway: None, tls }
     }
 
     fn entry(service: &str, path: &str) -> (String, Entry) {
@@ -119,6 +156,13 @@ mod tests {
         insta::assert_yaml_snapshot!(objects);
         let read: Ingress = serde_json::from_value(objects[0].body.clone()).unwrap();
         assert_eq!(read.spec.unwrap().rules.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn so_does_one_route_of_a_gateway() {
+        let entries = [entry("www", "/"), entry("api", "/api")].into();
+        let front = Front { gateway: Some("infra/shop".to_owned()), class: None, ..front() };
+        insta::assert_yaml_snapshot!(front.object(&entries, |_| Some("some-1"), "production"));
     }
 
     #[test]

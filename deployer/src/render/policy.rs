@@ -240,7 +240,13 @@ mod tests {
         };
         now.entries.insert("www".into(), entry);
         let namespace = Some("ingress-nginx".to_owned());
-        now.front = Some(crate::render::Front { host: "shop.example".into(), class: None, namespace, tls: None });
+        now.front = Some(crate::render::Front {
+            host: "shop.example".into(),
+            class: None,
+            namespace,
+            gateway: None,
+            tls: None,
+        });
         insta::assert_yaml_snapshot!("behind_an_ingress", policies("production", &[&now]));
     }
 

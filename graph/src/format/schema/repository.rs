@@ -36,6 +36,11 @@ fn cluster() -> Value {
     let ingress = Object::new("`ingress`")
         .may("class", "The class of Ingress objects.", text())
         .may("namespace", "The namespace of the controller's pods.", label())
+        .may(
+            "gateway",
+            "The Gateway, as NAME or NAMESPACE/NAME, where requests come by one instead of an Ingress.",
+            text(),
+        )
         .may("tls", "The Secret with the certificate of the cluster's host.", label());
     let database = Object::new("a database of a cluster").must(
         "secret",
