@@ -17,7 +17,7 @@ const TRIES: usize = 4;
 pub(super) async fn point(session: &Session<'_>, object: &Object) -> Result<()> {
     let mut tries = 0;
     loop {
-        let live = session.cluster.live(object).await?;
+        let live = session.cluster.readable(object).await?;
         if let Some(live) = &live {
             session.cluster.refuse_foreign(&format!("{} {}", object.kind(), names::FRONT), live)?;
             refuse_newer(session, live)?;
@@ -27,6 +27,10 @@ pub(super) async fn point(session: &Session<'_>, object: &Object) -> Result<()> 
         }
         match session.cluster.ensure(object, live.as_ref(), session.guard).await {
             Err(Error::Locked(_)) if tries < TRIES => tries += 1,
+            Err(Error::Cluster { what, why }) if object.kind() == ROUTE.1 && live.is_none() => {
+                let mend = "if the cluster lacks the Gateway API, install its resources, or use `ingress.class`";
+                return Err(Error::Cluster { what, why: format!("{why}: {mend}") });
+            }
             done => return done.map(drop),
         }
     }

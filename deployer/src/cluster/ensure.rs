@@ -133,10 +133,11 @@ impl Cluster {
         Ok(found.map(|found| found.metadata))
     }
 
-    /// The same of what an account may have no right to: who may not read it never made it.
+    /// The same of what an account may have no right to, or a cluster may not know: then nobody ever made it.
     pub(crate) async fn readable(&self, object: &Object) -> Result<Option<ObjectMeta>> {
         match self.dynamic(object)?.get_metadata_opt(object.name()).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            // Of a kind that it does not know, the API server says 404 in a page of its own.
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
             found => Ok(found
                 .map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?
                 .map(|found| found.metadata)),
