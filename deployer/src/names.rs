@@ -16,7 +16,7 @@ pub(crate) const PART_OF: &str = "app.kubernetes.io/part-of";
 pub(crate) const NAME: &str = "app.kubernetes.io/name";
 /// The workload that a pod is an instance of.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The version of that service.
+/// The version of that service; of what is changed in place it is the same for all versions.
 pub(crate) const ID: &str = "clustergraph.dev/id";
 /// What an object is for; one of [`Component`].
 pub(crate) const COMPONENT: &str = "clustergraph.dev/component";
@@ -33,12 +33,16 @@ pub(crate) const WRITE: &str = "clustergraph.dev/write";
 pub(crate) const VERSION: &str = "clustergraph.dev/version";
 /// On a Deployment and its pods: the workloads that it calls, so that it can end before them.
 pub(crate) const CALLS: &str = "clustergraph.dev/calls";
+/// On a Deployment that is changed in place: the version that it is now.
+pub(crate) const NOW: &str = "clustergraph.dev/now";
 /// On a Deployment: the seconds that an instance may take to become ready after its start.
 pub(crate) const START_TIMEOUT: &str = "clustergraph.dev/start-timeout";
 /// On a Deployment that must not run beside its former version.
 pub(crate) const HANDED_OVER: &str = "clustergraph.dev/handed-over";
 /// On a Deployment that was ended at a switch: how many instances it had.
 pub(crate) const SIZE: &str = "clustergraph.dev/size";
+/// On what only a former version needs: until when it stays.
+pub(crate) const WARM_UNTIL: &str = "clustergraph.dev/warm-until";
 /// On a Deployment: the hash of what stands beside it and is not watched.
 pub(crate) const BESIDE: &str = "clustergraph.dev/beside";
 /// On a Deployment and its pods: a code of the secrets that they were started with.
@@ -64,6 +68,8 @@ pub(crate) const TASKS: &str = "komandan-tasks";
 pub(crate) const KEY_SECRET: &str = "credentials.komandan";
 /// The container of a service's pod.
 pub(crate) const CONTAINER: &str = "service";
+/// The Ingress in front of all entries.
+pub(crate) const FRONT: &str = "komandan-entries";
 /// The ServiceAccount of the cluster's pods, which may do nothing.
 pub(crate) const ACCOUNT: &str = "komandan-workload";
 
@@ -102,6 +108,8 @@ pub(crate) enum Component {
     Secrets,
     /// Something that runs once for a database.
     Migration,
+    /// What ends a former version that is kept ready for a while.
+    Warm,
     /// Who may call whom.
     Policy,
     /// The store of versions.
@@ -123,6 +131,7 @@ impl Component {
             Self::Credentials => "credentials",
             Self::Secrets => "secrets",
             Self::Migration => "migration",
+            Self::Warm => "warm",
             Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
@@ -142,10 +151,10 @@ pub(crate) fn selector(cluster: &str) -> String {
     format!("{MANAGED_BY}={MANAGER},{PART_OF}={cluster}")
 }
 
-/// A service's workload and Service of one version: `order-3f9c2a81d0`.
-pub(crate) fn workload(service: &Service) -> String {
+/// A service's workload and Service of the version of this id: `order-3f9c2a81d0`.
+pub(crate) fn workload(service: &Service, id: &str) -> String {
     // A process's name has a dot, which no name of a Service has. The id tells `a.b` from `a-b`.
-    versioned(&service.name.replace('.', "-"), &service.id.short())
+    versioned(&service.name.replace('.', "-"), id)
 }
 
 /// A job's CronJob: it keeps its name, so that there is never a second one.
@@ -239,6 +248,11 @@ pub(crate) fn database_job(verb: &str, database: &Database, image: &str) -> Stri
 /// A version's record. Padded, so that names sort as numbers do.
 pub(crate) fn version_record(number: u64) -> String {
     format!("komandan-version-{number:06}")
+}
+
+/// The Job that ends a former version. Of the same version there may be another one later, by another holder of the lock.
+pub(crate) fn warm_job(number: u64, fence: u64) -> String {
+    format!("komandan-warm-{number}-{fence}")
 }
 
 /// A name that a Service may have: cut in its first part when it is too long, and then told apart by a hash.

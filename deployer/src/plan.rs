@@ -2,6 +2,7 @@
 
 mod garbage;
 mod node;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,7 +207,8 @@ pub(crate) fn plan(
         }
     }
     let all: BTreeSet<Part> = steps.iter().map(|step| step.part.clone()).collect();
-    for (name, entry) in &target.content.entries {
+    steps.extend(front_step(target, current, cluster).map(|step| Step { after: all.clone(), ..step }));
+    for (name, entry) in target.content.own_entries() {
         let live = observed.services.get(name);
         foreign.refuse("Service", live.map(|live| &live.metadata))?;
         let object = entry.object(name, cluster);
@@ -219,10 +221,10 @@ pub(crate) fn plan(
         };
         steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), action, reason) });
     }
-    for name in current.into_iter().flat_map(|current| current.entries.keys()) {
+    for name in current.into_iter().flat_map(|current| current.own_entries()).map(|(name, _)| name) {
         let closed =
             observed.services.get(name).is_some_and(|live| hash_of_live(&live.metadata) == Some(names::NOWHERE));
-        if !target.content.entries.contains_key(name) && !closed {
+        if !target.content.own_entries().any(|(own, _)| own == name) && !closed {
             let reason = "this version has no such entry".to_owned();
             steps.push(Step { after: all.clone(), ..Step::new(Part::Entry(name.clone()), Action::Close, reason) });
         }
@@ -235,6 +237,23 @@ pub(crate) fn plan(
         step.after.retain(|part| all.contains(part));
     }
     Ok(steps)
+}
+
+/// What is done to the Ingress or HTTPRoute in front of all entries. It is not watched: the versions say whether it changes.
+fn front_step(target: &Target, current: Option<&Content>, cluster: &str) -> Option<Step> {
+    let of = |content: &Content| {
+        let front = content.front.as_ref()?;
+        Some((front.host.clone(), content.entry_objects(cluster).pop()?))
+    };
+    let (action, reason, host) = match (current.and_then(of), of(&target.content)) {
+        (None, Some((host, _))) => (Action::Create, "new".to_owned(), host),
+        (Some((_, before)), Some((host, object))) if before.hash() != object.hash() => {
+            (Action::Switch, "to the services of this version".to_owned(), host)
+        }
+        (Some((host, _)), None) => (Action::Close, "this version has nothing in front of its entries".to_owned(), host),
+        _ => return None,
+    };
+    Some(Step::new(Part::Entry(host), action, reason))
 }
 
 impl Step {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::apply::handover::{self, First};
-use crate::apply::switch;
+use crate::apply::{switch, warm};
 use crate::cluster::lock::{self, Lock};
 use crate::cluster::view::{Observed, View};
 use crate::cluster::{Cluster, Guard};
@@ -66,8 +66,9 @@ async fn begin<T>(
     let guard = Guard { fence: head.value.fence };
     let mut session = Session { cluster, console, view, guard, head, author: lock::author() };
     if taken_over {
-        // A holder that was only paused must meet a conflict at the entries as well.
+        // A holder that was only paused must meet a conflict at the entries and workloads as well.
         switch::stamp(&session).await?;
+        warm::stamp(&session).await?;
     }
     session.recover().await?;
     work(&mut session).await

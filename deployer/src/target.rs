@@ -1,6 +1,7 @@
 //! Targets: a version to deploy from a graph, or to bring back from the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use clustergraph::format::repository::Egress;
 use clustergraph::format::service::Wait;
@@ -14,6 +15,10 @@ use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
 use crate::store::databases::{EXTERNAL, Need};
 use crate::store::record::{Commit, Content, Node, Record};
+
+/// The longest time for which a former version stays ready: a year. More seconds than some number are a time that no clock
+/// of Kubernetes can tell.
+const LONGEST_WARM: u64 = 366 * 24 * 3600;
 
 /// The images that are known without asking a registry: an id that is stored has its image already, and a
 /// server keeps the one it runs.
@@ -48,14 +53,17 @@ pub(crate) fn of_graph(
         || Commit { id: String::new(), summary: "uncommitted".to_owned(), author: String::new() },
         |commit| Commit { id: commit.id.clone(), summary: commit.summary.clone(), author: commit.author.clone() },
     );
+    let settings = graph.repository.clusters.get(cluster);
     let mut content = Content {
         version: graph.version,
         commit,
         nodes: BTreeMap::new(),
         entries: rendered.entries.clone(),
+        front: rendered.front.clone(),
         migrations: BTreeMap::new(),
         schemas: BTreeMap::new(),
-        is_closed: graph.repository.clusters.get(cluster).is_some_and(|it| it.egress == Egress::Deny),
+        is_closed: settings.is_some_and(|it| it.egress == Egress::Deny),
+        warm_seconds: settings.and_then(|it| it.warm).map(warm_seconds),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()
@@ -118,6 +126,12 @@ pub(crate) fn of_graph(
             .collect(),
     };
     Ok((target, bundles))
+}
+
+/// Kubernetes' deadlines are whole seconds, and one of none would be over before it is given to anything.
+fn warm_seconds(warm: Duration) -> u64 {
+    let whole = warm.as_secs() + u64::from(warm.subsec_nanos() > 0);
+    whole.clamp(1, LONGEST_WARM)
 }
 
 fn servers(service: &Service, graph: &Graph) -> BTreeSet<String> {

@@ -1,16 +1,17 @@
 //! What a graph asks for and Kubernetes cannot do, or this version does not do: refused before anything is done, because what
 //! is left out in silence is found out in production.
 
+use std::collections::BTreeMap;
+
 use clustergraph::diagnostic::{Place, Problem};
-use clustergraph::format::repository::{Cluster, Strategy};
+use clustergraph::format::repository::Cluster;
 use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
 use clustergraph::wiring::{Hole, Piece, Value};
 
 use crate::render::external::is_external;
-
-/// Fields of a cluster that would be ignored. Others only matter where they say something else than the default.
-const CLUSTER: &[&str] = &["domain", "warm", "ingress"];
+use crate::render::front::{self, Front};
+use crate::render::running;
 
 /// Fields of clusters that end by themselves.
 const TRANSIENT: &[&str] = &["ttl", "seed", "secrets_from", "quota"];
@@ -18,14 +19,19 @@ const TRANSIENT: &[&str] = &["ttl", "seed", "secrets_from", "quota"];
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
     let mut found = Found::default();
+    let has_front = graph.repository.clusters.get(cluster).is_some_and(|settings| Front::of(settings).is_some());
     for service in graph.services.values() {
         found.service(service);
+        if !has_front {
+            found.public_urls(service);
+        }
     }
     for database in graph.databases.values().filter(|database| !is_external(graph, cluster, database)) {
         found.database(database, graph);
     }
     if let Some(settings) = graph.repository.clusters.get(cluster) {
         found.cluster(settings);
+        found.front(settings, graph);
         found.sizes(settings, graph);
     }
     found.problems
@@ -96,15 +102,6 @@ impl Found {
 
     /// Values that cannot be had in the place where they are wanted.
     fn values(&mut self, service: &Service) {
-        let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
-        if service.env.values().any(is_public) {
-            self.add(service.places.get("env").unwrap_or(&service.place), "`public_url`");
-        }
-        for file in service.files.values() {
-            if is_public(&file.content) {
-                self.add(&file.place, "`public_url`");
-            }
-        }
         let optional = |name: &String| service.secrets.iter().any(|secret| secret.name == *name && secret.optional);
         for (name, value) in &service.env {
             let is_made_of = |piece: &Piece| matches!(piece, Piece::Hole(Hole::Secret(name)) if optional(name));
@@ -116,6 +113,54 @@ impl Found {
                     "a variable that is a missing secret is left out there, but not one that is made of it",
                     "let the variable be the secret alone, and add the rest in the program; or let the secret not be optional",
                 );
+            }
+        }
+    }
+
+    /// Where the world reaches a service, nobody knows who has no host.
+    fn public_urls(&mut self, service: &Service) {
+        let is_public = |value: &Value| value.holes().any(|hole| matches!(hole, Hole::PublicUrl(_)));
+        let env = service.env.iter().filter(|(_, value)| is_public(value));
+        let env = env.map(|(name, _)| service.env_places.get(name).unwrap_or(&service.place));
+        let files = service.files.values().filter(|file| is_public(&file.content)).map(|file| &file.place);
+        for place in env.chain(files) {
+            let message = "`public_url` is not known: the cluster has no `ingress` with a `domain`";
+            let mend = "write `clusters: { NAME: { domain: shop.example, ingress: { class: nginx } } }`";
+            self.problems.push(Problem::new("no-host", place.clone(), message).mend(mend));
+        }
+    }
+
+    /// What an Ingress cannot carry, or does not say.
+    fn front(&mut self, settings: &Cluster, graph: &Graph) {
+        let said = |field: &str| settings.places.get(field);
+        for (field, other) in [("ingress", "domain"), ("domain", "ingress")] {
+            if let (Some(place), None) = (said(field), said(other)) {
+                let message =
+                    format!("`{field}` without `{other}`: one says the host, the other who leads its requests here");
+                let mend = "write both, `domain: shop.example` and `ingress: { class: nginx }`, or neither";
+                self.problems.push(Problem::new("missing-field", place.clone(), message).mend(mend));
+            }
+        }
+        if let Some(place) =
+            said("domain").filter(|_| settings.domain.as_ref().is_some_and(|domain| domain.contains("{n}")))
+        {
+            self.add(place, "`{n}` in the `domain` of what is no pull request's cluster");
+        }
+        if Front::of(settings).is_none() {
+            return;
+        }
+        let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+        let running = running(graph);
+        let running = running.iter().filter_map(|name| graph.services.get(name));
+        for (public, service) in running.filter_map(|service| Some((service.public.as_ref()?, service))) {
+            if service.primary_port().is_some_and(|port| port.protocol != front::SCHEME) {
+                self.add(&public.place, "`public` of another protocol than http behind an Ingress");
+            }
+            if let Some(first) = seen.insert(&public.path, &public.place) {
+                let message = format!("two services are public at `{}` of one host", public.path.escape_debug());
+                let problem =
+                    Problem::new("same-path", public.place.clone(), message).related(first.clone(), "the other one");
+                self.problems.push(problem.mend("give one of them a path of its own: `public: { path: /order }`"));
             }
         }
     }
@@ -150,16 +195,11 @@ impl Found {
 
     fn cluster(&mut self, cluster: &Cluster) {
         let said = |field: &str| cluster.places.get(field);
-        for (field, place) in CLUSTER.iter().filter_map(|field| Some((field, said(field)?))) {
-            self.add(place, &format!("`{field}`"));
-        }
         for (field, place) in TRANSIENT.iter().filter_map(|field| Some((field, said(field)?))) {
             self.add(place, &format!("`{field}`, which is of clusters that end by themselves,"));
         }
-        for (field, differs) in [("strategy", cluster.strategy != Strategy::Atomic), ("lends", cluster.lends)] {
-            if let Some(place) = said(field).filter(|_| differs) {
-                self.add(place, &format!("this `{field}`"));
-            }
+        if let Some(place) = said("lends").filter(|_| cluster.lends) {
+            self.add(place, "this `lends`");
         }
     }
 }

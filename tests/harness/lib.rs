@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod repository;
 pub mod shop;
 pub mod state;
+pub mod versions;
 pub mod visitor;
 
 pub use deployed::Deployed;
@@ -25,4 +26,5 @@ pub use namespace::Namespace;
 pub use program::{Program, Run, Session};
 pub use proxy::{Fault, Proxy};
 pub use repository::{Repository, workspace};
+pub use versions::Versions;
 pub use visitor::{Page, Visitor};

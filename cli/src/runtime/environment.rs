@@ -124,7 +124,8 @@ impl Addresses<'_> {
             Hole::PublicUrl(name) => {
                 let target = self.graph.services.get(name).ok_or_else(|| format!("there is no service {name}"))?;
                 let port = target.primary_port().ok_or_else(|| format!("{name} has no port"))?;
-                format!("{}://127.0.0.1:{}", port.protocol, self.given(&port_row(name, &port.name))?)
+                let prefix = target.public.as_ref().map_or("", |public| public.prefix());
+                format!("{}://127.0.0.1:{}{prefix}", port.protocol, self.given(&port_row(name, &port.name))?)
             }
             Hole::DatabaseHost(address) => self.database_host(address)?,
             Hole::DatabasePort(address) => self.database_port(address)?.to_string(),

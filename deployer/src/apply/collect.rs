@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
 use crate::names::{self, Component};
-use crate::plan::{Garbage, calls, garbage};
+use crate::plan::{Garbage, calls, garbage, warm};
+use crate::render::Kind;
 use crate::session::{Kept, Session};
 use crate::store::record::{Content, Record};
 
@@ -33,7 +34,8 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     fault::point("handed-over");
     let gone = garbage.now.iter().map(|workload| delete(session, &observed, workload));
     futures_util::future::try_join_all(gone).await?;
-    let entries: BTreeSet<&String> = kept.iter().flat_map(|record| record.content.entries.keys()).collect();
+    let entries: BTreeSet<&String> =
+        kept.iter().flat_map(|record| record.content.own_entries()).map(|(name, _)| name).collect();
     for (name, service) in &observed.services {
         let labels = service.metadata.labels.as_ref();
         let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
@@ -46,6 +48,7 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     }
     files(session, kept).await?;
     task::expire_ended(session, kept).await?;
+    replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
     Ok(count(&observed, &garbage))
 }
@@ -74,9 +77,39 @@ async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
     Ok(())
 }
 
-/// Whether something is there that no kept version needs and that nobody has taken away yet.
+/// Takes away the files that what is changed in place had in former versions. A revert makes them again.
+async fn replaced_files(session: &Session<'_>, observed: &Observed, kept: &[&Record]) -> Result<()> {
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let rolled = nodes.filter(|node| matches!(node.kind, Kind::Service | Kind::HandedOver) && node.is_rolling());
+    let rolled: BTreeSet<&str> = rolled.map(|node| node.workload.as_str()).collect();
+    if rolled.is_empty() {
+        return Ok(());
+    }
+    let ours = names::selector(session.cluster.name());
+    let component = Component::Service.as_str();
+    let selector = ListParams::default().labels(&format!("{ours},{}={component}", names::COMPONENT));
+    let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
+    for map in found.map_err(|error| Error::cluster("reading the files of services", &error))?.items {
+        let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
+        let live = of.filter(|workload| rolled.contains(workload)).and_then(|name| observed.deployments.get(name));
+        if live.is_some_and(|live| !mounted(live).any(|name| Some(name) == map.metadata.name.as_deref())) {
+            session.cluster.remove::<ConfigMap>(&map.metadata).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The ConfigMaps that the pods of a Deployment have files of.
+fn mounted(deployment: &Deployment) -> impl Iterator<Item = &str> {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let volumes = pod.and_then(|pod| pod.volumes.as_ref()).into_iter().flatten();
+    volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.as_str()))
+}
+
+/// Whether something is there that no kept version needs and that nobody has taken away yet, or that ought to end by itself
+/// and does not.
 pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bool {
-    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0
+    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0 || warm::is_endless(observed, kept)
 }
 
 /// What goes once `target` serves and `current` is kept warm.

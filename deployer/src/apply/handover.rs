@@ -10,7 +10,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::{Work, node, switch};
+use super::{Work, node, switch, warm};
 use crate::cluster::ensure::hash_of_live;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -46,6 +46,13 @@ pub(crate) async fn bring(
     current: Option<&Content>,
     first: First,
 ) -> Result<()> {
+    // What serves has no deadline.
+    if !warm::take_back(session, record).await? {
+        return Err(Error::Deploy(format!(
+            "a part of version {} was kept for a while only, and ended just now: run this again, which makes it anew",
+            record.number
+        )));
+    }
     let read;
     let target = match target {
         Some(target) => Some(target),

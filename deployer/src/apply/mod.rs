@@ -5,13 +5,16 @@ mod beside;
 pub(crate) mod collect;
 mod database;
 pub(crate) mod external;
+pub(crate) mod front;
 pub(crate) mod handover;
+mod hold;
 mod node;
 mod policy;
 mod secret;
 pub(crate) mod switch;
 mod task;
 mod tracker;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

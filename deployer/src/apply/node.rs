@@ -10,14 +10,14 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{Work, again, secret};
+use super::{Work, again, hold, secret};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
 use crate::console;
 use crate::error::{Error, Result};
 use crate::health;
 use crate::names;
-use crate::plan::{self, Action, Part, Step};
+use crate::plan::{self, Action, Part, Step, warm::until};
 use crate::render::{Kind, Object};
 use crate::session::Session;
 use crate::store::record::Node;
@@ -206,7 +206,10 @@ impl Work<'_> {
                 "resourceVersion": live.resource_version,
                 "uid": live.uid,
                 "ownerReferences": null,
-                "annotations": { (names::FENCE): self.session.guard.fence.to_string() },
+                "annotations": {
+                    (names::FENCE): self.session.guard.fence.to_string(),
+                    (names::WARM_UNTIL): null,
+                },
             },
         }));
         let cluster = self.session.cluster;
@@ -215,6 +218,9 @@ impl Work<'_> {
             _ => patch_metadata(&cluster.api::<Service>(), object.name(), &patch).await,
         };
         match patched {
+            Ok(()) if object.kind() == "Deployment" && until(live).is_some() => {
+                hold::one(self.session, object.name(), false).await
+            }
             Ok(()) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(Error::cluster(format!("keeping {}", object.name()), &error)),

@@ -1,4 +1,4 @@
-//! The switch: requests go to another version by one write for each entry.
+//! The switch: requests go to another version by one write for each entry, or by one for all that are behind an Ingress.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
-use super::PROXIES;
+use super::{PROXIES, front};
 use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -28,8 +28,13 @@ const TRIES: usize = 4;
 /// entry that is there leads to the former version until every node has followed.
 pub(crate) async fn switch(session: &Session<'_>, record: &Record) -> Result<()> {
     let there = session.view.now().services;
-    let is_new = record.content.entries.keys().any(|name| !there.contains_key(name));
-    for (name, entry) in &record.content.entries {
+    let is_new = record.content.own_entries().any(|(name, _)| !there.contains_key(name));
+    let front = record.content.front.as_ref().and_then(|_| record.content.entry_objects(session.cluster.name()).pop());
+    if let Some(mut object) = front.clone() {
+        object.annotate(names::VERSION, &record.number.to_string());
+        front::point(session, &object).await?;
+    }
+    for (name, entry) in record.content.own_entries() {
         let mut object = entry.object(name, session.cluster.name());
         object.annotate(names::VERSION, &record.number.to_string());
         point(session, name, Some(&object)).await?;
@@ -40,9 +45,11 @@ pub(crate) async fn switch(session: &Session<'_>, record: &Record) -> Result<()>
         .values()
         .filter(|service| is_entry(session, service))
         .filter_map(|service| service.metadata.name.clone());
-    for name in others.filter(|name| !record.content.entries.contains_key(name)) {
+    let stays = |name: &String| record.content.own_entries().any(|(own, _)| own == name);
+    for name in others.filter(|name| !stays(name)) {
         point(session, &name, None).await?;
     }
+    front::close(session, front.as_ref().map(Object::kind)).await?;
     verify(session, record).await?;
     if is_new {
         tokio::time::sleep(PROXIES).await;
@@ -141,7 +148,7 @@ async fn merge(session: &Session<'_>, live: &Service, mut change: serde_json::Va
 
 /// Waits until the endpoints of every entry are exactly the ready pods of the version.
 async fn verify(session: &Session<'_>, record: &Record) -> Result<()> {
-    for (name, entry) in &record.content.entries {
+    for (name, entry) in record.content.own_entries() {
         let follows = session.view.until(|observed| leads_to(observed, name, entry, record).then_some(()));
         tokio::time::timeout(FOLLOW, follows).await.map_err(|_| {
             Error::Deploy(format!(

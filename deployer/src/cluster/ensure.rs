@@ -6,8 +6,11 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, Preconditions,
+};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -15,6 +18,7 @@ use super::Cluster;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::render::Object;
+use crate::render::front::{INGRESS, ROUTE};
 
 /// How often something is read again that changed while it was to be deleted.
 const TRIES: usize = 4;
@@ -137,6 +141,29 @@ impl Cluster {
         Ok(found.map(|found| found.metadata))
     }
 
+    /// The same of what an account may have no right to, or a cluster may not know: then nobody ever made it.
+    pub(crate) async fn readable(&self, object: &Object) -> Result<Option<ObjectMeta>> {
+        match self.dynamic(object)?.get_metadata_opt(object.name()).await {
+            // Of a kind that it does not know, the API server says 404 in a page of its own.
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
+            found => Ok(found
+                .map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?
+                .map(|found| found.metadata)),
+        }
+    }
+
+    /// Deletes an object of whatever kind as it was read. One that is gone is fine.
+    pub(crate) async fn remove_object(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
+        let what = format!("{} {}", object.kind(), object.name());
+        self.refuse_foreign(&what, live)?;
+        match self.dynamic(object)?.delete(object.name(), &Condition::of(live).parameters()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(conflict(&what)),
+            Err(error) => Err(Error::cluster(format!("deleting {what}"), &error)),
+        }
+    }
+
     fn dynamic(&self, object: &Object) -> Result<Api<DynamicObject>> {
         let resource = match (object.api_version(), object.kind()) {
             ("v1", "Service") => ApiResource::erase::<Service>(&()),
@@ -146,6 +173,12 @@ impl Cluster {
             ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
             ("batch/v1", "CronJob") => ApiResource::erase::<CronJob>(&()),
             ("networking.k8s.io/v1", "NetworkPolicy") => ApiResource::erase::<NetworkPolicy>(&()),
+            INGRESS => ApiResource::erase::<Ingress>(&()),
+            ROUTE => {
+                let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+                ApiResource::from_gvk_with_plural(&kind, "httproutes")
+            }
+            ("policy/v1", "PodDisruptionBudget") => ApiResource::erase::<PodDisruptionBudget>(&()),
             ("v1", "ConfigMap") => ApiResource::erase::<ConfigMap>(&()),
             ("v1", "Secret") => ApiResource::erase::<Secret>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),

@@ -47,7 +47,10 @@ pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("batch", "jobs", &["create", "delete", "get", "list", "patch", "watch"]),
     right("coordination.k8s.io", "leases", &["create", "delete", "get", "list", "update"]),
     right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
+    right("gateway.networking.k8s.io", "httproutes", &["create", "delete", "get", "patch"]),
+    right("networking.k8s.io", "ingresses", &["create", "delete", "get", "patch"]),
     right("networking.k8s.io", "networkpolicies", &["create", "delete", "get", "list", "patch", "watch"]),
+    right("policy", "poddisruptionbudgets", &["create", "get", "patch"]),
 ];
 
 /// What is read of the whole cluster: `doctor` looks for the class of volumes that databases get.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::handover::{self, First};
-use crate::apply::{Work, collect, external};
+use crate::apply::{Work, collect, external, warm};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
@@ -281,8 +281,8 @@ async fn deploy(
     Ok(())
 }
 
-/// Gives back their form and size to what serves and was changed in place by a deploy that failed.
-async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
+/// Gives back their form and size to what serves and was changed in place by a command that failed.
+pub(super) async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
     let in_place = |step: &&Step| matches!(step.action, Action::Change | Action::Scale);
     let Some(current) = current.filter(|_| steps.iter().any(|step| in_place(&step))) else { return };
     let shown = session.console.step("restore", "what was changed in place");
@@ -334,9 +334,17 @@ pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Op
     Ok(())
 }
 
-/// Takes away what no kept version needs. What cannot go now goes the next time.
+/// Takes away what no kept version needs, and gives the version before its deadline. What cannot go now goes the next time.
 pub(super) async fn tidy(session: &Session<'_>) {
-    let gone = async { collect::collect(session, &session.kept().await?.all()).await };
+    let gone = async {
+        let kept = session.kept().await?;
+        let gone = collect::collect(session, &kept.all()).await?;
+        let until = warm::retain(session, &kept).await?;
+        if let (Some(until), Some(previous)) = (until, &kept.previous) {
+            session.console.note(&format!("  version {} stays warm until {until}", previous.number));
+        }
+        Ok::<usize, Error>(gone)
+    };
     match gone.await {
         Ok(0) => {}
         Ok(1) => session.console.note("  1 workload of a former version is going"),

@@ -10,6 +10,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, ObjectMeta};
 use serde_json::json;
 
+use crate::apply::front;
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -86,6 +87,7 @@ async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, us
     let cluster = session.cluster;
     let mut step = session.console.step("down", "ending what runs");
     let mut gone = remove_all::<Service>(cluster).await?;
+    gone += front::close(session, None).await?;
     gone += remove_all::<CronJob>(cluster).await?;
     gone += remove_all::<Job>(cluster).await?;
     gone += remove_all::<Deployment>(cluster).await?;

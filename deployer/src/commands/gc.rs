@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
 use serde_json::json;
 
-use crate::apply::collect;
+use crate::apply::{collect, warm};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Named, Observed, list};
 use crate::console::Console;
@@ -68,6 +68,7 @@ async fn collect_all(session: &mut Session<'_>, keep: u32) -> Result<Vec<Waste>>
     let kept: Kept = session.kept().await?;
     let jobs = session.view.now().jobs;
     collect::collect(session, &kept.all()).await?;
+    warm::retain(session, &kept).await?;
     let waste = found(session.cluster, &session.head.value, &jobs, keep).await?;
     // Versions before the objects that only they name: what is interrupted leaves no version without its objects.
     for waste in waste.iter().filter(|waste| waste.kind != Kind::Bundle) {

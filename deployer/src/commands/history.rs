@@ -1,5 +1,6 @@
 //! `komandan history`
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::revert::is_warm;
@@ -8,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::Result;
+use crate::plan::warm;
 use crate::settings::Global;
 use crate::store::Store;
 use crate::store::head::Head;
@@ -26,7 +28,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
     let store = Store::new(&cluster);
     let (head, records, observed) = tokio::try_join!(store.head(), store.records(), Observed::read(&cluster))?;
-    let head = head.value;
+    let (head, now) = (head.value, Timestamp::now());
     let listed = records.values().rev().take(args.limit);
     let changed = |record: &Record| {
         let parent = record.parent.and_then(|parent| records.get(&parent));
@@ -37,7 +39,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             .map(|record| {
                 let mut value = json!(record);
                 if let Some(object) = value.as_object_mut() {
-                    object.insert("state".to_owned(), json!(state(record, &head, &observed)));
+                    object.insert("state".to_owned(), json!(state(record, &head, &observed, now)));
+                    object.insert("warm_until".to_owned(), json!(warm::version_until(&record.content, &observed)));
                     object.insert("changed".to_owned(), json!(changed(record)));
                 }
                 value
@@ -55,7 +58,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             let when = record.created.round(jiff::Unit::Second).unwrap_or(record.created);
             vec![
                 record.number.to_string(),
-                state(record, &head, &observed).to_owned(),
+                shown(state(record, &head, &observed, now), warm::version_until(content, &observed), now),
                 content.version.short(),
                 short(&content.commit.id).to_owned(),
                 when.to_string(),
@@ -81,14 +84,51 @@ fn resized(record: &Record, head: &Head) -> Record {
 }
 
 /// Whether a version serves, could at once, or has to be made again first.
-fn state(record: &Record, head: &Head, observed: &Observed) -> &'static str {
+fn state(record: &Record, head: &Head, observed: &Observed, now: Timestamp) -> &'static str {
     if head.current == Some(record.number) {
         "current"
     } else if !head.served(record.number) && record.number > head.last {
         "unfinished"
-    } else if is_warm(&resized(record, head), observed) {
+    } else if is_warm(&resized(record, head), observed, now) {
         "warm"
     } else {
         "cold"
+    }
+}
+
+/// A state with the time that is left of it.
+fn shown(state: &str, until: Option<Timestamp>, now: Timestamp) -> String {
+    match until.filter(|_| state == "warm") {
+        Some(until) => format!("{state} {}", left(until.duration_since(now))),
+        None => state.to_owned(),
+    }
+}
+
+/// A time in the largest unit that says something: `29m`.
+fn left(time: SignedDuration) -> String {
+    match time.as_secs().max(0) {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds => format!("{}h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_warm_for_a_while_says_for_how_long() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (state, until, expected) in [
+            ("warm", Some(1799), "warm 29m"),
+            ("warm", Some(119), "warm 119s"),
+            ("warm", Some(86_400), "warm 24h"),
+            ("warm", Some(-1), "warm 0s"),
+            ("warm", None, "warm"),
+            ("current", Some(10), "current"),
+        ] {
+            assert_eq!(shown(state, until.map(at), at(0)), expected);
+        }
     }
 }

@@ -88,10 +88,13 @@ fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone, of: &st
     Error::Usage(format!("{of} has no `{}`: {mend}", name.escape_debug()))
 }
 
-/// Where each entry of a version is reached from inside the cluster's network.
+/// Where each entry of a version is reached: from the world, or else from inside the cluster's network.
 fn entry_urls(content: &Content, observed: &Observed) -> BTreeMap<String, String> {
     let url = |name: &String| {
         let entry = content.entries.get(name)?;
+        if let Some(front) = &content.front {
+            return Some((name.clone(), front.url(&entry.path)));
+        }
         let service = observed.services.get(name)?;
         let address = service.spec.as_ref()?.cluster_ip.clone().filter(|address| address != "None")?;
         let host = if address.contains(':') { format!("[{address}]") } else { address };

@@ -44,9 +44,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let (target, _) = target::of_graph(&repository.graph, rendered.clone(), &images, &settings.cluster, &[])?;
     let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
     objects.extend(policy::policies(&settings.cluster, &[&target.content]));
-    for (name, entry) in &rendered.entries {
-        objects.push(entry.object(name, &settings.cluster));
-    }
+    objects.extend(rendered.entry_objects(&settings.cluster));
     for object in &mut objects {
         object.set_metadata("namespace", json!(settings.namespace));
         if object.kind() == "Job" {

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::deploy::{serve, tidy};
+use super::deploy::{restore, serve, tidy};
 use super::{entry_urls, short, show_entries};
 use crate::apply::Work;
+use crate::apply::warm;
 use crate::cluster::Cluster;
 use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::plan::plan;
+use crate::plan::{plan, warm::is_ending};
 use crate::render::{Kind, hash_of};
 use crate::schemas;
 use crate::session::{Session, all_ready, under_lock};
@@ -70,13 +71,15 @@ async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Resul
     if !args.allow_downtime {
         refuse_what_does_not_run(session, &record).await?;
     }
-    let warm = is_warm(&record, &session.view.now());
+    let mut warm = is_warm(&record, &session.view.now(), Timestamp::now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);
         // What an interrupted deploy left goes with it.
         tidy(session).await;
         return Ok(());
     }
+    // What had a deadline loses it before requests come. Where that is too late, it is made again.
+    warm = warm && warm::take_back(session, &record).await?;
     if !warm {
         warm_up(session, &record).await?;
     }
@@ -122,20 +125,23 @@ async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
     let steps = plan(&target, current, &BTreeMap::new(), &tasks, &observed, session.cluster.name(), Timestamp::now())?;
     let logical = BTreeMap::new();
     let work = Work::new(session, &target, &logical, Stored::default());
-    work.run(&steps).await?;
+    if let Err(error) = work.run(&steps).await {
+        restore(session, &steps, kept.current.as_ref()).await;
+        return Err(error);
+    }
     work.settle().await;
     Ok(())
 }
 
 /// Whether a version takes requests at once, in exactly the form and size in which it was stored.
-pub(super) fn is_warm(record: &Record, observed: &Observed) -> bool {
+pub(super) fn is_warm(record: &Record, observed: &Observed, now: Timestamp) -> bool {
     let same = record.content.nodes.values().all(|node| {
         // What ends by itself, or starts at the switch, is not kept warm.
         if matches!(node.kind, Kind::Task | Kind::Job) {
             return true;
         }
         let Some(deployment) = observed.deployments.get(&node.workload) else { return false };
-        let leaving = crate::cluster::ensure::is_leaving(deployment.as_ref());
+        let leaving = is_ending(&deployment.metadata, now);
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let is_sized = match node.kind {
             Kind::HandedOver if replicas == 0 => true,

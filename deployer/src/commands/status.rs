@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::revert::is_warm;
 use super::{entry_urls, short};
 use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
@@ -10,6 +11,7 @@ use crate::console::Console;
 use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names::{self, Component};
+use crate::plan::warm;
 use crate::render::Kind;
 use crate::session;
 use crate::settings::Global;
@@ -59,6 +61,8 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         .map(|name| (name.clone(), words(health::stateful_set(&observed, &name, now))))
         .collect();
     let urls = entry_urls(content, &observed);
+    let previous = kept.previous.as_ref().filter(|previous| is_warm(previous, &observed, now));
+    let ready_before = previous.map(|previous| (previous.number, warm::version_until(&previous.content, &observed)));
     if console.is_json() {
         let nodes: serde_json::Map<_, _> = content
             .nodes
@@ -78,6 +82,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
             "command": "status", "cluster": cluster.name(), "namespace": cluster.namespace(), "version": current.number,
             "previous": head.previous, "graph": content.version, "commit": content.commit.id, "nodes": nodes,
             "servers": servers, "entries": urls, "intent": head.intent,
+            "warm": ready_before.map(|(version, until)| json!({ "version": version, "until": until })),
         }));
         return Ok(());
     }
@@ -112,6 +117,10 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
     console.table(&["NODE", "WORKLOAD", "READY", ""], &rows);
     for (name, url) in urls {
         console.data(&format!("{name}  {url}"));
+    }
+    if let Some((number, until)) = ready_before {
+        let until = until.map_or_else(|| "the next deploy".to_owned(), |until| until.to_string());
+        console.note(&format!("version {number} is warm until {until}: `komandan revert` is one switch"));
     }
     if let Some(intent) = &head.intent {
         console.note(&format!(

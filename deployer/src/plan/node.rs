@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::warm::is_ending;
 use super::{Action, Foreign, Target};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
@@ -104,9 +105,12 @@ pub(super) fn node_step(
         foreign.refuse(object.kind(), live)?;
         match live {
             None => step = Some((Action::Create, why(name, node, current))),
+            Some(live) if leaving && !is_ending(live, now) => {
+                step = Some((Action::Create, "it was kept warm, and is needed again".to_owned()));
+            }
             Some(_) if leaving => step = Some((Action::Create, "it was about to go".to_owned())),
             Some(live) if hash_of_live(live) != Some(object.hash()) && step.is_none() => {
-                step = Some((Action::Change, "its operation changed".to_owned()));
+                step = Some((Action::Change, why_in_place(name, node, current)));
             }
             Some(live) if is_coded_otherwise(live, object, target.codes.get(name)) && step.is_none() => {
                 step = Some((Action::Change, "its secrets changed".to_owned()));
@@ -134,6 +138,15 @@ pub(super) fn node_step(
 fn is_coded_otherwise(live: &ObjectMeta, object: &Object, code: Option<&String>) -> bool {
     let then = live.annotations.as_ref().and_then(|annotations| annotations.get(names::SECRETS));
     object.kind() == "Deployment" && code.is_some() && then != code
+}
+
+/// Why what is there is changed.
+fn why_in_place(name: &str, node: &record::Node, current: Option<&Content>) -> String {
+    match current.and_then(|current| current.nodes.get(name)) {
+        // It has one workload for all versions.
+        Some(old) if old.id != node.id && old.workload == node.workload => why(name, node, current),
+        _ => "its operation changed".to_owned(),
+    }
 }
 
 /// Why a node is a version that does not run yet.

@@ -121,7 +121,7 @@ impl Scene<'_> {
         let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
         let port = |address: &str| Ok::<_, Error>(kind(graph, database(address)?)?.port.to_string());
         Ok(match hole {
-            Hole::ServiceHost(name) => names::workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
+            Hole::ServiceHost(name) => self.workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
             Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
             Hole::OwnPort(port) => port_of(service, port)?,
             Hole::DatabaseHost(address) => names::server(database(address)?),
@@ -136,7 +136,12 @@ impl Scene<'_> {
             Hole::VolumePath(name) => service.volumes.get(name).ok_or_else(|| unknown(name))?.path.clone(),
             Hole::DatabasePassword(address) => return Err(unknown(address)),
             // What uses these where they cannot be had is refused before anything is rendered.
-            Hole::Secret(name) | Hole::PublicUrl(name) => return Err(unknown(name)),
+            Hole::PublicUrl(name) => {
+                let public = graph.services.get(name).and_then(|service| service.public.as_ref());
+                let (Some(front), Some(public)) = (self.front(), public) else { return Err(unknown(name)) };
+                front.url(&public.path)
+            }
+            Hole::Secret(name) => return Err(unknown(name)),
         })
     }
 }

@@ -2,18 +2,22 @@
 
 mod catalogue;
 pub(crate) mod database;
+mod disruption;
 mod env;
 pub(crate) mod external;
 pub(crate) mod files;
+pub(crate) mod front;
 pub(crate) mod job;
 mod logical;
 mod object;
 mod pod;
 pub(crate) mod policy;
 mod probe;
+mod rolling;
 mod scale;
 mod service;
 mod task;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
@@ -22,6 +26,7 @@ use clustergraph::graph::{Database, Graph, Role, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use front::Front;
 pub(crate) use object::{Object, hash_of, hash_of_node};
 
 pub(crate) use database::SERVER_CONTAINER;
@@ -57,6 +62,8 @@ pub(crate) struct Rendered {
     pub(crate) nodes: BTreeMap<String, Node>,
     /// Entries, by the name of their Service.
     pub(crate) entries: BTreeMap<String, Entry>,
+    /// What stands in front of them.
+    pub(crate) front: Option<Front>,
 }
 
 /// A database server.
@@ -178,6 +185,7 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         databases: BTreeMap::new(),
         nodes: BTreeMap::new(),
         entries: BTreeMap::new(),
+        front: scene.front(),
     };
     for database in graph.databases.values() {
         if let btree_map::Entry::Vacant(server) = rendered.servers.entry(database.server.clone())
@@ -197,7 +205,7 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         if let (Some(public), Some(port)) = (&service.public, service.primary_port()) {
             let entry = Entry {
                 service: service.name.clone(),
-                id: service.id.short(),
+                id: scene.id(service),
                 path: public.path.clone(),
                 port: port.number,
                 scheme: port.protocol.clone(),
@@ -240,7 +248,7 @@ pub(crate) fn key(cluster: &str) -> Credentials {
 
 /// Two objects of one kind and name would silently be one.
 fn refuse_same_names(rendered: &Rendered, cluster: &str) -> Result<()> {
-    let entries: Vec<Object> = rendered.entries.iter().map(|(name, entry)| entry.object(name, cluster)).collect();
+    let entries = rendered.entry_objects(cluster);
     let mut seen = std::collections::BTreeSet::new();
     for object in rendered.all().into_iter().chain(&entries) {
         if !seen.insert((object.kind().to_owned(), object.name().to_owned())) {
@@ -261,6 +269,14 @@ impl Rendered {
         let jobs = self.databases.values().filter_map(|database| database.migrate.as_ref().or(database.make.as_ref()));
         let nodes = self.nodes.values().flat_map(|node| &node.objects);
         self.base.iter().chain(&self.claims).chain(servers).chain(jobs).chain(nodes).collect()
+    }
+}
+
+impl Rendered {
+    /// What leads into it.
+    pub(crate) fn entry_objects(&self, cluster: &str) -> Vec<Object> {
+        let workload = |service: &str| self.nodes.get(service).map(|node| node.workload.as_str());
+        front::objects(self.front.as_ref(), &self.entries, workload, cluster)
     }
 }
 
@@ -298,6 +314,10 @@ struct Scene<'g> {
 impl Scene<'_> {
     fn labels(&self, component: Component) -> BTreeMap<String, String> {
         names::labels(self.cluster, component)
+    }
+
+    fn front(&self) -> Option<Front> {
+        self.settings().and_then(Front::of)
     }
 
     /// Pods run as an account of their own that may do nothing, and get no token for it.

@@ -13,6 +13,9 @@ use crate::store::record::Content;
 /// The port of DNS.
 const DNS: u16 = 53;
 
+/// The label that every namespace has, with its name.
+const NAMESPACE: &str = "kubernetes.io/metadata.name";
+
 /// All edges of some versions.
 #[derive(Debug, Default)]
 struct Edges<'c> {
@@ -20,8 +23,8 @@ struct Edges<'c> {
     callers: BTreeMap<&'c str, BTreeSet<&'c str>>,
     /// Who stores on a server, by its name.
     clients: BTreeMap<&'c str, BTreeSet<&'c str>>,
-    /// The ports at which everybody may call a service.
-    entries: BTreeMap<&'c str, BTreeSet<u16>>,
+    /// The ports at which a service is called from outside, each with the only namespace from which, if there is one.
+    entries: BTreeMap<&'c str, BTreeSet<(Option<&'c str>, u16)>>,
     /// What services call outside the cluster, as `host:port`.
     outside: BTreeMap<&'c str, BTreeSet<&'c str>>,
 }
@@ -41,7 +44,11 @@ pub(crate) fn policies(cluster: &str, versions: &[&Content]) -> Vec<Object> {
             edges.outside.entry(name).or_default().extend(node.egress.iter().map(String::as_str));
         }
         for entry in content.entries.values() {
-            edges.entries.entry(&entry.service).or_default().extend(entry.ports.values());
+            // A controller leads to the port that its Ingress names, and to no other.
+            let from = content.front.as_ref().map(|front| front.namespace.as_deref());
+            let ports = entry.ports.values().filter(|port| from.is_none() || **port == entry.port);
+            let ports = ports.map(|port| (from.flatten(), *port));
+            edges.entries.entry(&entry.service).or_default().extend(ports);
         }
     }
     let scene = Scene { cluster };
@@ -98,8 +105,17 @@ impl Scene<'_> {
             ingress.push(json!({ "from": [{ "podSelector": self.pods(names::NAME, callers) }] }));
         }
         if let Some(ports) = edges.entries.get(service) {
-            let ports: Vec<Value> = ports.iter().map(|port| json!({ "protocol": "TCP", "port": port })).collect();
-            ingress.push(json!({ "ports": ports }));
+            let namespaces: BTreeSet<Option<&str>> = ports.iter().map(|(from, _)| *from).collect();
+            for from in namespaces {
+                let ports = ports.iter().filter(|(namespace, _)| *namespace == from);
+                let ports: Vec<Value> = ports.map(|(_, port)| json!({ "protocol": "TCP", "port": port })).collect();
+                let mut rule = json!({ "ports": ports });
+                if let Some(name) = from {
+                    let labels = json!({ "matchLabels": { (NAMESPACE): name } });
+                    rule["from"] = json!([{ "namespaceSelector": labels }]);
+                }
+                ingress.push(rule);
+            }
         }
         let spec = json!({
             "podSelector": self.pods(names::NAME, &[service].into()),
@@ -209,6 +225,29 @@ mod tests {
         let before = version(&[("www", &["api", "cart"]), ("etl.load", &["api"]), ("cart", &[]), ("api", &[])], true);
         insta::assert_yaml_snapshot!("union", policies("production", &[&now, &before]));
         assert!(policies("production", &[]).is_empty());
+    }
+
+    #[test]
+    fn behind_an_ingress_only_its_controller_calls_the_entries() {
+        let mut now = version(&[("www", &[])], false);
+        let entry = Entry {
+            service: "www".into(),
+            id: "1".into(),
+            path: "/".into(),
+            port: 80,
+            scheme: "http".into(),
+            ports: [("http".to_owned(), 80), ("metrics".to_owned(), 9090)].into(),
+        };
+        now.entries.insert("www".into(), entry);
+        let namespace = Some("ingress-nginx".to_owned());
+        now.front = Some(crate::render::Front {
+            host: "shop.example".into(),
+            class: None,
+            namespace,
+            gateway: None,
+            tls: None,
+        });
+        insta::assert_yaml_snapshot!("behind_an_ingress", policies("production", &[&now]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clustergraph::graph::{Role, Service};
 use serde_json::{Value, json};
 
 use super::pod::set;
-use super::{Kind, Node, Object, Scene, hash_of, hash_of_node, scale};
+use super::{Kind, Node, Object, Scene, disruption, hash_of, hash_of_node, scale};
 use crate::error::Result;
 use crate::names::{self, Component};
 
@@ -32,14 +32,16 @@ fn kind(service: &Service) -> Kind {
 
 impl Scene<'_> {
     pub(super) fn node(&self, service: &Service) -> Result<Node> {
-        let workload = names::workload(service);
+        let workload = self.workload(service);
         let kind = kind(service);
         let mut beside = self.maps_of_files(service, &workload)?;
         let mut objects = match (kind, &service.role) {
             (Kind::Task, _) => vec![self.task(service, &workload)?],
             (_, Role::Job { schedule }) => vec![self.scheduled(service, &workload, schedule)?],
             _ => {
-                beside.extend(scale::autoscaler(service, &workload, self.node_labels(service)));
+                let labels = || self.node_labels(service);
+                beside.extend(scale::autoscaler(service, &workload, labels()));
+                beside.extend(disruption::budget(service, &workload, &self.id(service), labels()));
                 vec![self.deployment(service, &workload, kind, &beside)?]
             }
         };
@@ -60,7 +62,7 @@ impl Scene<'_> {
         };
         let mut labels = self.labels(component);
         labels.insert(names::NAME.to_owned(), service.name.clone());
-        labels.insert(names::ID.to_owned(), service.id.short());
+        labels.insert(names::ID.to_owned(), self.id(service));
         labels
     }
 
@@ -71,6 +73,9 @@ impl Scene<'_> {
         annotations.insert(names::START_TIMEOUT.to_owned(), start.as_secs().to_string());
         if kind == Kind::HandedOver {
             annotations.insert(names::HANDED_OVER.to_owned(), "true".to_owned());
+        }
+        if self.is_rolling(service) {
+            annotations.insert(names::NOW.to_owned(), service.id.short());
         }
         // What stands beside it is not watched: its hash here tells when it must be applied again.
         if !beside.is_empty() {
@@ -89,7 +94,7 @@ impl Scene<'_> {
         };
         let mut spec = json!({
             // The size is set when it is applied: it is operation, not part of what this version is.
-            "selector": { "matchLabels": { (names::NAME): service.name, (names::ID): service.id.short() } },
+            "selector": { "matchLabels": { (names::NAME): service.name, (names::ID): self.id(service) } },
             "revisionHistoryLimit": 1,
             "strategy": strategy,
         });
@@ -108,7 +113,7 @@ impl Scene<'_> {
     pub(super) fn calls(&self, service: &Service) -> Vec<String> {
         let running = service.dependencies.iter().filter(|edge| self.running.contains(&edge.service));
         let called = running.filter_map(|edge| self.graph.services.get(&edge.service));
-        let called: BTreeSet<String> = called.map(names::workload).collect();
+        let called: BTreeSet<String> = called.map(|called| self.workload(called)).collect();
         called.into_iter().collect()
     }
 
@@ -123,7 +128,7 @@ impl Scene<'_> {
             "kind": "Service",
             "metadata": { "name": workload, "labels": self.node_labels(service) },
             "spec": {
-                "selector": { (names::NAME): service.name, (names::ID): service.id.short() },
+                "selector": { (names::NAME): service.name, (names::ID): self.id(service) },
                 "ports": ports,
             },
         }))

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::Value;
 
 use super::*;
@@ -340,6 +341,23 @@ fn what_is_to_be_killed_is_killed_from_beside_it() {
 }
 
 #[test]
+fn what_is_rolled_keeps_its_names_over_all_versions() {
+    let cluster = "clusters: { production: { strategy: rolling } }\n";
+    let of =
+        |www: &str| rendered(&[("api/service.yaml", API), ("www/service.yaml", www), ("clustergraph.yaml", cluster)]);
+    let (before, after) = (of(WWW), of(&WWW.replace("[./www]", "[./www, --new]")));
+    let names = |rendered: &Rendered| -> BTreeSet<String> {
+        rendered.nodes.values().flat_map(|node| &node.objects).map(|object| object.name().to_owned()).collect()
+    };
+    assert_eq!(names(&before), ["api-rolling".to_owned(), "www-rolling".to_owned()].into());
+    assert_eq!(names(&before), names(&after));
+    assert_eq!(before.entries, after.entries, "the entry's selector never changes");
+    assert_eq!(before.nodes["api"].hash, after.nodes["api"].hash);
+    assert_ne!(before.nodes["www"].hash, after.nodes["www"].hash);
+    insta::assert_yaml_snapshot!("rolling", settled(&after.nodes["www"].objects));
+}
+
+#[test]
 fn an_entry() {
     insta::assert_yaml_snapshot!("entry", settled(&shop().entries["www"].object("www", "production")));
 }
@@ -355,6 +373,7 @@ fn objects_are_what_kubernetes_reads() {
             "Job" => drop(serde_json::from_value::<Job>(body).unwrap()),
             "CronJob" => drop(serde_json::from_value::<CronJob>(body).unwrap()),
             "HorizontalPodAutoscaler" => drop(serde_json::from_value::<HorizontalPodAutoscaler>(body).unwrap()),
+            "PodDisruptionBudget" => drop(serde_json::from_value::<PodDisruptionBudget>(body).unwrap()),
             "PersistentVolumeClaim" => drop(serde_json::from_value::<PersistentVolumeClaim>(body).unwrap()),
             _ => {}
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::render::{Entry, Kind, hash_of};
+use crate::render::{Entry, Front, Kind, Object, front, hash_of};
 
 const SCHEMA: u32 = 1;
 
@@ -39,6 +39,9 @@ pub(crate) struct Content {
     pub(crate) nodes: BTreeMap<String, Node>,
     /// What leads into it, by the name of the Service.
     pub(crate) entries: BTreeMap<String, Entry>,
+    /// What stands in front of them: then no Service of its own leads to an entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) front: Option<Front>,
     /// The migration that each database was brought to, by address.
     pub(crate) migrations: BTreeMap<String, Key>,
     /// The schemas that its code runs on in each database whose migrations are numbered, by address.
@@ -47,6 +50,9 @@ pub(crate) struct Content {
     /// Whether its pods only reach what they declare.
     #[serde(default)]
     pub(crate) is_closed: bool,
+    /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm_seconds: Option<u64>,
 }
 
 /// Where a version came from.
@@ -99,6 +105,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Whether its workload is the same over all versions, and so is not named by this one.
+    pub(crate) fn is_rolling(&self) -> bool {
+        !self.workload.ends_with(&format!("-{}", self.id.short()))
+    }
+
     /// The services that its start waits for.
     pub(crate) fn waits(&self) -> &[String] {
         self.waits.as_deref().unwrap_or(&self.dependencies)
@@ -124,6 +135,17 @@ impl Record {
 }
 
 impl Content {
+    /// What leads into it: an Ingress, or a Service for each entry.
+    pub(crate) fn entry_objects(&self, cluster: &str) -> Vec<Object> {
+        let workload = |service: &str| self.nodes.get(service).map(|node| node.workload.as_str());
+        front::objects(self.front.as_ref(), &self.entries, workload, cluster)
+    }
+
+    /// The entries that a Service of their own leads to.
+    pub(crate) fn own_entries(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.entries.iter().filter(|_| self.front.is_none())
+    }
+
     /// Whether another is made of the same: the commit may differ, and says nothing of what runs.
     pub(crate) fn same_cluster(&self, other: &Self) -> bool {
         let strip = |content: &Self| {
@@ -135,7 +157,7 @@ impl Content {
                     (name.clone(), node)
                 })
                 .collect();
-            let more = (&content.migrations, &content.schemas, content.is_closed);
+            let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
             hash_of(&(content.version, nodes, &content.entries, more))
         };
         strip(self) == strip(other)
@@ -195,9 +217,11 @@ pub(crate) mod tests {
             commit: Commit { id: "0".repeat(40), summary: "a commit".to_owned(), author: "someone".to_owned() },
             nodes: nodes.iter().map(|(name, text, size)| ((*name).to_owned(), node(name, text, *size))).collect(),
             entries: BTreeMap::new(),
+            front: None,
             migrations: BTreeMap::new(),
             schemas: BTreeMap::new(),
             is_closed: false,
+            warm_seconds: None,
         }
     }
 

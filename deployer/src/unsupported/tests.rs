@@ -47,7 +47,7 @@ jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
 const CLUSTER: &str =
-    "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m } }\n";
+    "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m, warm: 30m } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +56,10 @@ fn refused(web: &str, repository: &str) -> Vec<String> {
         ("web/nginx.conf", "listen 80;\n"),
         ("web/Dockerfile", "FROM scratch\n"),
         ("web/db/7.sql", "select 7;\n"),
-        ("api/service.yaml", "name: api\nrun: [./api]\nports: { http: 1 }\ndatabases: [postgres]\n"),
+        (
+            "api/service.yaml",
+            "name: api\nrun: [./api]\nports: { http: 1 }\ndatabases: [postgres]\npublic: { path: /api }\n",
+        ),
         ("later/service.yaml", LATER),
         ("fill/service.yaml", "name: fill\nrun: [./fill]\ntask: true\nrestart: on-failure\n"),
         ("web/with-a-secret", "key ${secrets.KEY};\n"),
@@ -90,11 +93,6 @@ fn each_feature_that_would_be_ignored_is_refused_with_its_place() {
         ("restart: never", "`restart: never`", never),
         ("resources: { cpu: 1 }\nscale: { min: 0, max: 3 }", "`scale.min: 0`", never),
         ("health: { log: ready }", "asking for health by `log`", never),
-        (
-            "ports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }",
-            "`public_url`",
-            "not supported by this version of komandan on Kubernetes",
-        ),
     ] {
         let found = refused(&format!("{name}{field}\n"), "");
         let [one] = found.as_slice() else { panic!("{field}: {found:#?}") };
@@ -125,11 +123,7 @@ fn what_is_scaled_by_load_must_say_what_it_asks_for() {
 #[test]
 fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
-        "strategy: rolling",
-        "domain: shop.example",
-        "warm: 30m",
         "lends: true",
-        "ingress: { class: nginx }",
         "size: { web/nothing: 5Gi }",
         "ttl: 4h",
         "seed: true",
@@ -141,6 +135,31 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         assert!(found.len() == 1 && found[0].contains(&format!("`{name}`")), "{setting}: {found:#?}");
         assert_eq!(refused(HELLO, &format!("clusters:\n  other: {{ {setting} }}\n")), Vec::<String>::new());
     }
+}
+
+#[test]
+fn the_world_reaches_a_service_by_an_ingress_and_a_host() {
+    let public = "name: web\nrun: [./web]\nports: { http: 1 }\npublic: {}\nenv: { A: '${self.public_url}' }\n";
+    let cluster = |settings: &str| format!("clusters:\n  production: {{ {settings} }}\n");
+    let both = cluster("domain: shop.example, ingress: { class: nginx, namespace: i, tls: t }");
+    assert_eq!(refused(public, &both), Vec::<String>::new());
+    let one = |web: &str, settings: &str| {
+        let found = refused(web, settings);
+        let [one] = found.as_slice() else { panic!("{found:#?}") };
+        one.clone()
+    };
+    let none = one(public, "");
+    assert!(none.starts_with("web/service.yaml:5:") && none.contains("no `ingress` with a `domain`"), "{none}");
+    let half = one(HELLO, &cluster("domain: shop.example"));
+    assert!(half.contains("`domain` without `ingress`") && half.starts_with("clustergraph.yaml:2:"), "{half}");
+    let half = one(HELLO, &cluster("ingress: { class: nginx }"));
+    assert!(half.contains("`ingress` without `domain`"), "{half}");
+    let many = one(HELLO, &cluster("domain: 'pr-{n}.shop.example', ingress: {}"));
+    assert!(many.contains("`{n}` in the `domain`"), "{many}");
+    let grpc = one(&public.replace("{ http: 1 }", "{ grpc: { port: 1, protocol: grpc } }"), &both);
+    assert!(grpc.contains("another protocol than http"), "{grpc}");
+    let twice = one(&public.replace("public: {}", "public: { path: /api }"), &both);
+    assert!(twice.contains("two services are public at `/api`"), "{twice}");
 }
 
 #[test]

@@ -28,8 +28,7 @@ pub(super) async fn of(side: &Of, others: &[&Of], global: &Global, cluster: &Clu
         Of::Version(record) => {
             let objects = target::of_record(record, Store::new(cluster)).await?.objects;
             let nodes = record.content.nodes.iter().map(|(name, node)| (name.as_str(), node.replicas));
-            let entries = record.content.entries.iter().map(|(name, entry)| entry.object(name, cluster.name()));
-            texts(nodes, &objects, entries.collect())
+            texts(nodes, &objects, record.content.entry_objects(cluster.name()))
         }
         Of::Commit(commit) => {
             let repository = repository::read(global, commit).await?;
@@ -56,8 +55,7 @@ pub(super) async fn of(side: &Of, others: &[&Of], global: &Global, cluster: &Clu
             let rendered = render::render(graph, &images, cluster.name())?;
             let nodes = rendered.nodes.iter().map(|(name, node)| (name.as_str(), node.replicas));
             let objects = rendered.nodes.iter().map(|(name, node)| (name.clone(), node.objects.clone())).collect();
-            let entries = rendered.entries.iter().map(|(name, entry)| entry.object(name, cluster.name()));
-            texts(nodes, &objects, entries.collect())
+            texts(nodes, &objects, rendered.entry_objects(cluster.name()))
         }
     }
 }

@@ -74,6 +74,10 @@ pub struct Ingress {
     pub class: Option<String>,
     /// The namespace that its pods run in.
     pub namespace: Option<String>,
+    /// The Gateway, as `NAME` or `NAMESPACE/NAME`, where requests come by one instead of an Ingress.
+    pub gateway: Option<String>,
+    /// The Secret with the certificate of the cluster's host.
+    pub tls: Option<String>,
 }
 
 /// A database that somebody else runs.
@@ -178,8 +182,31 @@ fn ingress(yaml: &Yaml, problems: &mut Problems) -> Option<Ingress> {
     let mut fields = Fields::open(yaml, "`ingress`", problems)?;
     let class = fields.take("class").and_then(|yaml| text(yaml, "`ingress.class`", problems));
     let namespace = fields.take("namespace").and_then(|yaml| name(yaml, "`ingress.namespace`", problems));
+    let tls = fields.take("tls").and_then(|yaml| name(yaml, "`ingress.tls`", problems));
+    let gateway = fields.take("gateway").and_then(|yaml| gateway(yaml, problems));
     fields.close("`ingress`", problems);
-    Some(Ingress { class, namespace })
+    if class.is_some() && gateway.is_some() {
+        problems.add(
+            Problem::new(
+                "one-of",
+                yaml.place.clone(),
+                "`ingress` has `class` and `gateway`: requests come by one of them",
+            )
+            .mend("leave one of them out"),
+        );
+    }
+    Some(Ingress { class, namespace, gateway, tls })
+}
+
+/// `NAME`, or `NAMESPACE/NAME`.
+fn gateway(yaml: &Yaml, problems: &mut Problems) -> Option<String> {
+    let what = "`ingress.gateway`";
+    let text = decode::string(yaml, what, problems)?;
+    let (namespace, name) = text.split_once('/').map_or((None, text), |(namespace, name)| (Some(namespace), name));
+    for part in namespace.into_iter().chain([name]) {
+        dns_label(part, &yaml.place, what, problems)?;
+    }
+    Some(text.to_owned())
 }
 
 fn databases(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, ExternalDatabase> {

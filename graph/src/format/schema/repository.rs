@@ -33,11 +33,15 @@ pub(super) fn repository() -> Value {
 }
 
 fn cluster() -> Value {
-    let ingress = Object::new("`ingress`").may("class", "The class of Ingress objects.", text()).may(
-        "namespace",
-        "The namespace of the controller's pods.",
-        label(),
-    );
+    let ingress = Object::new("`ingress`")
+        .may("class", "The class of Ingress objects.", text())
+        .may("namespace", "The namespace of the controller's pods.", label())
+        .may(
+            "gateway",
+            "The Gateway, as NAME or NAMESPACE/NAME, where requests come by one instead of an Ingress.",
+            text(),
+        )
+        .may("tls", "The Secret with the certificate of the cluster's host.", label());
     let database = Object::new("a database of a cluster").must(
         "secret",
         "The Secret that says where it is and who may enter.",

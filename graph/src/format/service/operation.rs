@@ -17,6 +17,14 @@ pub struct Public {
     pub place: Place,
 }
 
+impl Public {
+    /// The path without a slash at its end: what comes between a host and what a program adds.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.path.trim_end_matches('/')
+    }
+}
+
 /// How a service is stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {

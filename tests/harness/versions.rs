@@ -1,0 +1,125 @@
+//! Two services on a real Kubernetes, from an image that needs no build: a page that calls an API, each saying who it is.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::local::wait_until;
+use crate::{Namespace, Program, Repository, get};
+
+/// A repository and the namespace that it is deployed to.
+pub struct Versions {
+    /// The repository.
+    pub repository: Repository,
+    /// The namespace.
+    pub namespace: Namespace,
+}
+
+impl Versions {
+    /// The fixture, its cluster with these settings: `warm: 5s`.
+    #[must_use]
+    pub fn new(about: &str, settings: &str) -> Self {
+        let versions = Self { repository: Repository::of_fixture("versions"), namespace: Namespace::new(about) };
+        versions.settings(settings);
+        versions
+    }
+
+    /// Gives the cluster these settings, and commits them.
+    pub fn settings(&self, settings: &str) {
+        let text = format!("services: [\"*\"]\nclusters: {{ production: {{ {settings} }} }}\n");
+        self.repository.write("clustergraph.yaml", &text);
+        self.repository.commit(settings);
+    }
+
+    /// `komandan` with these words.
+    #[must_use]
+    pub fn komandan(&self, line: &str) -> Program {
+        Program::new("komandan", self.repository.path())
+            .env("KUBECONFIG", self.namespace.kubeconfig())
+            .args(&format!("--namespace {} {line}", self.namespace.name()))
+    }
+
+    /// What a command prints for programs.
+    #[must_use]
+    pub fn json(&self, line: &str) -> Value {
+        self.komandan(&format!("{line} --output json")).run().succeeds().json()
+    }
+
+    /// The last line of what a command prints for programs: its result.
+    #[must_use]
+    pub fn result(&self, line: &str) -> Value {
+        let printed = self.komandan(&format!("{line} --output json")).run().succeeds().stdout();
+        let last = printed.lines().last().expect("a result");
+        serde_json::from_str(last).expect("JSON")
+    }
+
+    /// Changes the API, and so the page's version, and commits it.
+    pub fn edit(&self, words: &str) {
+        self.repository.append("api/server.py", &format!("# {words}"));
+        self.repository.commit(words);
+    }
+
+    /// The page's address, once it answers.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let page = self.json("status")["entries"]["www"].as_str().expect("the page's address").to_owned();
+        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+        let began = Instant::now();
+        // A connection that was begun too early is never answered: each try is a new one.
+        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        page
+    }
+
+    /// Who answers at the page.
+    #[must_use]
+    pub fn answers(&self, page: &str) -> BTreeSet<String> {
+        let answer = get(page);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.served_by.into_iter().collect()
+    }
+
+    /// The workloads of a version, by its number.
+    #[must_use]
+    pub fn workloads(&self, number: u64) -> BTreeSet<String> {
+        let history = self.json("history");
+        let versions = history["versions"].as_array().expect("versions");
+        let version = versions.iter().find(|version| version["number"] == number).expect("the version");
+        let nodes = version["nodes"].as_object().expect("nodes");
+        nodes.values().map(|node| node["workload"].as_str().expect("a workload").to_owned()).collect()
+    }
+
+    /// What of a version is there: the names of its Deployments and Services that are not on their way out.
+    #[must_use]
+    pub fn there(&self, kind: &str, workloads: &BTreeSet<String>) -> BTreeSet<String> {
+        let list = self.namespace.kubectl(&format!("get {kind}"));
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let stays = items.iter().filter(|item| item["metadata"]["deletionTimestamp"].is_null());
+        let names = stays.filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned));
+        names.filter(|name| workloads.contains(name)).collect()
+    }
+
+    /// Waits until a version answers at the page: nodes hear of a switch a moment after the API server.
+    pub fn wait_for(&self, workloads: &BTreeSet<String>) {
+        let page = self.page();
+        wait_until("the version answers", || self.answers(&page) == *workloads);
+    }
+
+    /// The objects of a kind that have an owner and are not on their way out, by name, each with the owner's kind.
+    #[must_use]
+    pub fn owned(&self, kind: &str) -> Vec<(String, String)> {
+        let list = self.namespace.kubectl(&format!("get {kind}"));
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let owner = |item: &Value| {
+            if !item["metadata"]["deletionTimestamp"].is_null() {
+                return None;
+            }
+            let owner = item["metadata"]["ownerReferences"][0]["kind"].as_str()?.to_owned();
+            Some((item["metadata"]["name"].as_str()?.to_owned(), owner))
+        };
+        items.iter().filter_map(owner).collect()
+    }
+}
