@@ -24,6 +24,20 @@ struct Story {
 }
 
 impl Story {
+    /// One service with a database and its migrations, of which the second commit has one more.
+    fn of_a_database() -> Self {
+        let service = "name: keeper\nimage: demo:1\nsecurity: baseline\nports: { http: 8000 }\npublic: {}\n\
+                       databases: [{ kind: postgres, version: \"15\", as: kept, migrate: { run: [migrate], schema: migrations/ } }]\n";
+        let files = [
+            ("clustergraph.yaml", "services: [\"*\"]\n"),
+            ("keeper/service.yaml", service),
+            ("keeper/migrations/1.sql", "create table kept (id int);\n"),
+        ];
+        let more =
+            |repository: &Repository| repository.write("keeper/migrations/2.sql", "create table more (id int);\n");
+        Self::of(Repository::with(&files), more)
+    }
+
     fn new() -> Self {
         let common = "image: demo:1\nsecurity: baseline\nstop: { grace: 1s }\n";
         let files = [
@@ -46,10 +60,15 @@ impl Story {
             ("fill/service.yaml", format!("name: fill\n{common}task: true\n")),
         ];
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-        let repository = Repository::with(&files);
+        Self::of(Repository::with(&files), |repository| {
+            repository.write("api/api.conf", "second\n");
+            repository.append("store/service.yaml", "env: { LEVEL: high }");
+        })
+    }
+
+    fn of(repository: Repository, change: impl Fn(&Repository)) -> Self {
         let first = repository.git(&["rev-parse", "HEAD"]);
-        repository.write("api/api.conf", "second\n");
-        repository.append("store/service.yaml", "env: { LEVEL: high }");
+        change(&repository);
         let second = repository.commit("the second");
         Self { repository: Arc::new(repository), images: EveryImage::new(), commits: [first, second] }
     }
@@ -139,6 +158,13 @@ struct Mend {
 fn a_first_deploy_that_is_killed_before_any_of_its_writes_is_ended_by_the_next_one() {
     let again = Mend { by: &["deploy A"], leaves: &[&["deploy A"]] };
     let writes = Story::new().matrix("first", &[], "deploy A", &[again]);
+    assert!(writes > 20, "only {writes} were tried");
+}
+
+#[test]
+fn databases_and_migrations_of_a_deploy_that_is_killed_before_any_of_its_writes_are_ended_by_the_next_one() {
+    let again = Mend { by: &["deploy B"], leaves: &[&["deploy B"]] };
+    let writes = Story::of_a_database().matrix("database", &[], "deploy B", &[again]);
     assert!(writes > 20, "only {writes} were tried");
 }
 

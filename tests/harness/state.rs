@@ -13,7 +13,9 @@ const KINDS: &str = "configmaps,cronjobs,deployments,horizontalpodautoscalers,in
                      services,statefulsets";
 
 /// What the API server or a controller makes of a wish.
-const OF_THE_SERVER: [&str; 11] = [
+const OF_THE_SERVER: [&str; 13] = [
+    "volume",
+    "volumeName",
     "uid",
     "resourceVersion",
     "creationTimestamp",

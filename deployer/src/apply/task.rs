@@ -1,5 +1,7 @@
 //! Runs tasks: one Job each, whose good end is written down.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -13,6 +15,7 @@ use crate::health;
 use crate::names;
 use crate::render::{Kind, Object};
 use crate::session::Session;
+use crate::store::databases::State;
 use crate::store::record::{Node, Record};
 use crate::store::tasks::{Done, Tasks};
 
@@ -84,21 +87,28 @@ async fn expire(session: &Session<'_>, job: &str) {
     let _ = session.cluster.api::<Job>().patch(job, &parameters, &patch).await;
 }
 
-/// Lets the Jobs of tasks go whose end is written down: whoever did that may have been killed before more was done.
+/// Lets the Jobs of tasks and migrations go whose good end is written down: whoever did that may have been killed before
+/// more was done.
 pub(super) async fn expire_ended(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
     let observed = session.view.now();
-    let nodes = kept.iter().flat_map(|record| &record.content.nodes);
-    let left = nodes.filter(|(_, node)| node.kind == Kind::Task).filter(|(_, node)| {
-        let is_left = |job: &Job| job.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_none());
-        observed.jobs.get(&node.workload).is_some_and(|job| session.cluster.owns(&job.metadata) && is_left(job))
-    });
-    let left: Vec<(&String, &Node)> = left.collect();
+    let is_left = |job: &Job| {
+        let stays = job.spec.as_ref().is_some_and(|spec| spec.ttl_seconds_after_finished.is_none());
+        stays && health::job_end(job) == Some(true) && session.cluster.owns(&job.metadata)
+    };
+    let left: BTreeSet<&str> =
+        observed.jobs.iter().filter(|(_, job)| is_left(job)).map(|(name, _)| name.as_str()).collect();
     if left.is_empty() {
         return Ok(());
     }
-    let noted = session.store().tasks().await?.value;
-    for (_, node) in left.into_iter().filter(|(name, node)| noted.0.contains_key(&Tasks::key(name, node))) {
-        expire(session, &node.workload).await;
+    let store = session.store();
+    let (tasks, databases) = tokio::try_join!(store.tasks(), store.databases())?;
+    let nodes = kept.iter().flat_map(|record| &record.content.nodes).filter(|(_, node)| node.kind == Kind::Task);
+    let noted = nodes.filter(|(name, node)| tasks.value.0.contains_key(&Tasks::key(name, node)));
+    let noted = noted.map(|(_, node)| node.workload.as_str());
+    let migrated = databases.value.0.values().filter(|known| known.work.state == State::Done);
+    let over: BTreeSet<&str> = noted.chain(migrated.map(|known| known.work.job.as_str())).collect();
+    for job in left.intersection(&over) {
+        expire(session, job).await;
     }
     Ok(())
 }
