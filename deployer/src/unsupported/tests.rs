@@ -46,8 +46,7 @@ processes: { worker: { run: [./worker] } }
 jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
-const CLUSTER: &str =
-    "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m, warm: 30m } }\n";
+const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m, warm: 30m } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
