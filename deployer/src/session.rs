@@ -74,6 +74,10 @@ async fn begin<T>(
     work(&mut session).await
 }
 
+/// How long what starts at a switch may take where somebody else began it: who comes next wants something, and maybe
+/// just because it does not start.
+const RECOVERY: Duration = Duration::from_secs(20);
+
 impl<'a> Session<'a> {
     /// The store.
     pub(crate) fn store(&self) -> Store<'a> {
@@ -90,7 +94,11 @@ impl<'a> Session<'a> {
             None => false,
         };
         if let (Some(record), true) = (&to, ready) {
-            match handover::bring(self, record, None, None, First::Handover).await {
+            let bring = handover::bring(self, record, None, None, First::Handover);
+            let brought = tokio::time::timeout(RECOVERY, bring).await.unwrap_or_else(|_| {
+                Err(Error::Deploy(format!("what starts at it is not ready after {} seconds", RECOVERY.as_secs())))
+            });
+            match brought {
                 Ok(()) => {
                     self.head.value.commit(&self.author, Timestamp::now());
                     self.save_head().await?;

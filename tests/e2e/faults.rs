@@ -26,7 +26,7 @@ struct Story {
 impl Story {
     /// One service with a database and its migrations, of which the second commit has one more.
     fn of_a_database() -> Self {
-        let service = "name: keeper\nimage: demo:1\nsecurity: baseline\nports: { http: 8000 }\npublic: {}\n\
+        let service = "name: keeper\nimage: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\nports: { http: 8000 }\npublic: {}\n\
                        databases: [{ kind: postgres, version: \"15\", as: kept, migrate: { run: [migrate], schema: migrations/ } }]\n";
         let files = [
             ("clustergraph.yaml", "services: [\"*\"]\n"),
@@ -39,7 +39,7 @@ impl Story {
     }
 
     fn new() -> Self {
-        let common = "image: demo:1\nsecurity: baseline\nstop: { grace: 1s }\n";
+        let common = "image: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\nstop: { grace: 1s }\n";
         let files = [
             ("clustergraph.yaml", "services: [\"*\"]\nclusters: { production: { egress: deny } }\n".to_owned()),
             (

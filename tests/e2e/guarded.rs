@@ -13,7 +13,8 @@ const TOKEN: &str = "swordfish-of-the-seven-seas";
 
 /// A service with secrets of every sort, one that must be alone, and one that is scaled by load.
 fn guarded(about: &str) -> (Deployed, EveryImage) {
-    let common = "image: demo:1\nsecurity: baseline\n";
+    let common =
+        "image: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\n";
     let api = format!(
         "name: api\n{common}ports: {{ http: 8000 }}\npublic: {{}}\nsecrets: [TOKEN]\n\
          env: {{ HEADER: \"Bearer ${{secrets.TOKEN}}\" }}\n\

@@ -32,7 +32,9 @@ fn services(count: usize) -> Repository {
     let each = 2 * 3 * MOST / count;
     let mut files = vec![("clustergraph.yaml".to_owned(), "services: [\"services/*\"]\n".to_owned())];
     for number in 0..count {
-        let mut text = format!("name: s{number}\nimage: demo:1\nsecurity: baseline\nports: {{ http: 8000 }}\n");
+        let mut text = format!(
+            "name: s{number}\nimage: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\nports: {{ http: 8000 }}\n"
+        );
         if number == 0 {
             text.push_str("public: {}\ndependencies: [s1]\n");
         }

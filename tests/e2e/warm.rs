@@ -109,7 +109,10 @@ fn whatever_is_interrupted_the_next_command_goes_on_and_nothing_that_serves_has_
     assert_eq!((&shop.json("status")["version"], shop.owned("deployments").len()), (&2.into(), 0));
     let (first, second) = (shop.workloads(1), shop.workloads(2));
     let owned = || shop.owned("deployments").into_iter().map(|(name, _)| name).collect();
-    assert!(shop.komandan("deploy --wait").run().succeeds().stdout().starts_with("unchanged"));
+    let again = shop.komandan("deploy --wait").run().succeeds();
+    // Whoever takes a lock over stamps what is kept: Kubernetes may not have looked at that yet.
+    let told = again.stdout();
+    assert!(told.starts_with("unchanged") || told.contains("(changed: nothing)"), "{told}{}", again.stderr());
     assert_eq!((owned(), shop.namespace.names("jobs").len()), (first.clone(), 1), "it has its deadline, and one Job");
     // Nothing serves it yet, and nothing ends it any more.
     let _ = shop.komandan("revert").env("KOMANDAN_FAULT", "taken-back").run();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::local::wait_until;
-use crate::{Namespace, Program, Repository, get};
+use crate::{Namespace, Program, Repository, Session, get};
 
 /// A repository and the namespace that it is deployed to.
 pub struct Versions {
@@ -22,6 +22,9 @@ impl Versions {
     pub fn new(about: &str, settings: &str) -> Self {
         let versions = Self { repository: Repository::of_fixture("versions"), namespace: Namespace::new(about) };
         versions.settings(settings);
+        // Only pinned images run on a cluster.
+        let _ = Session::of(versions.repository.path()).ssi("lock").run().succeeds();
+        versions.repository.commit("pins");
         versions
     }
 

@@ -125,7 +125,12 @@ impl Work<'_> {
         let annotations = json!({ (names::HASH): object.hash(), (names::FENCE): fence });
         let patch = Patch::Merge(json!({ "metadata": { "uid": live.uid, "annotations": annotations } }));
         let patched = patch_metadata(&self.session.cluster.api::<Deployment>(), object.name(), &patch).await;
-        patched.map_err(|error| Error::cluster(format!("finishing {}", object.name()), &error))
+        let patched = patched.map_err(|error| Error::cluster(format!("finishing {}", object.name()), &error))?;
+        // An annotation is a generation of its own to a Deployment: what is told of the one before says too little.
+        if let Some(generation) = patched.generation {
+            lock(&self.applied).insert(object.name().to_owned(), generation);
+        }
+        Ok(())
     }
 
     /// How many instances a node gets.
@@ -218,10 +223,10 @@ impl Work<'_> {
             _ => patch_metadata(&cluster.api::<Service>(), object.name(), &patch).await,
         };
         match patched {
-            Ok(()) if object.kind() == "Deployment" && until(live).is_some() => {
+            Ok(_) if object.kind() == "Deployment" && until(live).is_some() => {
                 hold::one(self.session, object.name(), false).await
             }
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(Error::cluster(format!("keeping {}", object.name()), &error)),
         }
@@ -273,12 +278,12 @@ fn owner_reference(metadata: &ObjectMeta) -> serde_json::Value {
     json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": metadata.name, "uid": metadata.uid })
 }
 
-async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> kube::Result<()>
+async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> kube::Result<ObjectMeta>
 where
     K: ResourceExt + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_metadata(name, &parameters, patch).await.map(drop)
+    api.patch_metadata(name, &parameters, patch).await.map(|patched| patched.metadata)
 }
 
 fn hash_of_seen(session: &Session<'_>, object: &Object) -> Option<String> {
