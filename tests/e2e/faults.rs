@@ -316,5 +316,6 @@ fn an_api_server_that_never_answered_is_not_waited_for() {
     let proxy = Proxy::new(deployed.namespace.kubeconfig(), |_, _| Fault::Refused);
     let began = Instant::now();
     let status = deployed.komandan("status").env("KUBECONFIG", proxy.kubeconfig(&deployed)).run().ends_with(7);
-    assert!(proxy.harmed().len() < 5, "{:?} after {:?}: {}", proxy.harmed(), began.elapsed(), status.stderr());
+    // What a command asks at once, and each of it once.
+    assert!(proxy.harmed().len() < 25, "{:?} after {:?}: {}", proxy.harmed(), began.elapsed(), status.stderr());
 }

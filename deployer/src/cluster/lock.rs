@@ -28,6 +28,9 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEWAL: Duration = Duration::from_secs(4);
 /// How often a lock is tried to be given back that changed meanwhile.
 const TRIES: usize = 4;
+/// How often a free lock is tried to be taken that others take first, and the pause after the first miss: each is longer.
+const MISSES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
 /// How often a waiting command looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,7 @@ impl Lock {
         let api = cluster.api::<Lease>();
         let mut waiting = None;
         let mut taken_over = false;
+        let mut missed = 0;
         loop {
             let found = api.get_opt(names::LOCK).await.map_err(|error| Error::cluster("reading the lock", &error))?;
             if let Some(lease) = &found {
@@ -73,6 +77,14 @@ impl Lock {
                     return Ok(Self::hold(api, cluster.tenure.clone(), lease, taken_over, sign_of_life));
                 }
                 taken_over = false;
+                missed += 1;
+                if missed == MISSES {
+                    return Err(Error::Locked(format!(
+                        "the lock of {} was changed by somebody else at each of {MISSES} tries to take it: run this again",
+                        cluster.name()
+                    )));
+                }
+                tokio::time::sleep(PAUSE * missed).await;
                 continue;
             };
             if !wait {
