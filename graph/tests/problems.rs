@@ -73,8 +73,8 @@ fn every_broken_repository_is_reported_as_its_report_says() {
     assert!(wrong.is_empty(), "{}\nUPDATE_REPORTS=1 writes the reports anew", wrong.join("\n"));
 }
 
-/// Codes that no committed file can show; tests below make them.
-const MADE: &[&str] = &["link", "too-large", "lock-missing", "lock-stale", "lock-unknown"];
+/// Codes that no committed file can show; tests below make them, or those of the lock.
+const MADE: &[&str] = &["link", "too-large", "lock-missing", "lock-stale", "lock-unknown", "unpinned"];
 
 #[test]
 fn every_kind_of_problem_is_shown_by_some_repository() {

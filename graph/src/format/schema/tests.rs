@@ -101,11 +101,12 @@ fn repository() -> Value {
         "clusters": {
             "production": {
                 "context": "c", "namespace": "n", "strategy": "atomic", "domain": "shop.example", "keep": 5,
-                "warm": "30m", "lends": false, "ingress": { "class": "nginx", "namespace": "i", "gateway": "g/w", "tls": "t" }, "egress": "allow",
+                "warm": "30m", "lends": false, "ingress": { "class": "nginx", "namespace": "i", "tls": "t" }, "egress": "allow",
                 "pull_grace": "3m", "databases": { "a/b": { "secret": "s" } }, "size": { "a/b": "1Gi" }, "ttl": "4h",
                 "seed": true, "secrets_from": "x",
                 "quota": { "cpu": 1, "memory": "8Gi", "storage": "8Gi", "pods": 7 },
             },
+            "behind-a-gateway": { "domain": "shop.example", "ingress": { "gateway": "g/w" } },
             "pr": null,
         },
     })
