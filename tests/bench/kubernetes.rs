@@ -15,9 +15,19 @@ use crate::generate::{dependencies, git};
 use crate::measure::{Amount, Row, Target, median, time};
 use crate::rows::program;
 
-const SERVICES: usize = 100;
-/// Each needs an edit of its own, and each edit a place in the graph: first, middle, last.
-const PLACES: [(&str, usize); 3] = [("entry", 0), ("median node", SERVICES / 2), ("deepest leaf", SERVICES - 1)];
+/// How many services there are; `CLUSTERGRAPH_BENCH_SERVICES` says another number.
+fn size() -> usize {
+    std::env::var("CLUSTERGRAPH_BENCH_SERVICES").ok().and_then(|number| number.parse().ok()).unwrap_or(100)
+}
+
+/// Each is edited: first, middle, last.
+const PLACES: [&str; 3] = ["entry", "median node", "deepest leaf"];
+
+/// The number of the service at a place.
+fn at(place: usize) -> usize {
+    [0, size() / 2, size() - 1][place]
+}
+
 /// How often each is measured; what takes a minute is measured once.
 const RUNS: usize = 3;
 /// Without these Helm asks at most 5 times a second.
@@ -38,11 +48,11 @@ impl Deployed {
             "services: [\"services/*\"]\nclusters: { production: {} }\n",
         )
         .expect("a file");
-        for number in 0..SERVICES {
-            let needs: Vec<String> = dependencies(number, SERVICES).into_iter().map(name).collect();
+        for number in 0..size() {
+            let needs: Vec<String> = dependencies(number, size()).into_iter().map(name).collect();
             let public = if number == 0 { "public: { path: / }\n" } else { "" };
             let yaml = format!(
-                "name: {}\nimage: docker.io/library/nobody@sha256:{:064x}\ndependencies: [{}]\nports: {{ http: 8080 }}\nhealth: {{ http: /healthz }}\nscale: {{ replicas: 2 }}\nresources: {{ cpu: 10m, memory: 32Mi }}\n{public}",
+                "name: {}\nimage: docker.io/library/nobody@sha256:{:064x}\nsecurity: baseline\ndependencies: [{}]\nports: {{ http: 8080 }}\nhealth: {{ http: /healthz }}\nscale: {{ replicas: 2 }}\nresources: {{ cpu: 10m, memory: 32Mi }}\n{public}",
                 name(number),
                 number + 1,
                 needs.join(", ")
@@ -133,9 +143,9 @@ pub(crate) fn deploy() -> Vec<Row> {
         raw.first.push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &before)));
         ours.first.push(time(deployed.komandan(&namespace, &["deploy"])));
         ours.again.push(time(deployed.komandan(&namespace, &["deploy"])));
-        for (place, (_, number)) in PLACES.into_iter().enumerate() {
+        for place in 0..PLACES.len() {
             edits += 1;
-            deployed.edit(number, edits);
+            deployed.edit(at(place), edits);
             let after = deployed.objects(&floor);
             let known = names(&before);
             let new: Vec<Value> =
@@ -164,7 +174,7 @@ pub(crate) fn deploy() -> Vec<Row> {
     let of = |times: &Option<Times>, pick: fn(&Times) -> &Vec<Duration>| {
         times.as_ref().map(|times| median(pick(times).clone()))
     };
-    let complete = format!("deploy: {SERVICES} services, {objects} objects");
+    let complete = format!("deploy: {} services, {objects} objects", size());
     let mut rows = vec![
         row(complete.clone(), &ours.first, "raw apply", Some(median(raw.first.clone())), Target::Times(1.2)),
         row(complete.clone(), &ours.first, "Helm, tuned", of(&tuned, |times| &times.first), Target::Times(0.6)),
@@ -191,7 +201,7 @@ pub(crate) fn deploy() -> Vec<Row> {
             Target::Within(Duration::from_millis(500)),
         ),
     ];
-    for (place, (what, _)) in PLACES.into_iter().enumerate() {
+    for (place, what) in PLACES.into_iter().enumerate() {
         let text = format!("deploy: {what} changed, {} renamed", renamed[place]);
         let target = if place == 0 { Target::Within(Duration::from_secs(2)) } else { Target::Times(1.2) };
         rows.push(row(
@@ -280,9 +290,9 @@ fn with_helm(helm: &Path, deployed: &Deployed, flags: &[&str], edits: &mut usize
     write();
     times.first.push(run(&["install", "bench", path, "--wait", "--timeout", "15m"]));
     times.again.push(run(upgrade));
-    for (place, (_, number)) in PLACES.into_iter().enumerate() {
+    for place in 0..PLACES.len() {
         *edits += 1;
-        deployed.edit(number, *edits);
+        deployed.edit(at(place), *edits);
         write();
         times.changed[place].push(run(upgrade));
     }
