@@ -43,6 +43,25 @@ impl Condition {
     }
 }
 
+/// What became of an apply.
+enum Applied {
+    /// It is what it should be.
+    Done(ObjectMeta),
+    /// Its status has changed since it was read, and nothing else.
+    Reported(ObjectMeta),
+}
+
+/// Whether an object is the one that was read, but for its status: who changes what is wanted makes a new generation, and who
+/// holds a newer lock leaves an annotation.
+fn is_as_read(read: &ObjectMeta, found: &ObjectMeta) -> bool {
+    read.uid == found.uid
+        && read.generation == found.generation
+        && read.annotations == found.annotations
+        && read.labels == found.labels
+        && read.owner_references == found.owner_references
+        && read.deletion_timestamp == found.deletion_timestamp
+}
+
 /// What every change carries: the number of the lock's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guard {
@@ -54,8 +73,19 @@ impl Cluster {
     /// Makes an object what it should be, if `live` (as just read) is not.
     ///
     /// Nothing is asked when the hash and the fields in `also` say that it is. Somebody else's object is
-    /// refused by name and left untouched. An object changed since it was read is a conflict.
+    /// refused by name and left untouched. An object changed since it was read is a conflict, unless only its status was.
     pub(crate) async fn ensure(&self, object: &Object, live: Option<&ObjectMeta>, guard: Guard) -> Result<ObjectMeta> {
+        let mut live = live.cloned();
+        for _ in 0..TRIES {
+            match self.apply(object, live.as_ref(), guard).await? {
+                Applied::Done(metadata) => return Ok(metadata),
+                Applied::Reported(found) => live = Some(found),
+            }
+        }
+        Err(conflict(&format!("{} {}", object.kind(), object.name())))
+    }
+
+    async fn apply(&self, object: &Object, live: Option<&ObjectMeta>, guard: Guard) -> Result<Applied> {
         let what = format!("{} {}", object.kind(), object.name());
         let mut wanted = object.clone();
         if let Some(live) = live {
@@ -73,7 +103,7 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
                 let Some(found) = self.live(object).await? else { return Err(conflict(&what)) };
                 if self.owns(&found) && is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) {
-                    return Ok(found);
+                    return Ok(Applied::Done(found));
                 }
                 return Err(Error::Refused(format!(
                     "there is a {what} in the namespace {} that was not made by us: it is left as it is ({})",
@@ -83,12 +113,18 @@ impl Cluster {
             }
             Err(kube::Error::Api(status)) if status.code == 409 => match self.live(object).await? {
                 // It was ourselves, and only the answer got lost: nobody else has this fence.
-                Some(found) if is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) => return Ok(found),
+                Some(found) if is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) => {
+                    return Ok(Applied::Done(found));
+                }
+                // Controllers write what they see: the disruption controller at every change of a pod.
+                Some(found) if live.is_some_and(|read| is_as_read(read, &found)) => {
+                    return Ok(Applied::Reported(found));
+                }
                 _ => return Err(conflict(&what)),
             },
             Err(error) => return Err(Error::cluster(format!("applying {what}"), &error)),
         };
-        Ok(applied.metadata)
+        Ok(Applied::Done(applied.metadata))
     }
 
     /// Refuses an object that we did not make for this cluster.
@@ -211,4 +247,35 @@ fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
 /// Whether an object is about to go: deleted, or handed to the garbage collector.
 pub(crate) fn is_leaving(object: &impl ResourceExt) -> bool {
     object.meta().deletion_timestamp.is_some() || !object.owner_references().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read() -> ObjectMeta {
+        let annotations = [(names::FENCE.to_owned(), "3".to_owned())].into();
+        ObjectMeta {
+            uid: Some("u".to_owned()),
+            generation: Some(2),
+            resource_version: Some("70".to_owned()),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_status_is_no_change_and_everything_else_is() {
+        let reported = ObjectMeta { resource_version: Some("71".to_owned()), ..read() };
+        assert!(is_as_read(&read(), &reported));
+        let fenced = [(names::FENCE.to_owned(), "4".to_owned())].into();
+        for changed in [
+            ObjectMeta { generation: Some(3), ..reported.clone() },
+            ObjectMeta { uid: Some("another".to_owned()), ..reported.clone() },
+            ObjectMeta { annotations: Some(fenced), ..reported.clone() },
+            ObjectMeta { labels: Some([("a".to_owned(), "b".to_owned())].into()), ..reported },
+        ] {
+            assert!(!is_as_read(&read(), &changed), "{changed:?}");
+        }
+    }
 }
