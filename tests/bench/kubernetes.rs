@@ -143,14 +143,14 @@ pub(crate) fn deploy() -> Vec<Row> {
         raw.first.push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &before)));
         ours.first.push(time(deployed.komandan(&namespace, &["deploy"])));
         ours.again.push(time(deployed.komandan(&namespace, &["deploy"])));
-        for place in 0..PLACES.len() {
+        for (place, renamed) in renamed.iter_mut().enumerate() {
             edits += 1;
             deployed.edit(at(place), edits);
             let after = deployed.objects(&floor);
             let known = names(&before);
             let new: Vec<Value> =
                 after.iter().filter(|object| !names(std::slice::from_ref(object)).is_subset(&known)).cloned().collect();
-            renamed[place] = new.iter().filter(|object| object["kind"] == "Deployment").count();
+            *renamed = new.iter().filter(|object| object["kind"] == "Deployment").count();
             raw.changed[place].push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &new)));
             ours.changed[place].push(time(deployed.komandan(&namespace, &["deploy"])));
             before = after;
