@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -26,6 +27,8 @@ use crate::store::record::Record;
 
 /// How often an object is read again of which only the status has changed meanwhile.
 const TRIES: usize = 8;
+/// How long Kubernetes' own controllers may take to look at what was stamped.
+const NOTICED: Duration = Duration::from_secs(3);
 
 /// Gives what only the version before needs its deadline. Returns until when it stays, where it has one.
 pub(crate) async fn retain(session: &Session<'_>, kept: &Kept) -> Result<Option<Timestamp>> {
@@ -96,7 +99,22 @@ pub(crate) async fn stamp(session: &Session<'_>) -> Result<()> {
     let services = workloads.iter().filter_map(|name| observed.services.get(*name));
     let services = services.map(|live| change::<Service>(session, &live.metadata, json!({})));
     let all = futures_util::future::try_join_all(deployments);
-    tokio::try_join!(all, futures_util::future::try_join_all(services)).map(drop)
+    tokio::try_join!(all, futures_util::future::try_join_all(services))?;
+    // A stamp is a generation of its own to a Deployment: until Kubernetes has looked at it, nobody knows whether it is ready,
+    // and a revert would not be a switch.
+    let fence = session.guard.fence.to_string();
+    let is_noticed = |live: &Deployment| {
+        let stamped = live.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
+        let noticed = live.status.as_ref().and_then(|status| status.observed_generation);
+        live.metadata.deletion_timestamp.is_some() || (stamped == Some(&fence) && noticed >= live.metadata.generation)
+    };
+    let noticed = session.view.until(|observed| {
+        let mut live = workloads.iter().filter_map(|name| observed.deployments.get(*name));
+        live.all(|live| is_noticed(live)).then_some(())
+    });
+    // Where nobody looks, nobody waits for long.
+    let _ = tokio::time::timeout(NOTICED, noticed).await;
+    Ok(())
 }
 
 /// Gives workloads an owner and a deadline, or takes both away. `false` when one of them is ending.
