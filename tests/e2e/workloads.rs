@@ -84,6 +84,11 @@ impl Shop {
         self.namespace.kubectl("get cronjob page-tick")["spec"]["jobTemplate"]["spec"]["template"].clone()
     }
 
+    fn change_code(&self, code: &str) {
+        self.namespace.kubectl_does("delete secret page-secrets");
+        self.namespace.kubectl_does(&format!("create secret generic page-secrets --from-literal=CODE={code}"));
+    }
+
     fn change_worker(&self, words: &str) {
         self.repository.append("page/worker.py", &format!("# {words}"));
         self.repository.commit(words);
@@ -141,16 +146,20 @@ fn all_that_a_service_says_of_itself_is_made_real_handed_over_and_brought_back()
     let again = shop.komandan("deploy").run().succeeds().stdout();
     assert!(again.starts_with("unchanged"), "{again}");
 
-    // A secret that changed restarts who uses it, and nobody else.
-    shop.namespace.kubectl_does("delete secret page-secrets");
-    shop.namespace.kubectl_does("create secret generic page-secrets --from-literal=CODE=another");
+    // A secret that changed restarts who uses it, and nobody else; whoever asks when that is done is answered by the new one.
+    shop.change_code("another");
     let plan = shop.komandan("plan").run().succeeds().stdout();
     assert!(plan.contains("its secrets changed") && !plan.contains("store") && !plan.contains("another"), "{plan}");
     let _ = shop.komandan("deploy").run().succeeds();
     assert_eq!(shop.page()["greeting"], "code another!");
+    for code in ["third", "fourth"] {
+        shop.change_code(code);
+        let _ = shop.komandan("deploy").run().succeeds();
+        assert_eq!(shop.page()["greeting"], format!("code {code}!"));
+    }
     // The worker changed in place: the new one may begin before the old one has told its end.
     let began = Instant::now();
-    while shop.told().len() < 3 {
+    while shop.told().len() < 7 {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", shop.told());
         std::thread::sleep(Duration::from_millis(200));
     }
