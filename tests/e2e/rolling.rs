@@ -84,3 +84,22 @@ fn a_cluster_becomes_rolling_and_atomic_again_by_a_switch() {
     let served = load.stop();
     assert_eq!(served.failures, Vec::<String>::new(), "of {} requests", served.requests);
 }
+
+#[test]
+fn whoever_asks_after_a_deploy_is_answered_by_what_it_deployed() {
+    for strategy in ["atomic", "rolling"] {
+        let shop = Versions::new(strategy, &format!("strategy: {strategy}"));
+        let _ = shop.komandan("deploy").run().succeeds();
+        let page = shop.page();
+        let mut before = shop.answers(&page);
+        for edited in ["www", "api", "www"] {
+            shop.repository.append(&format!("{edited}/server.py"), "# edited");
+            shop.repository.commit(edited);
+            let _ = shop.komandan("deploy").run().succeeds();
+            let answers = shop.answers(&page);
+            let stays: Vec<_> = answers.intersection(&before).collect();
+            assert_eq!(stays.len(), if edited == "www" { 1 } else { 0 }, "{strategy}, {edited}: {stays:?}");
+            before = answers;
+        }
+    }
+}

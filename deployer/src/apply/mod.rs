@@ -55,7 +55,7 @@ pub(crate) struct Work<'w> {
     databases: Mutex<Stored<Databases>>,
     /// The generation of each Deployment that was applied: an older one says nothing of it.
     applied: std::sync::Mutex<BTreeMap<String, i64>>,
-    /// When the last service became ready that others call, or that was called already and was changed in place.
+    /// When the last service that others call became ready.
     called: std::sync::Mutex<Option<Instant>>,
     /// The tasks that have run, read when the first is asked for.
     tasks: Mutex<Option<Stored<Tasks>>>,
@@ -110,8 +110,8 @@ impl Work<'_> {
         }
     }
 
-    /// Waits until every node knows the way to what has just become ready and is called by others (their first request must
-    /// find it), or has just been changed in place: whoever asks from now on is answered by none of those that ended.
+    /// Waits until every node knows the way to what has just become ready and is called by others: their
+    /// first request must find it.
     pub(crate) async fn settle(&self) {
         let called = *node::lock(&self.called);
         if let Some(rest) = called.and_then(|called| PROXIES.checked_sub(called.elapsed())) {
@@ -126,7 +126,7 @@ impl Work<'_> {
             Part::Base => self.base().await,
             Part::Server(name) => self.server(name, &mut shown).await,
             Part::Database(address) => self.database(address, &mut shown).await,
-            Part::Service(name) => self.node(name, step.action, &mut shown).await,
+            Part::Service(name) => self.node(name, &mut shown).await,
             Part::Entry(_) => Ok(String::new()),
         };
         match done {

@@ -46,7 +46,7 @@ fn live(observed: &Observed, object: &Object) -> Option<Live> {
 
 impl Work<'_> {
     /// Makes a service's objects what they should be, and waits until it takes requests.
-    pub(super) async fn node(&self, name: &str, action: Action, shown: &mut console::Step) -> Result<String> {
+    pub(super) async fn node(&self, name: &str, shown: &mut console::Step) -> Result<String> {
         let unknown = || Error::Store(format!("there is nothing to make {name} of"));
         let node = self.target.content.nodes.get(name).ok_or_else(unknown)?;
         let objects = self.target.objects.get(name).ok_or_else(unknown)?;
@@ -77,8 +77,7 @@ impl Work<'_> {
             }
         })
         .await?;
-        let is_called = |called: &Node| called.dependencies.iter().any(|called| called == name);
-        if action == Action::Change || self.target.content.nodes.values().any(is_called) {
+        if self.target.content.nodes.values().any(|other| other.dependencies.iter().any(|called| called == name)) {
             *lock(&self.called) = Some(Instant::now());
         }
         Ok(format!("{} ready, {}", node.workload, count(self.size(name, node))))

@@ -22,13 +22,8 @@ const FOLLOW: Duration = Duration::from_secs(30);
 /// How often an entry is read again when somebody else (who holds no newer lock) changed it meanwhile.
 const TRIES: usize = 4;
 
-/// Sends the requests of all entries to a version, and waits until they go there.
-///
-/// An address that is new is one that no node knows the way to yet: that is waited for as well, while an
-/// entry that is there leads to the former version until every node has followed.
+/// Sends the requests of all entries to a version, and waits until their endpoints are its pods.
 pub(crate) async fn switch(session: &Session<'_>, record: &Record) -> Result<()> {
-    let there = session.view.now().services;
-    let is_new = record.content.own_entries().any(|(name, _)| !there.contains_key(name));
     let front = record.content.front.as_ref().and_then(|_| record.content.entry_objects(session.cluster.name()).pop());
     if let Some(mut object) = front.clone() {
         object.annotate(names::VERSION, &record.number.to_string());
@@ -50,11 +45,19 @@ pub(crate) async fn switch(session: &Session<'_>, record: &Record) -> Result<()>
         point(session, &name, None).await?;
     }
     front::close(session, front.as_ref().map(Object::kind)).await?;
-    verify(session, record).await?;
-    if is_new {
-        tokio::time::sleep(PROXIES).await;
-    }
-    Ok(())
+    verify(session, record).await
+}
+
+/// Waits until the nodes follow what was just switched or exchanged: until then some of them send requests to what ended,
+/// and know no way to an address that is new.
+pub(crate) async fn followed() {
+    tokio::time::sleep(PROXIES).await;
+}
+
+/// Whether a version has an entry whose address is not there yet.
+pub(crate) fn has_new_entries(session: &Session<'_>, record: &Record) -> bool {
+    let there = session.view.now().services;
+    record.content.own_entries().any(|(name, _)| !there.contains_key(name))
 }
 
 fn is_entry(session: &Session<'_>, service: &Service) -> bool {

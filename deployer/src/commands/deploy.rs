@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::handover::{self, First};
-use crate::apply::{Work, collect, external, warm};
+use crate::apply::{Work, collect, external, switch, warm};
 use crate::cluster::Cluster;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
@@ -273,6 +273,8 @@ async fn deploy(
         }
         return Err(error);
     }
+    // Whoever asks when this is done is answered by what it deployed.
+    switch::followed().await;
     stages.push(("switch", switching.elapsed()));
 
     let observed = session.view.now();

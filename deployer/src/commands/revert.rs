@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::deploy::{restore, serve, tidy};
 use super::{entry_urls, short, show_entries};
-use crate::apply::Work;
-use crate::apply::warm;
+use crate::apply::{Work, switch, warm};
 use crate::cluster::Cluster;
 use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
@@ -83,7 +82,12 @@ async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Resul
     if !warm {
         warm_up(session, &record).await?;
     }
+    let has_new_entries = switch::has_new_entries(session, &record);
     serve(session, &record, None, "revert").await?;
+    // Nodes follow a switch within a second; whoever is on call need not look at that.
+    if !warm || has_new_entries {
+        switch::followed().await;
+    }
     report(session, &record, begun.elapsed(), warm, false);
     tidy(session).await;
     Ok(())
