@@ -58,6 +58,13 @@ pub(crate) fn node(observed: &Observed, node: &Node, now: Timestamp) -> Progress
 pub(crate) fn deployment(observed: &Observed, name: &str, now: Timestamp) -> Progress {
     let Some(deployment) = observed.deployments.get(name) else { return waiting("not there yet") };
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    // Of what was never changed every pod is as it should be: there is no need to wait until a controller has counted them,
+    // but where it also measures for how long they are ready.
+    let is_measured = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0) > 0;
+    let is_unchanged = deployment.metadata.generation == Some(1) && !is_measured;
+    if is_unchanged && wanted > 0 && own_ready(observed, deployment) == wanted {
+        return Progress::Ready;
+    }
     let status = deployment.status.clone().unwrap_or_default();
     if status.observed_generation.unwrap_or(0) < deployment.metadata.generation.unwrap_or(0) {
         return waiting("not noticed yet");
@@ -208,6 +215,14 @@ pub(crate) fn pods_of<'o>(observed: &'o Observed, deployment: &'o Deployment) ->
                 && selector.iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))
         })
     })
+}
+
+/// How many ready pods a Deployment has, without those of another of its name that was there before it.
+fn own_ready(observed: &Observed, deployment: &Deployment) -> i32 {
+    let since = deployment.metadata.creation_timestamp.as_ref();
+    let is_own = |pod: &&Pod| since.is_some() && pod.metadata.creation_timestamp.as_ref() >= since;
+    let ready = pods_of(observed, deployment).filter(|pod| is_ready(pod)).filter(is_own).count();
+    i32::try_from(ready).unwrap_or(i32::MAX)
 }
 
 fn pods_of_job<'o>(observed: &'o Observed, job: &'o Job) -> impl Iterator<Item = &'o Pod> {

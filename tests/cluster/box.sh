@@ -74,7 +74,7 @@ P=$STATE/pki
   # The controller-manager's default of 20 requests a second would be what the tests measure.
   keep kcm ready 6443 kube-controller-manager $(as kcm) --leader-elect=false --use-service-account-credentials=true \
     --service-account-private-key-file "$P/sa.key" --root-ca-file "$P/ca.crt" --cluster-signing-cert-file "$P/ca.crt" --cluster-signing-key-file "$P/ca.key" \
-    --allocate-node-cidrs=false --kube-api-qps 200 --kube-api-burst 400 --bind-address 127.0.0.1
+    --allocate-node-cidrs=false --kube-api-qps "$QPS" --kube-api-burst "$((QPS * 2))" --bind-address 127.0.0.1
   keep sched ready 6443 kube-scheduler $(as sched) --leader-elect=false --kube-api-qps 200 --kube-api-burst 400 --bind-address 127.0.0.1
   keep kubelet sock "$STATE/containerd.sock" kubelet --config "$STATE/kubelet.yaml" --kubeconfig "$STATE/kubelet.kubeconfig" --hostname-override node1 \
     --node-ip "$NODE_IP" --root-dir /var/lib/kubelet --oom-score-adj 0 --v 1

@@ -14,5 +14,6 @@ HOST_IP=10.200.$N.1 NODE_IP=10.200.$N.2   # the two ends of the veth
 POD_NET=10.$((100 + N)).0.0/16
 SERVICE_NET=10.$((150 + N)).0.0/16 API_IP=10.$((150 + N)).0.1 DNS_IP=10.$((150 + N)).0.10
 VOLUMES=40
+QPS=${CG_CLUSTER_QPS:-200}                # requests a second of the controller-manager; its own default is 20
 
 k() { "$BIN/kubectl" --kubeconfig "$KUBECONFIG_OF_BOX" "$@"; }

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::ops::Deref;
+use std::time::Instant;
 
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Namespace, Program, Repository, Run, get};
+use clustergraph_tests::{Deployed, Namespace, Program, Repository, Run, get};
 use serde_json::{Value, json};
 
 /// A service that serves; it is not touched by what goes wrong beside it.
@@ -46,9 +47,14 @@ const FINE: &str = "run: [python, -m, http.server, \"8000\"]\n";
 /// An image that a registry promises, and that nobody has.
 const PROMISED: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-struct Place {
-    repository: Repository,
-    namespace: Namespace,
+struct Place(Deployed);
+
+impl Deref for Place {
+    type Target = Deployed;
+
+    fn deref(&self) -> &Deployed {
+        &self.0
+    }
 }
 
 impl Place {
@@ -60,7 +66,7 @@ impl Place {
             ("api/requirements.txt", ""),
             ("clustergraph.yaml", "services: [\"*\"]\n"),
         ];
-        let place = Self { repository: Repository::with(&files), namespace: Namespace::new(about) };
+        let place = Self(Deployed::new(Repository::with(&files), Namespace::new(about)));
         let name = place.namespace.name();
         place.namespace.kubectl_does(&format!("create namespace {name}"));
         place.namespace.kubectl_does(&format!("label namespace {name} pod-security.kubernetes.io/enforce=restricted"));
@@ -74,26 +80,13 @@ impl Place {
         place
     }
 
-    fn komandan(&self, line: &str) -> Program {
-        Program::new("komandan", self.repository.path())
-            .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
-    }
-
     /// What the entry answers, once the node's proxy knows it.
     fn answers(&self) -> Value {
         self.asks("")
     }
 
     fn asks(&self, path: &str) -> Value {
-        let status = self.komandan("status --output json").run().succeeds().json();
-        let entry = status["entries"]["api"].as_str().expect("an address").to_owned();
-        let address = entry.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
-        let began = Instant::now();
-        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "{entry} never answers");
-        }
-        let answer = get(&format!("{entry}{path}"));
+        let answer = get(&format!("{}{path}", self.entry("api")));
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }
@@ -107,19 +100,8 @@ impl Place {
 
     /// Every object of every kind that can be listed, but for what the cluster tells of them.
     fn everything(&self) -> BTreeSet<String> {
-        let kinds = std::process::Command::new("kubectl")
-            .args([
-                "--kubeconfig",
-                self.namespace.kubeconfig(),
-                "api-resources",
-                "--namespaced",
-                "--verbs=list",
-                "--output=name",
-            ])
-            .output()
-            .expect("kubectl runs");
-        let kinds = String::from_utf8(kinds.stdout).expect("text");
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let kinds = self.namespace.kinds();
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).filter(|kind| !kind.starts_with("events")).collect();
         let found = self.namespace.kubectl(&format!("get {}", kinds.join(",")));
         let objects = found["items"].as_array().expect("objects").iter();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -128,7 +110,7 @@ impl Place {
 
     /// What a deploy says that cannot be: all these words, and the traffic is where it was.
     fn fails(&self, deploy: Program, code: i32, words: &[&str]) -> Run {
-        let version = self.komandan("status --output json").run().succeeds().json()["version"].clone();
+        let version = self.status()["version"].clone();
         let began = Instant::now();
         let failed = deploy.run().ends_with(code);
         let (said, took) = (failed.stderr(), began.elapsed().as_secs_f64());
@@ -136,7 +118,7 @@ impl Place {
             assert!(said.contains(word), "{word:?} is not in\n{said}");
         }
         eprintln!("{words:?} after {took:.1} s");
-        assert_eq!(self.komandan("status --output json").run().succeeds().json()["version"], version);
+        assert_eq!(self.status()["version"], version);
         self.answers();
         failed
     }

@@ -1,17 +1,23 @@
 //! Everything that a service can say of itself, on a real Kubernetes: secrets, files, volumes, probes, a process that must be
 //! alone, a task, a schedule, scaling by load; there, back, and when it fails.
 
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Namespace, Program, Repository, Session, get};
+use clustergraph_tests::{Deployed, Namespace, Repository, Session, get};
 use serde_json::Value;
 
 const CODE: &str = "c0de-that-opens-the-door";
 
-struct Shop {
-    repository: Repository,
-    namespace: Namespace,
+struct Shop(Deployed);
+
+impl Deref for Shop {
+    type Target = Deployed;
+
+    fn deref(&self) -> &Deployed {
+        &self.0
+    }
 }
 
 impl Shop {
@@ -20,7 +26,7 @@ impl Shop {
         let name = namespace.name().to_owned();
         namespace.kubectl_does(&format!("create namespace {name}"));
         namespace.kubectl_does(&format!("label namespace {name} pod-security.kubernetes.io/enforce=restricted"));
-        Self { repository: Repository::of_fixture("workloads"), namespace }
+        Self(Deployed::new(Repository::of_fixture("workloads"), namespace))
     }
 
     fn with_code(about: &str) -> Self {
@@ -29,26 +35,9 @@ impl Shop {
         shop
     }
 
-    fn komandan(&self, line: &str) -> Program {
-        Program::new("komandan", self.repository.path())
-            .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
-    }
-
-    fn status(&self) -> Value {
-        self.komandan("status --output json").run().succeeds().json()
-    }
-
     /// What the page shows, once its address answers.
     fn page(&self) -> Value {
-        let page = self.status()["entries"]["page"].as_str().expect("the page's address").to_owned();
-        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
-        let began = Instant::now();
-        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let answer = get(&page);
+        let answer = get(&self.entry("page"));
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }

@@ -1,26 +1,29 @@
 //! Two services on a real Kubernetes, from an image that needs no build: a page that calls an API, each saying who it is.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::ops::Deref;
 
 use serde_json::Value;
 
 use crate::local::wait_until;
-use crate::{Namespace, Program, Repository, Session, get};
+use crate::{Deployed, Namespace, Repository, Session, get};
 
-/// A repository and the namespace that it is deployed to.
-pub struct Versions {
-    /// The repository.
-    pub repository: Repository,
-    /// The namespace.
-    pub namespace: Namespace,
+/// The fixture, and the namespace that it is deployed to.
+pub struct Versions(Deployed);
+
+impl Deref for Versions {
+    type Target = Deployed;
+
+    fn deref(&self) -> &Deployed {
+        &self.0
+    }
 }
 
 impl Versions {
     /// The fixture, its cluster with these settings: `warm: 5s`.
     #[must_use]
     pub fn new(about: &str, settings: &str) -> Self {
-        let versions = Self { repository: Repository::of_fixture("versions"), namespace: Namespace::new(about) };
+        let versions = Self(Deployed::new(Repository::of_fixture("versions"), Namespace::new(about)));
         versions.settings(settings);
         // Only pinned images run on a cluster.
         let _ = Session::of(versions.repository.path()).ssi("lock").run().succeeds();
@@ -35,28 +38,6 @@ impl Versions {
         self.repository.commit(settings);
     }
 
-    /// `komandan` with these words.
-    #[must_use]
-    pub fn komandan(&self, line: &str) -> Program {
-        Program::new("komandan", self.repository.path())
-            .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
-    }
-
-    /// What a command prints for programs.
-    #[must_use]
-    pub fn json(&self, line: &str) -> Value {
-        self.komandan(&format!("{line} --output json")).run().succeeds().json()
-    }
-
-    /// The last line of what a command prints for programs: its result.
-    #[must_use]
-    pub fn result(&self, line: &str) -> Value {
-        let printed = self.komandan(&format!("{line} --output json")).run().succeeds().stdout();
-        let last = printed.lines().last().expect("a result");
-        serde_json::from_str(last).expect("JSON")
-    }
-
     /// Changes the API, and so the page's version, and commits it.
     pub fn edit(&self, words: &str) {
         self.repository.append("api/server.py", &format!("# {words}"));
@@ -66,15 +47,7 @@ impl Versions {
     /// The page's address, once it answers.
     #[must_use]
     pub fn page(&self) -> String {
-        let page = self.json("status")["entries"]["www"].as_str().expect("the page's address").to_owned();
-        let address = page.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
-        let began = Instant::now();
-        // A connection that was begun too early is never answered: each try is a new one.
-        while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "{page} never answers");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        page
+        self.entry("www")
     }
 
     /// Who answers at the page.

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Work, again, hold, secret};
 use crate::cluster::ensure::{hash_of_live, is_leaving};
@@ -83,35 +83,56 @@ impl Work<'_> {
         Ok(format!("{} ready, {}", node.workload, count(self.size(name, node))))
     }
 
-    /// Makes a node's objects what they should be: its files before its pods look for them, and then again as its
-    /// Deployment's own, so that they go with it.
+    /// Makes a node's objects what they should be. What stands beside its Deployment goes with its Service, which is made
+    /// first: then all of it is there before the Deployment, whose hash tells so, is made by one write.
     async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
         let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
+        let size = self.size(name, node);
+        let Some(service) = watched.iter().find(|object| object.kind() == "Service") else {
+            return self.without_service(name, node, (&watched, &others), size).await;
+        };
+        let made = self.object(name, service, size).await?;
+        let owner = owner_reference(service, &made);
+        let beside = others.iter().map(|object| beside(self.session, object, Some(&owner)));
+        futures_util::future::try_join_all(beside).await?;
+        for object in watched.iter().filter(|object| object.kind() != "Service") {
+            self.object(name, object, size).await?;
+        }
+        Ok(())
+    }
+
+    /// The same without a Service: files before the pods look for them, and then again as the Deployment's own, so that they
+    /// go with it.
+    async fn without_service(
+        &self,
+        name: &str,
+        node: &Node,
+        (watched, others): (&[&Object], &[&Object]),
+        size: u32,
+    ) -> Result<()> {
         for files in others.iter().filter(|object| matches!(object.kind(), "ConfigMap" | "Secret")) {
             beside(self.session, files, None).await?;
         }
-        let size = self.size(name, node);
         // What stands beside a Deployment is not watched: that it is there is told by the Deployment's hash, which is
         // therefore written last. Else nobody would make it where this ends before it did.
-        let is_last = |object: &Object| object.kind() == "Deployment" && !others.is_empty();
-        let made = watched.iter().map(|object| async {
+        for object in watched {
             let mut wanted = (*object).clone();
-            if is_last(object) && hash_of_seen(self.session, object).as_deref() != Some(object.hash()) {
+            if !others.is_empty() && hash_of_seen(self.session, object).as_deref() != Some(object.hash()) {
                 wanted.annotate(names::HASH, names::UNFINISHED);
             }
-            self.object(name, &wanted, size).await
-        });
-        futures_util::future::try_join_all(made).await?;
+            self.object(name, &wanted, size).await?;
+        }
         if others.is_empty() {
             return Ok(());
         }
         let there = |observed: &Observed| observed.deployments.get(&node.workload).map(|live| live.metadata.clone());
-        let owner = self.session.view.until(there).await;
-        for object in &others {
-            beside(self.session, object, Some(&owner)).await?;
-        }
-        for object in watched.into_iter().filter(|object| is_last(object)) {
-            self.finished(object, &owner).await?;
+        let live = self.session.view.until(there).await;
+        for object in watched {
+            let owner = owner_reference(object, &live);
+            for other in others {
+                beside(self.session, other, Some(&owner)).await?;
+            }
+            self.finished(object, &live).await?;
         }
         Ok(())
     }
@@ -159,7 +180,7 @@ impl Work<'_> {
         lock(&self.applied).get(workload).copied()
     }
 
-    async fn object(&self, name: &str, object: &Object, replicas: u32) -> Result<()> {
+    async fn object(&self, name: &str, object: &Object, replicas: u32) -> Result<ObjectMeta> {
         let session = self.session;
         let mut wanted = object.clone();
         let is_deployment = object.kind() == "Deployment";
@@ -195,14 +216,15 @@ impl Work<'_> {
             && code == coded
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
-            return session.cluster.refuse_foreign(object.name(), &found.metadata);
+            session.cluster.refuse_foreign(object.name(), &found.metadata)?;
+            return Ok(found.metadata.clone());
         }
         let metadata =
             session.cluster.ensure(&wanted, found.as_ref().map(|found| &found.metadata), session.guard).await?;
         if let (true, Some(generation)) = (is_deployment, metadata.generation) {
             lock(&self.applied).insert(object.name().to_owned(), generation);
         }
-        Ok(())
+        Ok(metadata)
     }
 
     async fn take_back(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
@@ -259,12 +281,12 @@ impl Work<'_> {
 }
 
 /// Makes something that is not watched what it should be; what has no owner yet only has to be there.
-pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option<&ObjectMeta>) -> Result<()> {
+pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option<&Value>) -> Result<()> {
     let live = session.cluster.live(object).await?;
     let is_secret = object.kind() == "Secret";
     let mut wanted = if is_secret { secret::filled(session, object).await? } else { object.clone() };
     match (owner, &live) {
-        (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner_reference(owner)])),
+        (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner])),
         // Its values may be others by now, and must be there before the pods that look for them.
         (None, Some(live)) if is_secret => wanted.set_metadata("ownerReferences", json!(live.owner_references)),
         (None, Some(live)) => return session.cluster.refuse_foreign(object.name(), live),
@@ -273,12 +295,12 @@ pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option
     session.cluster.ensure(&wanted, live.as_ref(), session.guard).await.map(drop)
 }
 
-/// A Deployment as the owner of what goes with it.
-fn owner_reference(metadata: &ObjectMeta) -> serde_json::Value {
-    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": metadata.name, "uid": metadata.uid })
+/// An object as the owner of what goes with it.
+fn owner_reference(object: &Object, live: &ObjectMeta) -> Value {
+    json!({ "apiVersion": object.api_version(), "kind": object.kind(), "name": object.name(), "uid": live.uid })
 }
 
-async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<serde_json::Value>) -> kube::Result<ObjectMeta>
+async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<Value>) -> kube::Result<ObjectMeta>
 where
     K: ResourceExt + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {

@@ -64,6 +64,30 @@ fn a_deployment_is_ready_when_all_of_its_generation_are() {
 }
 
 #[test]
+fn what_was_never_changed_is_ready_when_its_own_pods_are() {
+    // (generation, for how long it must be ready, when the pod was made, is it ready)
+    let table = [
+        (1, None, "2026-01-01T00:05:00Z", true),
+        (1, None, "2026-01-01T00:04:59Z", false),
+        (1, Some(10), "2026-01-01T00:05:00Z", false),
+        (2, None, "2026-01-01T00:05:00Z", false),
+    ];
+    for (generation, measured, made, ready) in table {
+        let mut observed = observed(json!({}), json!([]));
+        let deployment = Arc::make_mut(observed.deployments.get_mut("api-1").unwrap());
+        deployment.metadata.generation = Some(generation);
+        deployment.spec.as_mut().unwrap().min_ready_seconds = measured;
+        deployment.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:05:00Z")).unwrap();
+        let pod = Arc::make_mut(observed.pods.get_mut("api-1-x").unwrap());
+        pod.metadata.creation_timestamp = serde_json::from_value(json!(made)).unwrap();
+        let conditions = json!([{ "type": "Ready", "status": "True" }]);
+        pod.status.as_mut().unwrap().conditions = serde_json::from_value(conditions).unwrap();
+        let progress = super::deployment(&observed, "api-1", now());
+        assert_eq!(progress == Progress::Ready, ready, "generation {generation}, made {made}: {progress:?}");
+    }
+}
+
+#[test]
 fn what_a_container_says_decides() {
     let none = json!({});
     let waits = |reason: &str, message: &str| json!({ "waiting": { "reason": reason, "message": message } });

@@ -209,18 +209,21 @@ mod tests {
         content
     }
 
-    #[test]
-    fn policies_hold_the_edges_of_all_versions_that_are_kept() {
-        let mut now = version(&[("www", &["api"]), ("api", &[])], false);
-        let entry = Entry {
+    fn entry(ports: &[(&str, u16)]) -> Entry {
+        Entry {
             service: "www".into(),
             id: "1".into(),
             path: "/".into(),
             port: 80,
             scheme: "http".into(),
-            ports: [("http".to_owned(), 80)].into(),
-        };
-        now.entries.insert("www".into(), entry);
+            ports: ports.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
+        }
+    }
+
+    #[test]
+    fn policies_hold_the_edges_of_all_versions_that_are_kept() {
+        let mut now = version(&[("www", &["api"]), ("api", &[])], false);
+        now.entries.insert("www".into(), entry(&[("http", 80)]));
         now.nodes.get_mut("api").unwrap().servers = vec!["db-postgres-15".into()];
         let before = version(&[("www", &["api", "cart"]), ("etl.load", &["api"]), ("cart", &[]), ("api", &[])], true);
         insta::assert_yaml_snapshot!("union", policies("production", &[&now, &before]));
@@ -230,15 +233,7 @@ mod tests {
     #[test]
     fn behind_an_ingress_only_its_controller_calls_the_entries() {
         let mut now = version(&[("www", &[])], false);
-        let entry = Entry {
-            service: "www".into(),
-            id: "1".into(),
-            path: "/".into(),
-            port: 80,
-            scheme: "http".into(),
-            ports: [("http".to_owned(), 80), ("metrics".to_owned(), 9090)].into(),
-        };
-        now.entries.insert("www".into(), entry);
+        now.entries.insert("www".into(), entry(&[("http", 80), ("metrics", 9090)]));
         let namespace = Some("ingress-nginx".to_owned());
         now.front = Some(crate::render::Front {
             host: "shop.example".into(),
