@@ -8,6 +8,7 @@ pub(crate) mod external;
 pub(crate) mod front;
 pub(crate) mod handover;
 mod hold;
+mod metadata;
 mod node;
 mod policy;
 mod secret;

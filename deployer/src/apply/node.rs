@@ -168,7 +168,7 @@ impl Work<'_> {
         }
         let mut found = live(&session.view.now(), object);
         if let Some(leaving) = found.as_ref().filter(|found| found.leaving) {
-            session.cluster.refuse_foreign(object.name(), &leaving.metadata)?;
+            session.cluster.refuse_foreign(&object.what(), &leaving.metadata)?;
             if leaving.metadata.deletion_timestamp.is_none() {
                 // Handed to the garbage collector, but not gone: it is taken back. If that comes too late, it
                 // goes, and is made anew.
@@ -195,7 +195,7 @@ impl Work<'_> {
             && code == coded
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
-            return session.cluster.refuse_foreign(object.name(), &found.metadata);
+            return session.cluster.refuse_foreign(&object.what(), &found.metadata);
         }
         let metadata =
             session.cluster.ensure(&wanted, found.as_ref().map(|found| &found.metadata), session.guard).await?;
@@ -247,7 +247,7 @@ impl Work<'_> {
             };
             // A server that is there stays as it is: changing one restarts it, and that is never a side effect.
             match found {
-                Some(live) => session.cluster.refuse_foreign(object.name(), live)?,
+                Some(live) => session.cluster.refuse_foreign(&object.what(), live)?,
                 None => {
                     session.cluster.ensure(object, None, session.guard).await?;
                 }
@@ -267,7 +267,7 @@ pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option
         (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner_reference(owner)])),
         // Its values may be others by now, and must be there before the pods that look for them.
         (None, Some(live)) if is_secret => wanted.set_metadata("ownerReferences", json!(live.owner_references)),
-        (None, Some(live)) => return session.cluster.refuse_foreign(object.name(), live),
+        (None, Some(live)) => return session.cluster.refuse_foreign(&object.what(), live),
         (None, None) => {}
     }
     session.cluster.ensure(&wanted, live.as_ref(), session.guard).await.map(drop)

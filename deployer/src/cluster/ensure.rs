@@ -12,6 +12,7 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, Preconditions,
 };
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Cluster;
@@ -82,11 +83,11 @@ impl Cluster {
                 Applied::Reported(found) => live = Some(found),
             }
         }
-        Err(conflict(&format!("{} {}", object.kind(), object.name())))
+        Err(conflict(&object.what()))
     }
 
     async fn apply(&self, object: &Object, live: Option<&ObjectMeta>, guard: Guard) -> Result<Applied> {
-        let what = format!("{} {}", object.kind(), object.name());
+        let what = object.what();
         let mut wanted = object.clone();
         if let Some(live) = live {
             self.refuse_foreign(&what, live)?;
@@ -143,15 +144,27 @@ impl Cluster {
     /// Deletes an object as it was read. One that is gone, or is another by now, is fine.
     pub(crate) async fn remove<K>(&self, metadata: &ObjectMeta) -> Result<()>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
-        let name = metadata.name.clone().unwrap_or_default();
+        let name = metadata.name.as_deref().unwrap_or_default();
         let what = format!("{} {name}", K::kind(&K::DynamicType::default()));
-        let api = self.api::<K>();
+        self.delete(&self.api::<K>(), &what, metadata).await
+    }
+
+    /// The same of an object of whatever kind.
+    pub(crate) async fn remove_object(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
+        self.delete(&self.dynamic(object)?, &object.what(), live).await
+    }
+
+    async fn delete<K>(&self, api: &Api<K>, what: &str, metadata: &ObjectMeta) -> Result<()>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let name = metadata.name.clone().unwrap_or_default();
         let mut metadata = metadata.clone();
         for _ in 0..TRIES {
-            self.refuse_foreign(&what, &metadata)?;
+            self.refuse_foreign(what, &metadata)?;
             match api.delete(&name, &Condition::of(&metadata).parameters()).await {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
@@ -166,14 +179,13 @@ impl Cluster {
                 _ => return Ok(()),
             }
         }
-        Err(conflict(&what))
+        Err(conflict(what))
     }
 
     /// The metadata of the object of this kind and name, if there is one.
     pub(crate) async fn live(&self, object: &Object) -> Result<Option<ObjectMeta>> {
         let found = self.dynamic(object)?.get_metadata_opt(object.name()).await;
-        let found =
-            found.map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?;
+        let found = found.map_err(|error| Error::cluster(format!("reading {}", object.what()), &error))?;
         Ok(found.map(|found| found.metadata))
     }
 
@@ -183,20 +195,8 @@ impl Cluster {
             // Of a kind that it does not know, the API server says 404 in a page of its own.
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
             found => Ok(found
-                .map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?
+                .map_err(|error| Error::cluster(format!("reading {}", object.what()), &error))?
                 .map(|found| found.metadata)),
-        }
-    }
-
-    /// Deletes an object of whatever kind as it was read. One that is gone is fine.
-    pub(crate) async fn remove_object(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
-        let what = format!("{} {}", object.kind(), object.name());
-        self.refuse_foreign(&what, live)?;
-        match self.dynamic(object)?.delete(object.name(), &Condition::of(live).parameters()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(conflict(&what)),
-            Err(error) => Err(Error::cluster(format!("deleting {what}"), &error)),
         }
     }
 
@@ -239,7 +239,7 @@ pub(crate) fn hash_of_live(metadata: &ObjectMeta) -> Option<&str> {
 }
 
 /// Whether an object was last changed under this very lock.
-fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
+pub(crate) fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
     let fence = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
     fence.is_some_and(|fence| *fence == guard.fence.to_string())
 }

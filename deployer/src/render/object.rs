@@ -38,6 +38,11 @@ impl Object {
         self.text("/metadata/name")
     }
 
+    /// Its kind and name, for people.
+    pub(crate) fn what(&self) -> String {
+        format!("{} {}", self.kind(), self.name())
+    }
+
     /// The hash it carries.
     pub(crate) fn hash(&self) -> &str {
         self.body
