@@ -1,5 +1,6 @@
 //! What must be done so that a cluster is a version. Pure: a dry run prints exactly what a real run does.
 
+mod conflicts;
 mod garbage;
 mod node;
 pub(crate) mod warm;
@@ -19,6 +20,7 @@ use crate::render::{Kind, Object, Server};
 use crate::store::databases::Need;
 use crate::store::record::Content;
 
+pub(crate) use conflicts::{conflicts, strangers, take_over};
 pub(crate) use garbage::{Garbage, calls, garbage};
 use node::{end_step, node_step, schedule_step};
 pub(crate) use node::{late, size_by_load};

@@ -1,5 +1,6 @@
 //! Makes services and servers real.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -83,14 +84,25 @@ impl Work<'_> {
         Ok(format!("{} ready, {}", node.workload, count(self.size(name, node))))
     }
 
-    /// Makes a node's objects what they should be: its files before its pods look for them, and then again as its
-    /// Deployment's own, so that they go with it.
+    /// Makes a node's objects what they should be: its files before its pods look for them, and as its Deployment's own, so that
+    /// they go with it.
     async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
         let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
+        let size = self.size(name, node);
+        let is_there = |live: &&Arc<Deployment>| !is_leaving(live.as_ref());
+        let live = self.session.view.now().deployments.get(&node.workload).filter(is_there).cloned();
+        if let Some(live) = live {
+            // What is there already is changed last: until then it says that something is to be done.
+            self.session.cluster.refuse_foreign(&format!("Deployment {}", node.workload), &live.metadata)?;
+            for object in &others {
+                beside(self.session, object, Some(&live.metadata)).await?;
+            }
+            let changed = watched.iter().map(|object| self.object(name, object, size));
+            return futures_util::future::try_join_all(changed).await.map(drop);
+        }
         for files in others.iter().filter(|object| matches!(object.kind(), "ConfigMap" | "Secret")) {
             beside(self.session, files, None).await?;
         }
-        let size = self.size(name, node);
         // What stands beside a Deployment is not watched: that it is there is told by the Deployment's hash, which is
         // therefore written last. Else nobody would make it where this ends before it did.
         let is_last = |object: &Object| object.kind() == "Deployment" && !others.is_empty();
@@ -190,12 +202,20 @@ impl Work<'_> {
             wanted.annotate(names::SECRETS, code);
             wanted.annotate_pods(names::SECRETS, code);
         }
+        let is_ours = |found: &Live| !session.cluster.takes_from(&found.metadata, &wanted);
         if let Some(found) = &found
             && hash_of_live(&found.metadata) == Some(object.hash())
             && code == coded
+            && is_ours(found)
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
             return session.cluster.refuse_foreign(&object.what(), &found.metadata);
+        }
+        if let Some(found) = found.as_mut().filter(|found| found.replicas == i32::try_from(replicas).ok())
+            && let Some(managers) = &mut found.metadata.managed_fields
+        {
+            // Whoever scales it has chosen the very size that is applied: that is in nobody's way.
+            managers.retain(|entry| entry.subresource.as_deref() != Some("scale"));
         }
         let metadata =
             session.cluster.ensure(&wanted, found.as_ref().map(|found| &found.metadata), session.guard).await?;

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Cluster;
+use super::fields::{self, Held, Takes, held, met};
 use crate::error::{Error, Result};
 use crate::names;
 use crate::render::Object;
@@ -95,11 +96,25 @@ impl Cluster {
             wanted.set_metadata("uid", json!(live.uid));
         }
         wanted.annotate(names::FENCE, &guard.fence.to_string());
-        let mut parameters = PatchParams::apply(names::MANAGER).validation_strict();
-        // A new object must be nobody's: without force, what somebody else has just made is a conflict.
-        parameters.force = live.is_some();
         let api = self.dynamic(object)?;
-        let applied = match api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await {
+        let send = async |force: bool| {
+            let parameters = PatchParams { force, ..PatchParams::apply(names::MANAGER).validation_strict() };
+            api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await
+        };
+        // A new object must be nobody's: without force, what somebody else has just made is a conflict. So is a field that is
+        // somebody else's; where there is none, all are ours, whether we wrote them by an apply or otherwise.
+        let is_ours = |live: &ObjectMeta| held(live, &wanted.body, None).iter().all(|held| self.takes.includes(held));
+        let force = live.is_some_and(is_ours);
+        let mut applied = send(force).await;
+        if let (Err(kube::Error::Api(status)), Some(_), false) = (&applied, live, force) {
+            let met = met(status);
+            self.refuse_held(&[(what.clone(), met.clone())])?;
+            // As it was read: nobody else has set anything since.
+            if !met.is_empty() {
+                applied = send(true).await;
+            }
+        }
+        let applied = match applied {
             Ok(applied) => applied,
             Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
                 let Some(found) = self.live(object).await? else { return Err(conflict(&what)) };
@@ -126,6 +141,22 @@ impl Cluster {
             Err(error) => return Err(Error::cluster(format!("applying {what}"), &error)),
         };
         Ok(Applied::Done(applied.metadata))
+    }
+
+    /// Whether somebody else has set fields of an object that are all to be taken over.
+    pub(crate) fn takes_from(&self, live: &ObjectMeta, wanted: &Object) -> bool {
+        self.takes == Takes::Everything && !held(live, &wanted.body, None).is_empty()
+    }
+
+    /// Refuses to set what somebody else has set otherwise, unless that may be taken over.
+    pub(crate) fn refuse_held(&self, found: &[(String, Vec<Held>)]) -> Result<()> {
+        let left = |held: &Vec<Held>| held.iter().filter(|held| !self.takes.includes(held)).cloned().collect();
+        let found: Vec<(String, Vec<Held>)> = found
+            .iter()
+            .map(|(what, held)| (what.clone(), left(held)))
+            .filter(|(_, held): &(_, Vec<_>)| !held.is_empty())
+            .collect();
+        if found.is_empty() { Ok(()) } else { Err(Error::Refused(fields::refusal(self.namespace(), &found))) }
     }
 
     /// Refuses an object that we did not make for this cluster.

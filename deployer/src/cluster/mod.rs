@@ -1,6 +1,7 @@
 //! One cluster's namespace on a Kubernetes API.
 
 pub(crate) mod ensure;
+pub(crate) mod fields;
 pub(crate) mod lock;
 pub(crate) mod patience;
 pub(crate) mod pods;
@@ -32,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::names;
 use crate::settings::Settings;
+use fields::Takes;
 use patience::{Patience, Tenure};
 
 /// Requests in flight at once. The client itself has no limit, and the API server's fairness queues beyond.
@@ -49,6 +51,7 @@ pub(crate) struct Cluster {
     requests: Arc<AtomicU64>,
     pull_grace: Option<Duration>,
     tenure: Tenure,
+    takes: Takes,
 }
 
 impl Cluster {
@@ -91,7 +94,12 @@ impl Cluster {
             .with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT))
             .build();
         let (name, namespace) = (settings.cluster.clone(), settings.namespace.clone());
-        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure })
+        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure, takes: Takes::default() })
+    }
+
+    /// The same, with what it may set although somebody else has set it otherwise.
+    pub(crate) fn taking(self, takes: Takes) -> Self {
+        Self { takes, ..self }
     }
 
     /// The cluster's name.

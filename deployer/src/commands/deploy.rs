@@ -11,13 +11,14 @@ use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::handover::{self, First};
 use crate::apply::{Work, collect, external, warm};
 use crate::cluster::Cluster;
+use crate::cluster::fields::{self, Takes};
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::images::{self, Found, Registry, user};
 use crate::names;
-use crate::plan::{Action, Step, Target, plan};
+use crate::plan::{Action, Step, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Run a migration that what serves may not survive, or code on a schema that it was not made for
     #[arg(long)]
     pub(crate) allow_downtime: bool,
+    /// Take fields over that somebody else has set otherwise, such as `kubectl edit` or `kubectl scale`
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
 }
 
 /// What was wanted and what was found, and the way from one to the other.
@@ -81,7 +85,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
     repository.refuse_unpinned()?;
-    let cluster = Cluster::connect(&repository.settings).await?;
+    let cluster = Cluster::connect(&repository.settings).await?.taking(takes(args.force_conflicts));
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let kept = session::kept(store, &head.value).await?;
@@ -127,9 +131,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
+        leave(&prepared, &observed, console);
         unchanged(current, &repository, &observed, &cluster, console);
         return Ok(());
     }
+    leave(&prepared, &observed, console);
     let room = Room::read(&cluster).await?;
     let live = prepared.kept.current.as_ref().map(|record| &record.content);
     let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
@@ -161,6 +167,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)]).await
     })
     .await
+}
+
+/// What of others' fields is taken over.
+pub(super) fn takes(everything: bool) -> Takes {
+    if everything { Takes::Everything } else { Takes::Nothing }
 }
 
 /// Renders and plans.
@@ -210,8 +221,20 @@ async fn prepare(
     }
     let current = kept.current.as_ref().map(|record| &record.content);
     let tasks = target::tasks(&target, Store::new(cluster), observed).await?;
-    let steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
+    let mut steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
+    if args.force_conflicts {
+        let strangers = strangers(&steps, &target, observed);
+        take_over(&mut steps, &strangers);
+    }
+    cluster.refuse_held(&conflicts(&steps, &target, observed, cluster.name()))?;
     Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
+}
+
+/// Says what others have set that no version speaks against: it is no news to them, but may be to who deploys.
+fn leave(prepared: &Prepared, observed: &Observed, console: &Console) {
+    for stranger in strangers(&prepared.steps, &prepared.target, observed) {
+        console.note(&format!("  left as it is: of the {}, {}", stranger.what, fields::told(&stranger.held)));
+    }
 }
 
 /// The volume that each server's data lies on, where there is one already.
