@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::{policy, task};
+use super::{adopt, policy, task};
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -50,6 +50,7 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     task::expire_ended(session, kept).await?;
     replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
+    adopt::adopt(session).await?;
     Ok(count(&observed, &garbage))
 }
 

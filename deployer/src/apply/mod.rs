@@ -1,5 +1,6 @@
 //! Does the steps of a plan, each as soon as what it waits for is over.
 
+mod adopt;
 pub(crate) mod again;
 mod beside;
 pub(crate) mod collect;

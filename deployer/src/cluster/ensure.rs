@@ -15,8 +15,8 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Cluster;
 use super::fields::{self, Held, Takes, held, met};
+use super::{Cluster, applyset, owner};
 use crate::error::{Error, Result};
 use crate::names;
 use crate::render::Object;
@@ -96,6 +96,9 @@ impl Cluster {
             wanted.set_metadata("uid", json!(live.uid));
         }
         wanted.annotate(names::FENCE, &guard.fence.to_string());
+        if applyset::takes(object) {
+            wanted.label(applyset::PART_OF, &applyset::id(self.namespace()));
+        }
         let api = self.dynamic(object)?;
         let send = async |force: bool| {
             let parameters = PatchParams { force, ..PatchParams::apply(names::MANAGER).validation_strict() };
@@ -161,15 +164,7 @@ impl Cluster {
 
     /// Refuses an object that we did not make for this cluster.
     pub(crate) fn refuse_foreign(&self, what: &str, live: &ObjectMeta) -> Result<()> {
-        if self.owns(live) {
-            return Ok(());
-        }
-        Err(Error::Refused(format!(
-            "there is a {what} in the namespace {} that was not made by us for the cluster {}: it is left as it is. \
-             Remove or rename it, or use another --namespace",
-            self.namespace(),
-            self.name()
-        )))
+        owner::refuse(what, live, self.name(), self.namespace())
     }
 
     /// Deletes an object as it was read. One that is gone, or is another by now, is fine.

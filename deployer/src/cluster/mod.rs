@@ -1,8 +1,10 @@
 //! One cluster's namespace on a Kubernetes API.
 
+pub(crate) mod applyset;
 pub(crate) mod ensure;
 pub(crate) mod fields;
 pub(crate) mod lock;
+pub(crate) mod owner;
 pub(crate) mod patience;
 pub(crate) mod pods;
 pub(crate) mod rights;
@@ -148,10 +150,7 @@ impl Cluster {
 
     /// Whether we made an object, for this very cluster.
     pub(crate) fn owns(&self, metadata: &ObjectMeta) -> bool {
-        let labels = metadata.labels.as_ref();
-        let is =
-            |name: &str, value: &str| labels.and_then(|labels| labels.get(name)).is_some_and(|found| found == value);
-        is(names::MANAGED_BY, names::MANAGER) && is(names::PART_OF, &self.name)
+        owner::is_ours(metadata, &self.name, &self.namespace)
     }
 
     /// Makes sure that the namespace exists. One that we make only takes pods of this level; one that we made for a

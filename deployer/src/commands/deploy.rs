@@ -328,6 +328,7 @@ pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Op
     let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
+    session.head.value.has_routes |= record.content.front.as_ref().is_some_and(|front| front.gateway.is_some());
     session.save_head().await?;
     fault::point("intent-written");
     if let Err(error) = handover::bring(session, record, target, current, first).await {

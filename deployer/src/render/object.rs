@@ -62,6 +62,11 @@ impl Object {
         self.set_in("annotations", name, value);
     }
 
+    /// Sets a label, without a change of the hash. Pods that it makes do not get it.
+    pub(crate) fn label(&mut self, name: &str, value: &str) {
+        self.set_in("labels", name, value);
+    }
+
     /// Sets an annotation of the pods that it makes, without a change of the hash.
     pub(crate) fn annotate_pods(&mut self, name: &str, value: &str) {
         let annotations = self.body.pointer_mut("/spec/template/metadata/annotations").and_then(Value::as_object_mut);

@@ -32,6 +32,9 @@ pub(crate) struct Head {
     /// Sizes that somebody chose by hand, by service. They hold over all versions until they are given back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sizes: BTreeMap<String, Size>,
+    /// Whether requests ever came through an HTTPRoute, which not every cluster knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_routes: bool,
 }
 
 /// A size that somebody chose by hand.
@@ -82,6 +85,7 @@ impl Default for Head {
             intent: None,
             log: VecDeque::new(),
             sizes: BTreeMap::new(),
+            has_routes: false,
         }
     }
 }
