@@ -185,6 +185,26 @@ fn a_revert_that_is_killed_before_any_of_its_writes_is_ended_by_the_next_one() {
     assert!(writes > 6, "only {writes} were tried");
 }
 
+#[test]
+fn a_plan_after_a_death_between_the_switch_and_the_rest_says_nothing_of_the_version_that_stays_warm() {
+    let service = "image: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\nname: www\nports: { http: 8000 }\npublic: {}\n";
+    let files = [
+        ("clustergraph.yaml", "services: [\"*\"]\nclusters: { production: { warm: 1h } }\n"),
+        ("www/service.yaml", service),
+    ];
+    let story = Story::of(Repository::with(&files), |repository| {
+        repository.append("www/service.yaml", "env: { LEVEL: high }");
+    });
+    let deployed = story.after("warm-plan", &["deploy A"]);
+    let died = deployed.komandan(&story.line("deploy B")).env("KOMANDAN_FAULT", "committed").run();
+    assert!(died.code().is_none(), "it was to die, and ended with {:?}", died.code());
+    let plan =
+        deployed.komandan(&story.line("plan B --output json")).run().succeeds().json_lines().pop().expect("a plan");
+    assert_eq!((&plan["removed"], &plan["steps"]), (&serde_json::json!([]), &serde_json::json!([])), "{plan}");
+    let _ = deployed.komandan(&story.line("deploy B --wait")).run().succeeds();
+    assert_eq!(deployed.status()["warm"]["version"], 1, "what was left to be done is done");
+}
+
 /// Pauses a deploy at a point, lets another one take over when the lock has ended, and lets the first one go on.
 fn pause(story: &Story, point: &str) {
     let deployed = story.after("paused", &["deploy A"]);

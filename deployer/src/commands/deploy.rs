@@ -140,8 +140,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let live = prepared.kept.current.as_ref().map(|record| &record.content);
     let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
     if args.dry_run {
-        let current = prepared.kept.current.as_ref();
-        let going = collect::leaving(&observed, &prepared.target.content, current, cluster.name());
+        let going = collect::leaving(&observed, &prepared.target.content, &prepared.kept, cluster.name());
         show(&prepared, &missing, &going, &extra, console);
         return room.refuse(&extra);
     }
