@@ -16,12 +16,16 @@ use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
 use crate::console;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::health;
 use crate::names;
 use crate::plan::{self, Action, Part, Step, warm::until};
 use crate::render::{Kind, Object};
 use crate::session::Session;
 use crate::store::record::Node;
+
+/// What stands beside a Deployment under its very name, in one form or not at all.
+const BESIDE: [(&str, &str); 2] = [("autoscaling/v2", "HorizontalPodAutoscaler"), ("policy/v1", "PodDisruptionBudget")];
 
 /// An object as it is seen.
 struct Live {
@@ -88,6 +92,7 @@ impl Work<'_> {
     /// they go with it.
     async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
         let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
+        left_beside(self.session, objects).await?;
         let size = self.size(name, node);
         let is_there = |live: &&Arc<Deployment>| !is_leaving(live.as_ref());
         let live = self.session.view.now().deployments.get(&node.workload).filter(is_there).cloned();
@@ -291,6 +296,31 @@ pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option
         (None, None) => {}
     }
     session.cluster.ensure(&wanted, live.as_ref(), session.guard).await.map(drop)
+}
+
+/// Takes away what stood beside a Deployment before and does not any more, such as an autoscaler, which would go on. Where
+/// nothing beside it changes, nothing is asked; and until this is done, the Deployment says that something does.
+async fn left_beside(session: &Session<'_>, objects: &[Object]) -> Result<()> {
+    let Some(deployment) = objects.iter().find(|object| object.kind() == "Deployment") else { return Ok(()) };
+    let before = session
+        .view
+        .now()
+        .deployments
+        .get(deployment.name())
+        .and_then(|live| live.annotations().get(names::BESIDE).cloned());
+    let after = deployment.body.pointer("/metadata/annotations").and_then(|annotations| annotations.get(names::BESIDE));
+    if before.is_none() || before.as_deref() == after.and_then(serde_json::Value::as_str) {
+        return Ok(());
+    }
+    for (version, kind) in BESIDE.into_iter().filter(|(_, kind)| objects.iter().all(|object| object.kind() != *kind)) {
+        let meant =
+            Object { body: json!({ "apiVersion": version, "kind": kind, "metadata": { "name": deployment.name() } }) };
+        if let Some(live) = session.cluster.readable(&meant).await?.filter(|live| session.cluster.owns(live)) {
+            fault::point("beside-to-go");
+            session.cluster.remove_object(&meant, &live).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A Deployment as the owner of what goes with it.
