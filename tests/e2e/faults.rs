@@ -186,6 +186,21 @@ fn a_revert_that_is_killed_before_any_of_its_writes_is_ended_by_the_next_one() {
 }
 
 #[test]
+fn a_down_that_is_killed_before_any_of_its_writes_is_ended_by_the_next_one_and_a_deploy_begins_anew() {
+    let again = Mend { by: &["down"], leaves: &[&["deploy A", "down"]] };
+    let anew = Mend { by: &["deploy A"], leaves: &[&["deploy A"], &["deploy A", "down", "deploy A"]] };
+    let writes = Story::new().matrix("down", &["deploy A"], "down", &[again, anew]);
+    assert!(writes > 15, "only {writes} were tried");
+}
+
+#[test]
+fn a_down_with_all_data_that_is_killed_before_any_of_its_writes_leaves_nothing_after_the_next_one() {
+    let again = Mend { by: &["down --delete-data"], leaves: &[&["deploy A", "down --delete-data"]] };
+    let writes = Story::of_a_database().matrix("data", &["deploy A"], "down --delete-data", &[again]);
+    assert!(writes > 15, "only {writes} were tried");
+}
+
+#[test]
 fn a_plan_after_a_death_between_the_switch_and_the_rest_says_nothing_of_the_version_that_stays_warm() {
     let service = "image: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\nsecurity: baseline\nname: www\nports: { http: 8000 }\npublic: {}\n";
     let files = [

@@ -113,6 +113,11 @@ impl Head {
         }
     }
 
+    /// The head of a cluster that is being ended: nothing serves, and whoever deploys next begins anew with what is left.
+    pub(crate) fn ended(&self) -> Self {
+        Self { fence: self.fence, has_routes: self.has_routes, ..Self::default() }
+    }
+
     /// The intended switch was undone.
     pub(crate) fn abandon(&mut self) {
         self.intent = None;
