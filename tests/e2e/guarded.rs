@@ -138,8 +138,7 @@ fn an_autoscaler_goes_with_the_load_that_it_was_for_and_comes_back_with_a_revert
     let scalers = || deployed.namespace.names("horizontalpodautoscalers");
     let workload = deployed.status()["nodes"]["loaded"]["workload"].as_str().expect("a workload").to_owned();
     assert_eq!(scalers(), [workload.as_str()]);
-    let text = std::fs::read_to_string(deployed.repository.path().join("loaded/service.yaml")).expect("the file");
-    deployed.repository.write("loaded/service.yaml", &text.replace("min: 1, max: 3, cpu: 70", "replicas: 2"));
+    deployed.repository.replace("loaded/service.yaml", "min: 1, max: 3, cpu: 70", "replicas: 2");
     deployed.repository.commit("of a size of its own");
     // Whoever dies before it is gone leaves it to the next one.
     let died = deployed.komandan("deploy").env("KOMANDAN_FAULT", "beside-to-go").run();

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clustergraph_tests::local::wait_until;
 use clustergraph_tests::state::revisions;
 use clustergraph_tests::{Deployed, EveryImage, Namespace, Repository};
 use serde_json::Value;
@@ -47,11 +48,8 @@ impl Shop {
 
     /// Replaces some words of a file, and commits that.
     fn change(&self, path: &str, from: &str, to: &str) {
-        let repository = &self.deployed.repository;
-        let text = std::fs::read_to_string(repository.path().join(path)).expect("the file");
-        assert!(text.contains(from), "{from:?} is not in {text}");
-        repository.write(path, &text.replace(from, to));
-        repository.commit(to);
+        self.deployed.repository.replace(path, from, to);
+        self.deployed.repository.commit(to);
     }
 
     fn workload(&self, name: &str) -> String {
@@ -168,6 +166,24 @@ fn what_was_made_before_there_was_a_set_joins_it_and_nothing_starts_anew() {
 }
 
 #[test]
+fn what_kubectl_applied_of_a_rendered_version_is_taken_on_as_it_is() {
+    let shop = Shop::new("taken-on");
+    let rendered = shop.deployed.komandan("render").run().succeeds().stdout();
+    let file = shop.deployed.file("rendered.yaml", &rendered);
+    shop.kubectl_does(&format!("apply --filename {}", file.display()));
+    wait_until("its pods are there", || shop.deployed.pods("api").len() == 2);
+    let pods = || (shop.deployed.pods("api"), shop.deployed.pods("loaded"));
+    let before = pods();
+    let told = shop.deployed.komandan("deploy").run().succeeds().stderr();
+    assert!(!told.contains("left as it is"), "kubectl has set what we would: {told}");
+    assert_eq!(pods(), before, "nothing starts anew");
+    assert!(shop.sets().iter().all(|(_, set)| set.is_string()), "{:?}", shop.sets());
+    // From then on two would apply it: who has set what is told.
+    shop.change("api/service.yaml", "cpu: 100m", "cpu: 300m");
+    shop.is_refused("deploy", &["resources.requests.cpu was set by kubectl-client-side-apply"]);
+}
+
+#[test]
 fn a_size_that_somebody_else_chose_is_told_and_kept_by_saying_so() {
     let shop = Shop::deployed("scaled");
     let workload = shop.workload("api");
@@ -224,6 +240,14 @@ fn fields_that_somebody_else_has_set_are_refused_by_name_before_anything_is_done
     assert!(told.contains("image was set by kubectl-set"), "{told}");
     let _ = shop.deployed.komandan("deploy --force-conflicts").run().succeeds();
     assert!(container(&shop)["image"].as_str().is_some_and(|image| image.contains("demo")), "{}", container(&shop));
+
+    // The way back is no other.
+    shop.kubectl_does(&format!("set resources deployment {workload} --requests=cpu=200m"));
+    let told = shop.deployed.komandan("revert").run().ends_with(6).stderr();
+    assert!(told.contains(words[1].as_str()), "{told}");
+    assert_eq!(container(&shop)["resources"]["requests"]["cpu"], "200m");
+    let _ = shop.deployed.komandan("deploy --force-conflicts").run().succeeds();
+    assert_eq!(container(&shop)["resources"]["requests"]["cpu"], "300m");
 
     // To restart something, or to remark on it, is in nobody's way, and stays.
     shop.kubectl_does(&format!("rollout restart deployment {workload}"));

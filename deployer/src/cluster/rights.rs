@@ -45,7 +45,7 @@ pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("autoscaling", "horizontalpodautoscalers", &["create", "delete", "get", "patch"]),
     right("batch", "cronjobs", &["create", "delete", "get", "list", "patch", "watch"]),
     right("batch", "jobs", &["create", "delete", "get", "list", "patch", "watch"]),
-    right("coordination.k8s.io", "leases", &["create", "delete", "get", "list", "update"]),
+    right("coordination.k8s.io", "leases", &["create", "delete", "get", "update"]),
     right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     right("gateway.networking.k8s.io", "httproutes", &["create", "delete", "get", "patch"]),
     right("networking.k8s.io", "ingresses", &["create", "delete", "get", "patch"]),
