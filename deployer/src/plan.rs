@@ -21,7 +21,7 @@ use crate::render::{Kind, Object, Server};
 use crate::store::databases::Need;
 use crate::store::record::Content;
 
-pub(crate) use conflicts::{conflicts, strangers, take_over};
+pub(crate) use conflicts::{Stranger, conflicts, strangers, take_over};
 pub(crate) use garbage::{Garbage, calls, garbage};
 use node::{end_step, node_step, schedule_step};
 pub(crate) use node::{late, size_by_load};

@@ -217,6 +217,9 @@ fn fields_that_somebody_else_has_set_are_refused_by_name_before_anything_is_done
     shop.kubectl_does(&format!("set resources deployment {workload} --requests=cpu=200m"));
     // What nobody else touches goes on as ever.
     shop.change("loaded/service.yaml", "cpu: 70", "cpu: 60");
+    let plan = shop.deployed.komandan("plan --output json").run().succeeds().json_lines().pop().expect("a plan");
+    let left = &plan["left"][0];
+    assert_eq!((&left["service"], &left["fields"][0]["manager"]), (&"api".into(), &"kubectl-set".into()), "{plan}");
     let _ = shop.deployed.komandan("deploy").run().succeeds();
     shop.change("api/service.yaml", "cpu: 100m", "cpu: 300m");
     let words = [

@@ -3,12 +3,13 @@
 
 use kube::api::ObjectMeta;
 use kube::core::Status;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::names;
 
 /// A field that is somebody else's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Held {
     /// Whose: the name that a program has given itself, such as `kubectl-edit`.
     pub(crate) manager: String,

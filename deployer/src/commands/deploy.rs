@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::images::{self, Found, Registry, user};
 use crate::names;
-use crate::plan::{Action, Step, Target, conflicts, plan, strangers, take_over};
+use crate::plan::{Action, Step, Stranger, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
@@ -130,18 +130,18 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let prepared = prepare(&repository, &images, codes, (kept, &head.value), &observed, &cluster, args).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
+    let strangers = strangers(&prepared.steps, &prepared.target, &observed);
+    leave(&strangers, console);
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
-        leave(&prepared, &observed, console);
         unchanged(current, &repository, &observed, &cluster, console);
         return Ok(());
     }
-    leave(&prepared, &observed, console);
     let room = Room::read(&cluster).await?;
     let live = prepared.kept.current.as_ref().map(|record| &record.content);
     let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
     if args.dry_run {
         let going = collect::leaving(&observed, &prepared.target.content, &prepared.kept, cluster.name());
-        show(&prepared, &missing, &going, &extra, console);
+        show(&prepared, (&missing, &going), &extra, &strangers, console);
         return room.refuse(&extra);
     }
     room.refuse(&extra)?;
@@ -230,8 +230,8 @@ async fn prepare(
 }
 
 /// Says what others have set that no version speaks against: it is no news to them, but may be to who deploys.
-fn leave(prepared: &Prepared, observed: &Observed, console: &Console) {
-    for stranger in strangers(&prepared.steps, &prepared.target, observed) {
+fn leave(strangers: &[Stranger], console: &Console) {
+    for stranger in strangers {
         console.note(&format!("  left as it is: of the {}, {}", stranger.what, fields::told(&stranger.held)));
     }
 }
@@ -436,7 +436,13 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
     console.note(&format!("  {} requests", cluster.requests()));
 }
 
-fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra, console: &Console) {
+fn show(
+    prepared: &Prepared,
+    (missing, going): (&[String], &[String]),
+    extra: &Extra,
+    strangers: &[Stranger],
+    console: &Console,
+) {
     let shared: Vec<&String> = prepared
         .target
         .content
@@ -447,7 +453,7 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra
     if console.is_json() {
         console.json(json!({
             "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
-            "graph": prepared.target.content.version,
+            "left": strangers, "graph": prepared.target.content.version,
         }));
         return;
     }

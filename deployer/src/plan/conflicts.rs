@@ -44,13 +44,15 @@ pub(crate) fn conflicts(
 }
 
 /// A service of which others have set fields otherwise than a version that is there already says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Stranger {
     /// The service.
     pub(crate) service: String,
     /// The object, by kind and name.
+    #[serde(rename = "object")]
     pub(crate) what: String,
     /// The fields.
+    #[serde(rename = "fields")]
     pub(crate) held: Vec<Held>,
 }
 
