@@ -1,5 +1,6 @@
 //! What must be done so that a cluster is a version. Pure: a dry run prints exactly what a real run does.
 
+mod conflicts;
 mod garbage;
 mod node;
 pub(crate) mod warm;
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use crate::cluster::ensure::hash_of_live;
+use crate::cluster::owner;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::health::{self, Progress};
@@ -19,6 +21,7 @@ use crate::render::{Kind, Object, Server};
 use crate::store::databases::Need;
 use crate::store::record::Content;
 
+pub(crate) use conflicts::{Stranger, conflicts, strangers, take_over};
 pub(crate) use garbage::{Garbage, calls, garbage};
 use node::{end_step, node_step, schedule_step};
 pub(crate) use node::{late, size_by_load};
@@ -300,17 +303,9 @@ impl Foreign<'_> {
     /// Somebody else's object of a name that we need stops the plan before anything is changed.
     fn refuse(&self, kind: &str, live: Option<&ObjectMeta>) -> Result<()> {
         let Some(live) = live else { return Ok(()) };
-        let label = |name: &str| live.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
-        if label(names::MANAGED_BY) == Some(names::MANAGER) && label(names::PART_OF) == Some(self.cluster) {
-            return Ok(());
-        }
-        Err(Error::Refused(format!(
-            "there is a {kind} {} in the namespace {} that was not made by us for the cluster {}: it is left as it is. \
-             Remove or rename it, or use another --namespace",
-            live.name.as_deref().unwrap_or_default(),
-            live.namespace.as_deref().unwrap_or_default(),
-            self.cluster
-        )))
+        let (name, namespace) =
+            (live.name.as_deref().unwrap_or_default(), live.namespace.as_deref().unwrap_or_default());
+        owner::refuse(&format!("{kind} {name}"), live, self.cluster, namespace)
     }
 }
 

@@ -60,17 +60,7 @@ P=$STATE/pki
     --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster n=http://127.0.0.1:2380 \
     --unsafe-no-fsync --log-level warn --heartbeat-interval 100 --election-timeout 500
   keep containerd true . containerd -c "$STATE/containerd.toml" --log-level info
-  keep apiserver port 2379 kube-apiserver --etcd-servers http://127.0.0.1:2379 --advertise-address "$NODE_IP" --bind-address 0.0.0.0 --secure-port 6443 \
-    --client-ca-file "$P/ca.crt" --tls-cert-file "$P/apiserver.crt" --tls-private-key-file "$P/apiserver.key" \
-    --kubelet-client-certificate "$P/apiserver-kubelet.crt" --kubelet-client-key "$P/apiserver-kubelet.key" --kubelet-certificate-authority "$P/ca.crt" \
-    --kubelet-preferred-address-types InternalIP \
-    --service-account-issuer https://kubernetes.default.svc.cluster.local --service-account-key-file "$P/sa.pub" --service-account-signing-key-file "$P/sa.key" \
-    --requestheader-client-ca-file "$P/front-ca.crt" --requestheader-allowed-names front-proxy-client --requestheader-extra-headers-prefix X-Remote-Extra- \
-    --requestheader-group-headers X-Remote-Group --requestheader-username-headers X-Remote-User \
-    --proxy-client-cert-file "$P/front.crt" --proxy-client-key-file "$P/front.key" \
-    --service-cluster-ip-range "$SERVICE_NET" --authorization-mode Node,RBAC --allow-privileged=true \
-    --enable-admission-plugins NodeRestriction,PodNodeSelector,PodTolerationRestriction \
-    --max-requests-inflight 1000 --max-mutating-requests-inflight 500 --profiling=false
+  keep apiserver port 2379 kube-apiserver $(apiserver 6443)
   # The controller-manager's default of 20 requests a second would be what the tests measure.
   keep kcm ready 6443 kube-controller-manager $(as kcm) --leader-elect=false --use-service-account-credentials=true \
     --service-account-private-key-file "$P/sa.key" --root-ca-file "$P/ca.crt" --cluster-signing-cert-file "$P/ca.crt" --cluster-signing-key-file "$P/ca.key" \

@@ -17,3 +17,19 @@ VOLUMES=40
 QPS=${CG_CLUSTER_QPS:-200}                # requests a second of the controller-manager; its own default is 20
 
 k() { "$BIN/kubectl" --kubeconfig "$KUBECONFIG_OF_BOX" "$@"; }
+
+# apiserver PORT: the arguments of an API server of this cluster, words without blanks.
+apiserver() {
+  local p=$STATE/pki
+  printf '%s\n' --etcd-servers=http://127.0.0.1:2379 --advertise-address="$NODE_IP" --bind-address=0.0.0.0 --secure-port="$1" \
+    --client-ca-file="$p/ca.crt" --tls-cert-file="$p/apiserver.crt" --tls-private-key-file="$p/apiserver.key" \
+    --kubelet-client-certificate="$p/apiserver-kubelet.crt" --kubelet-client-key="$p/apiserver-kubelet.key" --kubelet-certificate-authority="$p/ca.crt" \
+    --kubelet-preferred-address-types=InternalIP \
+    --service-account-issuer=https://kubernetes.default.svc.cluster.local --service-account-key-file="$p/sa.pub" --service-account-signing-key-file="$p/sa.key" \
+    --requestheader-client-ca-file="$p/front-ca.crt" --requestheader-allowed-names=front-proxy-client --requestheader-extra-headers-prefix=X-Remote-Extra- \
+    --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User \
+    --proxy-client-cert-file="$p/front.crt" --proxy-client-key-file="$p/front.key" \
+    --service-cluster-ip-range="$SERVICE_NET" --authorization-mode=Node,RBAC --allow-privileged=true \
+    --enable-admission-plugins=NodeRestriction,PodNodeSelector,PodTolerationRestriction \
+    --max-requests-inflight=1000 --max-mutating-requests-inflight=500 --profiling=false
+}

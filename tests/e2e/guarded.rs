@@ -129,3 +129,29 @@ fn what_would_keep_an_instance_from_starting_is_refused_and_changes_nothing() {
     let missing = deployed.komandan("deploy").run().ends_with(4).stderr();
     assert!(missing.contains("`TOKEN` of api has no value"), "{missing}");
 }
+
+#[test]
+fn an_autoscaler_goes_with_the_load_that_it_was_for_and_comes_back_with_a_revert() {
+    let (deployed, _images) = guarded("scaler");
+    let _ = deployed.komandan("secret set api TOKEN").input(TOKEN).run().succeeds();
+    let _ = deployed.komandan("deploy").run().succeeds();
+    let scalers = || deployed.namespace.names("horizontalpodautoscalers");
+    let workload = deployed.status()["nodes"]["loaded"]["workload"].as_str().expect("a workload").to_owned();
+    assert_eq!(scalers(), [workload.as_str()]);
+    deployed.repository.replace("loaded/service.yaml", "min: 1, max: 3, cpu: 70", "replicas: 2");
+    deployed.repository.commit("of a size of its own");
+    // Whoever dies before it is gone leaves it to the next one.
+    let died = deployed.komandan("deploy").env("KOMANDAN_FAULT", "beside-to-go").run();
+    assert!(died.code().is_none() && scalers().len() == 1, "it was to die, and ended with {:?}", died.code());
+    let _ = deployed.komandan("deploy --wait").run().succeeds();
+    assert_eq!(scalers(), Vec::<String>::new());
+    let live = deployed.namespace.kubectl(&format!("get deployment {workload}"));
+    assert_eq!(live["spec"]["replicas"], 2);
+    let budgets = || deployed.namespace.names("poddisruptionbudgets");
+    assert!(budgets().contains(&workload), "several of them have a budget: {:?}", budgets());
+    let _ = deployed.komandan("revert").run().succeeds();
+    assert_eq!(scalers(), [workload.as_str()]);
+    assert!(!budgets().contains(&workload), "{:?}", budgets());
+    let _ = deployed.komandan("down").run().succeeds();
+    clustergraph_tests::local::wait_until("it goes with its Deployment", || scalers().is_empty());
+}

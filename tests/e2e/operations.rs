@@ -364,6 +364,8 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
     hello.edit_api("the second version");
     let _ = komandan("deploy").run().succeeds();
     let _ = komandan("revert").run().succeeds();
+    // An autoscaler goes, and then a budget.
+    hello.repository.replace("services/extra/service.yaml", "scale: { max: 2, cpu: 80 }", "scale: { replicas: 2 }");
     hello.edit_api("the third version");
     let _ = komandan("deploy").run().succeeds();
     let _ = komandan("scale www 2").run().succeeds();
@@ -388,6 +390,7 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
         hello.repository.write("clustergraph.yaml", &text);
         hello.repository.commit("behind something");
     };
+    hello.repository.replace("services/extra/service.yaml", "scale: { replicas: 2 }", "scale: { replicas: 1 }");
     behind("class: nginx");
     let _ = komandan("deploy").run().succeeds();
     behind("gateway: shop");

@@ -1,6 +1,7 @@
 //! A namespace of a real Kubernetes, for one test.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -74,6 +75,14 @@ impl Namespace {
     pub fn kubectl_does(&self, line: &str) {
         let output = self.command(line).output().expect("kubectl runs");
         assert!(output.status.success(), "kubectl {line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Has kubectl do something by an ApplySet (KEP-3659): whether it did, and what it said.
+    #[must_use]
+    pub fn kubectl_applyset(&self, parent: &str, file: &Path) -> (bool, String) {
+        let mut command = self.command(&format!("apply --prune --applyset={parent} --filename"));
+        let output = command.arg(file).env("KUBECTL_APPLYSET", "true").output().expect("kubectl runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Makes the namespace itself, where no program of ours does.

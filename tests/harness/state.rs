@@ -132,6 +132,8 @@ fn clean(value: &mut Value, namespace: &str) {
                     clean(&mut inner, namespace);
                     *value = inner;
                 }
+                // A hash of the namespace's name.
+                _ if text.starts_with("applyset-") => "applyset-NAMESPACE".clone_into(text),
                 _ => *text = text.replace(namespace, "NAMESPACE"),
             }
         }

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::{policy, task};
+use super::{adopt, policy, task};
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -50,6 +50,7 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     task::expire_ended(session, kept).await?;
     replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
+    adopt::adopt(session).await?;
     Ok(count(&observed, &garbage))
 }
 
@@ -112,16 +113,24 @@ pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bo
     count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0 || warm::is_endless(observed, kept)
 }
 
-/// What goes once `target` serves and `current` is kept warm.
-pub(crate) fn leaving(observed: &Observed, target: &Content, current: Option<&Record>, cluster: &str) -> Vec<String> {
-    let nodes = target.nodes.values().chain(current.into_iter().flat_map(|record| record.content.nodes.values()));
-    let garbage = garbage(&calls(observed, cluster), &nodes.map(|node| node.workload.clone()).collect());
+/// What goes once `target` serves. The version that serves now is kept warm then; where it is the target itself, that is the
+/// one before it.
+pub(crate) fn leaving(observed: &Observed, target: &Content, kept: &Kept, cluster: &str) -> Vec<String> {
+    let is_same = kept.current.as_ref().is_some_and(|current| current.content.same_cluster(target));
+    let before = if is_same { &kept.previous } else { &kept.current };
+    let stay = before.iter().map(|record| &record.content).chain([target]);
+    let garbage = garbage_but(observed, stay, cluster);
     there(observed, &garbage).cloned().collect()
 }
 
 fn garbage_of(observed: &Observed, kept: &[&Record], cluster: &str) -> Garbage {
-    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
-    let workloads: BTreeSet<String> = nodes.map(|node| node.workload.clone()).collect();
+    garbage_but(observed, kept.iter().map(|record| &record.content), cluster)
+}
+
+/// The garbage where nothing stays but these versions.
+fn garbage_but<'c>(observed: &Observed, stay: impl Iterator<Item = &'c Content>, cluster: &str) -> Garbage {
+    let workloads: BTreeSet<String> =
+        stay.flat_map(|content| content.nodes.values()).map(|node| node.workload.clone()).collect();
     garbage(&calls(observed, cluster), &workloads)
 }
 
@@ -211,4 +220,34 @@ fn fine_if_gone(workload: &str, patched: kube::Result<()>) -> Result<()> {
 
 fn parameters() -> PatchParams {
     PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::tests::content;
+    use jiff::Timestamp;
+    use std::sync::Arc;
+
+    #[test]
+    fn of_a_version_that_serves_already_the_one_before_stays() {
+        let of = |version: &str| content(&[("api", version, 1)]);
+        let record = |number: u64, content| Record::new(number, content, None, "a".to_owned(), Timestamp::UNIX_EPOCH);
+        let mut observed = Observed::default();
+        for version in ["1", "2", "3"] {
+            let name = of(version).nodes["api"].workload.clone();
+            let labels = names::labels("production", Component::Service);
+            let calls = json!({ (names::CALLS): "" });
+            let live = json!({ "metadata": { "name": name, "labels": labels, "annotations": calls } });
+            observed.deployments.insert(name, Arc::new(serde_json::from_value(live).unwrap()));
+        }
+        let kept = Kept { current: Some(record(3, of("3"))), previous: Some(record(2, of("2"))) };
+        let left = |target: &str| leaving(&observed, &of(target), &kept, "production");
+        let names = |versions: &[&str]| -> Vec<String> {
+            versions.iter().map(|version| of(version).nodes["api"].workload.clone()).collect()
+        };
+        assert_eq!(left("3"), names(&["1"]), "nothing new serves: the version before stays");
+        assert_eq!(left("4"), names(&["1", "2"]), "the one that serves is the one before then");
+        assert_eq!(left("2"), names(&["1"]));
+    }
 }

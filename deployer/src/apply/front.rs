@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::switch::refuse_newer;
+use crate::cluster::applyset;
 use crate::cluster::ensure::hash_of_live;
 use crate::error::{Error, Result};
 use crate::names;
@@ -21,7 +22,7 @@ pub(super) async fn point(session: &Session<'_>, object: &Object) -> Result<()> 
         if let Some(live) = &live {
             session.cluster.refuse_foreign(&format!("{} {}", object.kind(), names::FRONT), live)?;
             refuse_newer(session, live)?;
-            if hash_of_live(live) == Some(object.hash()) {
+            if hash_of_live(live) == Some(object.hash()) && !applyset::is_missing(live) {
                 return Ok(());
             }
         }

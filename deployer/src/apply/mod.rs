@@ -1,5 +1,6 @@
 //! Does the steps of a plan, each as soon as what it waits for is over.
 
+mod adopt;
 pub(crate) mod again;
 mod beside;
 pub(crate) mod collect;
@@ -8,6 +9,7 @@ pub(crate) mod external;
 pub(crate) mod front;
 pub(crate) mod handover;
 mod hold;
+mod metadata;
 mod node;
 mod policy;
 mod secret;

@@ -15,12 +15,19 @@ use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
 use crate::console;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::health;
 use crate::names;
 use crate::plan::{self, Action, Part, Step, warm::until};
 use crate::render::{Kind, Object};
 use crate::session::Session;
 use crate::store::record::Node;
+
+/// What stands beside a Deployment under its very name, in one form or not at all.
+const BESIDE: [(&str, &str); 2] = [("autoscaling/v2", "HorizontalPodAutoscaler"), ("policy/v1", "PodDisruptionBudget")];
+
+const SERVICE: (&str, &str) = ("v1", "Service");
+const DEPLOYMENT: (&str, &str) = ("apps/v1", "Deployment");
 
 /// An object as it is seen.
 struct Live {
@@ -84,30 +91,38 @@ impl Work<'_> {
     }
 
     /// Makes a node's objects what they should be. What stands beside its Deployment goes with its Service, which is made
-    /// first: then all of it is there before the Deployment, whose hash tells so, is made by one write.
+    /// first: then all of it is there before the Deployment, whose hash tells so, is made or changed by one write.
     async fn objects(&self, name: &str, node: &Node, objects: &[Object]) -> Result<()> {
         let (watched, others): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.is_watched());
+        left_beside(self.session, objects).await?;
         let size = self.size(name, node);
-        let Some(service) = watched.iter().find(|object| object.kind() == "Service") else {
-            return self.without_service(name, node, (&watched, &others), size).await;
+        let live = self.session.view.now().deployments.get(&node.workload).cloned();
+        if let Some(live) = &live {
+            self.session.cluster.refuse_foreign(&format!("Deployment {}", node.workload), &live.metadata)?;
+        }
+        let live = live.filter(|live| !is_leaving(live.as_ref()));
+        let (services, workloads): (Vec<&Object>, Vec<&Object>) =
+            watched.iter().partition(|object| object.kind() == "Service");
+        let owner = match (services.first(), live) {
+            (Some(service), _) => owner_reference(SERVICE, &self.object(name, service, size).await?),
+            (None, Some(live)) => owner_reference(DEPLOYMENT, &live.metadata),
+            (None, None) => return self.without_service(name, node, (&workloads, &others), size).await,
         };
-        let made = self.object(name, service, size).await?;
-        let owner = owner_reference(service, &made);
         let beside = others.iter().map(|object| beside(self.session, object, Some(&owner)));
         futures_util::future::try_join_all(beside).await?;
-        for object in watched.iter().filter(|object| object.kind() != "Service") {
+        for object in workloads {
             self.object(name, object, size).await?;
         }
         Ok(())
     }
 
-    /// The same without a Service: files before the pods look for them, and then again as the Deployment's own, so that they
-    /// go with it.
+    /// Makes what has neither a Service nor a Deployment yet: files before the pods look for them, and then again as the
+    /// Deployment's own, so that they go with it.
     async fn without_service(
         &self,
         name: &str,
         node: &Node,
-        (watched, others): (&[&Object], &[&Object]),
+        (workloads, others): (&[&Object], &[&Object]),
         size: u32,
     ) -> Result<()> {
         for files in others.iter().filter(|object| matches!(object.kind(), "ConfigMap" | "Secret")) {
@@ -115,9 +130,9 @@ impl Work<'_> {
         }
         // What stands beside a Deployment is not watched: that it is there is told by the Deployment's hash, which is
         // therefore written last. Else nobody would make it where this ends before it did.
-        for object in watched {
+        for object in workloads {
             let mut wanted = (*object).clone();
-            if !others.is_empty() && hash_of_seen(self.session, object).as_deref() != Some(object.hash()) {
+            if !others.is_empty() {
                 wanted.annotate(names::HASH, names::UNFINISHED);
             }
             self.object(name, &wanted, size).await?;
@@ -127,11 +142,11 @@ impl Work<'_> {
         }
         let there = |observed: &Observed| observed.deployments.get(&node.workload).map(|live| live.metadata.clone());
         let live = self.session.view.until(there).await;
-        for object in watched {
-            let owner = owner_reference(object, &live);
-            for other in others {
-                beside(self.session, other, Some(&owner)).await?;
-            }
+        let owner = owner_reference(DEPLOYMENT, &live);
+        for object in others {
+            beside(self.session, object, Some(&owner)).await?;
+        }
+        for object in workloads {
             self.finished(object, &live).await?;
         }
         Ok(())
@@ -189,7 +204,7 @@ impl Work<'_> {
         }
         let mut found = live(&session.view.now(), object);
         if let Some(leaving) = found.as_ref().filter(|found| found.leaving) {
-            session.cluster.refuse_foreign(object.name(), &leaving.metadata)?;
+            session.cluster.refuse_foreign(&object.what(), &leaving.metadata)?;
             if leaving.metadata.deletion_timestamp.is_none() {
                 // Handed to the garbage collector, but not gone: it is taken back. If that comes too late, it
                 // goes, and is made anew.
@@ -211,13 +226,21 @@ impl Work<'_> {
             wanted.annotate(names::SECRETS, code);
             wanted.annotate_pods(names::SECRETS, code);
         }
+        let is_ours = |found: &Live| !session.cluster.takes_from(&found.metadata, &wanted);
         if let Some(found) = &found
             && hash_of_live(&found.metadata) == Some(object.hash())
             && code == coded
+            && is_ours(found)
             && (!is_deployment || found.replicas == i32::try_from(replicas).ok())
         {
-            session.cluster.refuse_foreign(object.name(), &found.metadata)?;
+            session.cluster.refuse_foreign(&object.what(), &found.metadata)?;
             return Ok(found.metadata.clone());
+        }
+        if let Some(found) = found.as_mut().filter(|found| found.replicas == i32::try_from(replicas).ok())
+            && let Some(managers) = &mut found.metadata.managed_fields
+        {
+            // Whoever scales it has chosen the very size that is applied: that is in nobody's way.
+            managers.retain(|entry| entry.subresource.as_deref() != Some("scale"));
         }
         let metadata =
             session.cluster.ensure(&wanted, found.as_ref().map(|found| &found.metadata), session.guard).await?;
@@ -269,7 +292,7 @@ impl Work<'_> {
             };
             // A server that is there stays as it is: changing one restarts it, and that is never a side effect.
             match found {
-                Some(live) => session.cluster.refuse_foreign(object.name(), live)?,
+                Some(live) => session.cluster.refuse_foreign(&object.what(), live)?,
                 None => {
                     session.cluster.ensure(object, None, session.guard).await?;
                 }
@@ -289,15 +312,40 @@ pub(super) async fn beside(session: &Session<'_>, object: &Object, owner: Option
         (Some(owner), _) => wanted.set_metadata("ownerReferences", json!([owner])),
         // Its values may be others by now, and must be there before the pods that look for them.
         (None, Some(live)) if is_secret => wanted.set_metadata("ownerReferences", json!(live.owner_references)),
-        (None, Some(live)) => return session.cluster.refuse_foreign(object.name(), live),
+        (None, Some(live)) => return session.cluster.refuse_foreign(&object.what(), live),
         (None, None) => {}
     }
     session.cluster.ensure(&wanted, live.as_ref(), session.guard).await.map(drop)
 }
 
+/// Takes away what stood beside a Deployment before and does not any more, such as an autoscaler, which would go on. Where
+/// nothing beside it changes, nothing is asked; and until this is done, the Deployment says that something does.
+async fn left_beside(session: &Session<'_>, objects: &[Object]) -> Result<()> {
+    let Some(deployment) = objects.iter().find(|object| object.kind() == "Deployment") else { return Ok(()) };
+    let before = session
+        .view
+        .now()
+        .deployments
+        .get(deployment.name())
+        .and_then(|live| live.annotations().get(names::BESIDE).cloned());
+    let after = deployment.body.pointer("/metadata/annotations").and_then(|annotations| annotations.get(names::BESIDE));
+    if before.is_none() || before.as_deref() == after.and_then(Value::as_str) {
+        return Ok(());
+    }
+    for (version, kind) in BESIDE.into_iter().filter(|(_, kind)| objects.iter().all(|object| object.kind() != *kind)) {
+        let meant =
+            Object { body: json!({ "apiVersion": version, "kind": kind, "metadata": { "name": deployment.name() } }) };
+        if let Some(live) = session.cluster.readable(&meant).await?.filter(|live| session.cluster.owns(live)) {
+            fault::point("beside-to-go");
+            session.cluster.remove_object(&meant, &live).await?;
+        }
+    }
+    Ok(())
+}
+
 /// An object as the owner of what goes with it.
-fn owner_reference(object: &Object, live: &ObjectMeta) -> Value {
-    json!({ "apiVersion": object.api_version(), "kind": object.kind(), "name": object.name(), "uid": live.uid })
+fn owner_reference((version, kind): (&str, &str), live: &ObjectMeta) -> Value {
+    json!({ "apiVersion": version, "kind": kind, "name": live.name, "uid": live.uid })
 }
 
 async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<Value>) -> kube::Result<ObjectMeta>
@@ -306,11 +354,6 @@ where
 {
     let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_metadata(name, &parameters, patch).await.map(|patched| patched.metadata)
-}
-
-fn hash_of_seen(session: &Session<'_>, object: &Object) -> Option<String> {
-    let seen = session.view.now().deployments.get(object.name()).cloned()?;
-    hash_of_live(&seen.metadata).map(str::to_owned)
 }
 
 /// Nothing that is held here can be left half done.

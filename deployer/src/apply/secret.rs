@@ -21,7 +21,7 @@ impl Cluster {
     /// Makes an object that all pods share or that holds data, unless it is there.
     pub(super) async fn ensure_base(&self, object: &Object, guard: Guard) -> Result<()> {
         match self.live(object).await? {
-            Some(found) => self.refuse_foreign(&format!("{} {}", object.kind(), object.name()), &found),
+            Some(found) => self.refuse_foreign(&object.what(), &found),
             None => self.ensure(object, None, guard).await.map(drop),
         }
     }

@@ -2,22 +2,19 @@
 //! owns what only that version needs. Going back takes the owner away first.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use serde::de::DeserializeOwned;
+use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::hold;
-use super::switch::refuse_newer;
+use super::metadata::change_all;
+use crate::cluster::ensure::is_of;
 use crate::cluster::view::Observed;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fault;
 use crate::names::{self, Component};
 use crate::plan::warm::{is_owned, own, own_workloads, version_until};
@@ -25,8 +22,6 @@ use crate::render::warm::owner;
 use crate::session::{Kept, Session};
 use crate::store::record::Record;
 
-/// How often an object is read again of which only the status has changed meanwhile.
-const TRIES: usize = 8;
 /// How long Kubernetes' own controllers may take to look at what was stamped.
 const NOTICED: Duration = Duration::from_secs(3);
 
@@ -94,19 +89,13 @@ pub(crate) async fn stamp(session: &Session<'_>) -> Result<()> {
     let nodes = kept.all().into_iter().flat_map(|record| record.content.nodes.values());
     let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
     let observed = session.view.now();
-    let deployments = workloads.iter().filter_map(|name| observed.deployments.get(*name));
-    let deployments = deployments.map(|live| change::<Deployment>(session, &live.metadata, json!({})));
-    let services = workloads.iter().filter_map(|name| observed.services.get(*name));
-    let services = services.map(|live| change::<Service>(session, &live.metadata, json!({})));
-    let all = futures_util::future::try_join_all(deployments);
-    tokio::try_join!(all, futures_util::future::try_join_all(services))?;
+    change_all(session, &observed, &workloads, &json!({})).await?;
     // A stamp is a generation of its own to a Deployment: until Kubernetes has looked at it, nobody knows whether it is ready,
     // and a revert would not be a switch.
-    let fence = session.guard.fence.to_string();
     let is_noticed = |live: &Deployment| {
-        let stamped = live.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
         let noticed = live.status.as_ref().and_then(|status| status.observed_generation);
-        live.metadata.deletion_timestamp.is_some() || (stamped == Some(&fence) && noticed >= live.metadata.generation)
+        let is_stamped = is_of(&live.metadata, session.guard);
+        live.metadata.deletion_timestamp.is_some() || (is_stamped && noticed >= live.metadata.generation)
     };
     let noticed = session.view.until(|observed| {
         let mut live = workloads.iter().filter_map(|name| observed.deployments.get(*name));
@@ -126,51 +115,7 @@ async fn own_all(
 ) -> Result<bool> {
     let (owners, until) = owned.unzip();
     let metadata = json!({ "ownerReferences": owners, "annotations": { (names::WARM_UNTIL): until } });
-    let deployments = workloads.iter().filter_map(|name| observed.deployments.get(*name));
-    let deployments = deployments.map(|live| change::<Deployment>(session, &live.metadata, metadata.clone()));
-    let services = workloads.iter().filter_map(|name| observed.services.get(*name));
-    let services = services.map(|live| change::<Service>(session, &live.metadata, metadata.clone()));
-    let all = futures_util::future::try_join_all(deployments);
-    let (deployments, services) = tokio::try_join!(all, futures_util::future::try_join_all(services))?;
-    Ok(deployments.into_iter().chain(services).all(|is_there| is_there))
-}
-
-/// Changes the metadata of an object as it was read, under this lock. `false` when it is gone or going.
-async fn change<K>(session: &Session<'_>, live: &ObjectMeta, change: Value) -> Result<bool>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
-    let name = live.name.clone().unwrap_or_default();
-    let api = session.cluster.api::<K>();
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    let mut metadata = live.clone();
-    for _ in 0..TRIES {
-        session.cluster.refuse_foreign(&format!("{} {name}", K::kind(&())), &metadata)?;
-        refuse_newer(session, &metadata)?;
-        if metadata.deletion_timestamp.is_some() {
-            return Ok(false);
-        }
-        let mut body = json!({ "metadata": change });
-        if let Some(body) = body["metadata"].as_object_mut() {
-            body.insert("uid".to_owned(), json!(metadata.uid));
-            body.insert("resourceVersion".to_owned(), json!(metadata.resource_version));
-            let annotations = body.entry("annotations").or_insert_with(|| json!({}));
-            annotations[names::FENCE] = json!(session.guard.fence.to_string());
-        }
-        match api.patch_metadata(&name, &parameters, &Patch::Merge(body)).await {
-            Ok(_) => return Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
-            // Often only its status has changed.
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Error::cluster(format!("keeping {name} for a while"), &error)),
-        }
-        let found = api.get_metadata_opt(&name).await;
-        match found.map_err(|error| Error::cluster(format!("reading {name}"), &error))? {
-            Some(found) if found.metadata.uid == metadata.uid => metadata = found.metadata,
-            _ => return Ok(false),
-        }
-    }
-    Err(Error::Locked(format!("{name} was changed by somebody else again and again while this ran. Run this again")))
+    change_all(session, observed, workloads, &metadata).await
 }
 
 /// Takes away the Jobs that own nothing any more.

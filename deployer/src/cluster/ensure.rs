@@ -12,9 +12,11 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, Preconditions,
 };
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Cluster;
+use super::fields::{self, Held, Takes, held, met};
+use super::{Cluster, applyset, owner};
 use crate::error::{Error, Result};
 use crate::names;
 use crate::render::Object;
@@ -82,11 +84,11 @@ impl Cluster {
                 Applied::Reported(found) => live = Some(found),
             }
         }
-        Err(conflict(&format!("{} {}", object.kind(), object.name())))
+        Err(conflict(&object.what()))
     }
 
     async fn apply(&self, object: &Object, live: Option<&ObjectMeta>, guard: Guard) -> Result<Applied> {
-        let what = format!("{} {}", object.kind(), object.name());
+        let what = object.what();
         let mut wanted = object.clone();
         if let Some(live) = live {
             self.refuse_foreign(&what, live)?;
@@ -94,11 +96,28 @@ impl Cluster {
             wanted.set_metadata("uid", json!(live.uid));
         }
         wanted.annotate(names::FENCE, &guard.fence.to_string());
-        let mut parameters = PatchParams::apply(names::MANAGER).validation_strict();
-        // A new object must be nobody's: without force, what somebody else has just made is a conflict.
-        parameters.force = live.is_some();
+        if applyset::takes(object) {
+            wanted.label(applyset::PART_OF, &applyset::id(self.namespace()));
+        }
         let api = self.dynamic(object)?;
-        let applied = match api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await {
+        let send = async |force: bool| {
+            let parameters = PatchParams { force, ..PatchParams::apply(names::MANAGER).validation_strict() };
+            api.patch(object.name(), &parameters, &Patch::Apply(&wanted)).await
+        };
+        // A new object must be nobody's: without force, what somebody else has just made is a conflict. So is a field that is
+        // somebody else's; where there is none, all are ours, whether we wrote them by an apply or otherwise.
+        let is_ours = |live: &ObjectMeta| held(live, &wanted.body, None).iter().all(|held| self.takes.includes(held));
+        let force = live.is_some_and(is_ours);
+        let mut applied = send(force).await;
+        if let (Err(kube::Error::Api(status)), Some(_), false) = (&applied, live, force) {
+            let met = met(status);
+            self.refuse_held(&[(what.clone(), met.clone())])?;
+            // As it was read: nobody else has set anything since.
+            if !met.is_empty() {
+                applied = send(true).await;
+            }
+        }
+        let applied = match applied {
             Ok(applied) => applied,
             Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
                 let Some(found) = self.live(object).await? else { return Err(conflict(&what)) };
@@ -127,31 +146,51 @@ impl Cluster {
         Ok(Applied::Done(applied.metadata))
     }
 
+    /// Whether somebody else has set fields of an object that are all to be taken over.
+    pub(crate) fn takes_from(&self, live: &ObjectMeta, wanted: &Object) -> bool {
+        self.takes == Takes::Everything && !held(live, &wanted.body, None).is_empty()
+    }
+
+    /// Refuses to set what somebody else has set otherwise, unless that may be taken over.
+    pub(crate) fn refuse_held(&self, found: &[(String, Vec<Held>)]) -> Result<()> {
+        let left = |held: &Vec<Held>| held.iter().filter(|held| !self.takes.includes(held)).cloned().collect();
+        let found: Vec<(String, Vec<Held>)> = found
+            .iter()
+            .map(|(what, held)| (what.clone(), left(held)))
+            .filter(|(_, held): &(_, Vec<_>)| !held.is_empty())
+            .collect();
+        if found.is_empty() { Ok(()) } else { Err(Error::Refused(fields::refusal(self.namespace(), &found))) }
+    }
+
     /// Refuses an object that we did not make for this cluster.
     pub(crate) fn refuse_foreign(&self, what: &str, live: &ObjectMeta) -> Result<()> {
-        if self.owns(live) {
-            return Ok(());
-        }
-        Err(Error::Refused(format!(
-            "there is a {what} in the namespace {} that was not made by us for the cluster {}: it is left as it is. \
-             Remove or rename it, or use another --namespace",
-            self.namespace(),
-            self.name()
-        )))
+        owner::refuse(what, live, self.name(), self.namespace())
     }
 
     /// Deletes an object as it was read. One that is gone, or is another by now, is fine.
     pub(crate) async fn remove<K>(&self, metadata: &ObjectMeta) -> Result<()>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + serde::de::DeserializeOwned,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
-        let name = metadata.name.clone().unwrap_or_default();
+        let name = metadata.name.as_deref().unwrap_or_default();
         let what = format!("{} {name}", K::kind(&K::DynamicType::default()));
-        let api = self.api::<K>();
+        self.delete(&self.api::<K>(), &what, metadata).await
+    }
+
+    /// The same of an object of whatever kind.
+    pub(crate) async fn remove_object(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
+        self.delete(&self.dynamic(object)?, &object.what(), live).await
+    }
+
+    async fn delete<K>(&self, api: &Api<K>, what: &str, metadata: &ObjectMeta) -> Result<()>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let name = metadata.name.clone().unwrap_or_default();
         let mut metadata = metadata.clone();
         for _ in 0..TRIES {
-            self.refuse_foreign(&what, &metadata)?;
+            self.refuse_foreign(what, &metadata)?;
             match api.delete(&name, &Condition::of(&metadata).parameters()).await {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
@@ -166,14 +205,13 @@ impl Cluster {
                 _ => return Ok(()),
             }
         }
-        Err(conflict(&what))
+        Err(conflict(what))
     }
 
     /// The metadata of the object of this kind and name, if there is one.
     pub(crate) async fn live(&self, object: &Object) -> Result<Option<ObjectMeta>> {
         let found = self.dynamic(object)?.get_metadata_opt(object.name()).await;
-        let found =
-            found.map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?;
+        let found = found.map_err(|error| Error::cluster(format!("reading {}", object.what()), &error))?;
         Ok(found.map(|found| found.metadata))
     }
 
@@ -183,20 +221,8 @@ impl Cluster {
             // Of a kind that it does not know, the API server says 404 in a page of its own.
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
             found => Ok(found
-                .map_err(|error| Error::cluster(format!("reading {} {}", object.kind(), object.name()), &error))?
+                .map_err(|error| Error::cluster(format!("reading {}", object.what()), &error))?
                 .map(|found| found.metadata)),
-        }
-    }
-
-    /// Deletes an object of whatever kind as it was read. One that is gone is fine.
-    pub(crate) async fn remove_object(&self, object: &Object, live: &ObjectMeta) -> Result<()> {
-        let what = format!("{} {}", object.kind(), object.name());
-        self.refuse_foreign(&what, live)?;
-        match self.dynamic(object)?.delete(object.name(), &Condition::of(live).parameters()).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(conflict(&what)),
-            Err(error) => Err(Error::cluster(format!("deleting {what}"), &error)),
         }
     }
 
@@ -239,7 +265,7 @@ pub(crate) fn hash_of_live(metadata: &ObjectMeta) -> Option<&str> {
 }
 
 /// Whether an object was last changed under this very lock.
-fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
+pub(crate) fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
     let fence = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
     fence.is_some_and(|fence| *fence == guard.fence.to_string())
 }

@@ -16,8 +16,8 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Cluster;
 use super::patience::Tenure;
+use super::{Cluster, Condition};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
@@ -166,6 +166,21 @@ impl Drop for Lock {
         // The file stays, unlocked: whoever finds it knows that we ended without giving the lock back.
         self.renewal.abort();
         self.tenure.end();
+    }
+}
+
+/// Takes the lock's object away, unless somebody holds it, or takes it at this very moment.
+pub(crate) async fn forget(cluster: &Cluster) -> Result<()> {
+    let api = cluster.api::<Lease>();
+    let found = api.get_opt(names::LOCK).await.map_err(|error| Error::cluster("reading the lock", &error))?;
+    let Some(lease) = found.filter(|lease| cluster.owns(&lease.metadata)) else { return Ok(()) };
+    if Held::of(&lease).is_some_and(|held| !held.is_over()) {
+        return Ok(());
+    }
+    match api.delete(names::LOCK, &Condition::of(&lease.metadata).parameters()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(Error::cluster("removing the lock", &error)),
     }
 }
 

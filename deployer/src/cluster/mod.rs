@@ -1,7 +1,10 @@
 //! One cluster's namespace on a Kubernetes API.
 
+pub(crate) mod applyset;
 pub(crate) mod ensure;
+pub(crate) mod fields;
 pub(crate) mod lock;
+pub(crate) mod owner;
 pub(crate) mod patience;
 pub(crate) mod pods;
 pub(crate) mod rights;
@@ -32,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::names;
 use crate::settings::Settings;
+use fields::Takes;
 use patience::{Patience, Tenure};
 
 /// Requests in flight at once. The client itself has no limit, and the API server's fairness queues beyond.
@@ -49,6 +53,7 @@ pub(crate) struct Cluster {
     requests: Arc<AtomicU64>,
     pull_grace: Option<Duration>,
     tenure: Tenure,
+    takes: Takes,
 }
 
 impl Cluster {
@@ -91,7 +96,12 @@ impl Cluster {
             .with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT))
             .build();
         let (name, namespace) = (settings.cluster.clone(), settings.namespace.clone());
-        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure })
+        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure, takes: Takes::default() })
+    }
+
+    /// The same, with what it may set although somebody else has set it otherwise.
+    pub(crate) fn taking(self, takes: Takes) -> Self {
+        Self { takes, ..self }
     }
 
     /// The cluster's name.
@@ -140,10 +150,7 @@ impl Cluster {
 
     /// Whether we made an object, for this very cluster.
     pub(crate) fn owns(&self, metadata: &ObjectMeta) -> bool {
-        let labels = metadata.labels.as_ref();
-        let is =
-            |name: &str, value: &str| labels.and_then(|labels| labels.get(name)).is_some_and(|found| found == value);
-        is(names::MANAGED_BY, names::MANAGER) && is(names::PART_OF, &self.name)
+        owner::is_ours(metadata, &self.name, &self.namespace)
     }
 
     /// Makes sure that the namespace exists. One that we make only takes pods of this level; one that we made for a

@@ -42,15 +42,15 @@ pub(crate) const IN_NAMESPACE: &[Right] = &[
     right("", "services", &["create", "delete", "get", "list", "patch", "watch"]),
     right("apps", "deployments", &["create", "delete", "get", "list", "patch", "watch"]),
     right("apps", "statefulsets", &["create", "delete", "get", "list", "patch", "watch"]),
-    right("autoscaling", "horizontalpodautoscalers", &["create", "get", "patch"]),
+    right("autoscaling", "horizontalpodautoscalers", &["create", "delete", "get", "patch"]),
     right("batch", "cronjobs", &["create", "delete", "get", "list", "patch", "watch"]),
     right("batch", "jobs", &["create", "delete", "get", "list", "patch", "watch"]),
-    right("coordination.k8s.io", "leases", &["create", "delete", "get", "list", "update"]),
+    right("coordination.k8s.io", "leases", &["create", "delete", "get", "update"]),
     right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     right("gateway.networking.k8s.io", "httproutes", &["create", "delete", "get", "patch"]),
     right("networking.k8s.io", "ingresses", &["create", "delete", "get", "patch"]),
     right("networking.k8s.io", "networkpolicies", &["create", "delete", "get", "list", "patch", "watch"]),
-    right("policy", "poddisruptionbudgets", &["create", "get", "patch"]),
+    right("policy", "poddisruptionbudgets", &["create", "delete", "get", "patch"]),
 ];
 
 /// What is read of the whole cluster: `doctor` looks for the class of volumes that databases get.

@@ -11,13 +11,14 @@ use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
 use crate::apply::handover::{self, First};
 use crate::apply::{Work, collect, external, switch, warm};
 use crate::cluster::Cluster;
+use crate::cluster::fields::{self, Takes};
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::images::{self, Found, Registry, user};
 use crate::names;
-use crate::plan::{Action, Step, Target, plan};
+use crate::plan::{Action, Step, Stranger, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Run a migration that what serves may not survive, or code on a schema that it was not made for
     #[arg(long)]
     pub(crate) allow_downtime: bool,
+    /// Take fields over that somebody else has set otherwise, such as `kubectl edit` or `kubectl scale`
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
 }
 
 /// What was wanted and what was found, and the way from one to the other.
@@ -81,7 +85,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
     repository.refuse_unpinned()?;
-    let cluster = Cluster::connect(&repository.settings).await?;
+    let cluster = Cluster::connect(&repository.settings).await?.taking(takes(args.force_conflicts));
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let kept = session::kept(store, &head.value).await?;
@@ -126,6 +130,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let prepared = prepare(&repository, &images, codes, (kept, &head.value), &observed, &cluster, args).await?;
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
     let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
+    let strangers = strangers(&prepared.steps, &prepared.target, &observed);
+    leave(&strangers, console);
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
         unchanged(current, &repository, &observed, &cluster, console);
         return Ok(());
@@ -134,9 +140,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let live = prepared.kept.current.as_ref().map(|record| &record.content);
     let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
     if args.dry_run {
-        let current = prepared.kept.current.as_ref();
-        let going = collect::leaving(&observed, &prepared.target.content, current, cluster.name());
-        show(&prepared, &missing, &going, &extra, console);
+        let going = collect::leaving(&observed, &prepared.target.content, &prepared.kept, cluster.name());
+        show(&prepared, (&missing, &going), &extra, &strangers, console);
         return room.refuse(&extra);
     }
     room.refuse(&extra)?;
@@ -161,6 +166,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)]).await
     })
     .await
+}
+
+/// What of others' fields is taken over.
+pub(super) fn takes(everything: bool) -> Takes {
+    if everything { Takes::Everything } else { Takes::Nothing }
 }
 
 /// Renders and plans.
@@ -210,8 +220,20 @@ async fn prepare(
     }
     let current = kept.current.as_ref().map(|record| &record.content);
     let tasks = target::tasks(&target, Store::new(cluster), observed).await?;
-    let steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
+    let mut steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
+    if args.force_conflicts {
+        let strangers = strangers(&steps, &target, observed);
+        take_over(&mut steps, &strangers);
+    }
+    cluster.refuse_held(&conflicts(&steps, &target, observed, cluster.name()))?;
     Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
+}
+
+/// Says what others have set that no version speaks against: it is no news to them, but may be to who deploys.
+fn leave(strangers: &[Stranger], console: &Console) {
+    for stranger in strangers {
+        console.note(&format!("  left as it is: of the {}, {}", stranger.what, fields::told(&stranger.held)));
+    }
 }
 
 /// The volume that each server's data lies on, where there is one already.
@@ -307,6 +329,7 @@ pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Op
     let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
+    session.head.value.has_routes |= record.content.front.as_ref().is_some_and(|front| front.gateway.is_some());
     session.save_head().await?;
     fault::point("intent-written");
     if let Err(error) = handover::bring(session, record, target, current, first).await {
@@ -415,7 +438,13 @@ fn unchanged(current: &Record, repository: &Repository, observed: &Observed, clu
     console.note(&format!("  {} requests", cluster.requests()));
 }
 
-fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra, console: &Console) {
+fn show(
+    prepared: &Prepared,
+    (missing, going): (&[String], &[String]),
+    extra: &Extra,
+    strangers: &[Stranger],
+    console: &Console,
+) {
     let shared: Vec<&String> = prepared
         .target
         .content
@@ -426,7 +455,7 @@ fn show(prepared: &Prepared, missing: &[String], going: &[String], extra: &Extra
     if console.is_json() {
         console.json(json!({
             "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
-            "graph": prepared.target.content.version,
+            "left": strangers, "graph": prepared.target.content.version,
         }));
         return;
     }

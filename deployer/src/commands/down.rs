@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{ListParams, ObjectMeta};
 use serde_json::json;
 
 use crate::apply::front;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, lock};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
@@ -41,6 +40,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
     let (runs, data) = tokio::try_join!(runs(&cluster), data(&cluster))?;
     if !runs && (!args.delete_data || data == 0) {
+        // Whoever was killed at the very end has left the lock.
+        lock::forget(&cluster).await?;
         let namespace = args.delete_data && cluster.delete_namespace().await?;
         report(console, &cluster, 0, namespace, data == 0);
         return Ok(());
@@ -48,15 +49,13 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let (gone, left) =
         under_lock(&cluster, console, args.wait, async |session| down(session, args.delete_data).await).await?;
     // The lock goes last, when nobody holds it any more.
-    for lease in list::<Lease>(&cluster).await? {
-        cluster.remove::<Lease>(&lease).await?;
-    }
+    lock::forget(&cluster).await?;
     let namespace = args.delete_data && cluster.delete_namespace().await?;
     report(console, &cluster, gone, namespace, left == 0);
     Ok(())
 }
 
-/// Whether there is anything but data.
+/// Whether there is anything but data, all of it ours.
 async fn runs(cluster: &Cluster) -> Result<bool> {
     let (maps, services, deployments, sets, jobs, schedules) = tokio::try_join!(
         list::<ConfigMap>(cluster),
@@ -66,8 +65,18 @@ async fn runs(cluster: &Cluster) -> Result<bool> {
         list::<Job>(cluster),
         list::<CronJob>(cluster),
     )?;
-    let runs = [services, deployments, sets, jobs, schedules].iter().any(|found| !found.is_empty());
-    Ok(runs || !maps.iter().all(is_data))
+    let all = [
+        ("Service", services),
+        ("Deployment", deployments),
+        ("StatefulSet", sets),
+        ("Job", jobs),
+        ("CronJob", schedules),
+    ];
+    // What somebody has taken into a set of theirs is told before anything is ended.
+    for (kind, metadata) in all.iter().flat_map(|(kind, found)| found.iter().map(move |metadata| (kind, metadata))) {
+        cluster.refuse_foreign(&format!("{kind} {}", metadata.name.as_deref().unwrap_or_default()), metadata)?;
+    }
+    Ok(all.iter().any(|(_, found)| !found.is_empty()) || !maps.iter().all(is_data))
 }
 
 /// Whether a ConfigMap says what was done to the data, and so stays with it.
@@ -86,6 +95,8 @@ async fn data(cluster: &Cluster) -> Result<usize> {
 async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, usize)> {
     let cluster = session.cluster;
     let mut step = session.console.step("down", "ending what runs");
+    session.head.value = session.head.value.ended();
+    session.save_head().await?;
     let mut gone = remove_all::<Service>(cluster).await?;
     gone += front::close(session, None).await?;
     gone += remove_all::<CronJob>(cluster).await?;
@@ -107,17 +118,20 @@ async fn down(session: &mut Session<'_>, delete_data: bool) -> Result<(usize, us
         )));
     }
     gone += remove_all::<NetworkPolicy>(cluster).await?;
-    for map in list::<ConfigMap>(cluster).await? {
-        if delete_data || !is_data(&map) {
-            cluster.remove::<ConfigMap>(&map).await?;
-            gone += 1;
-        }
-    }
     gone += remove_all::<ServiceAccount>(cluster).await?;
     if delete_data {
         gone += remove_all::<Secret>(cluster).await?;
         gone += remove_all::<PersistentVolumeClaim>(cluster).await?;
     }
+    // The head is the last of all: as long as it is there, the next `down` knows that there is something to end.
+    let maps = list::<ConfigMap>(cluster).await?;
+    let goes = |map: &&ObjectMeta| delete_data || !is_data(map);
+    let (head, others): (Vec<_>, Vec<_>) =
+        maps.iter().filter(goes).partition(|map| map.name.as_deref() == Some(names::HEAD));
+    for map in others.iter().chain(&head) {
+        cluster.remove::<ConfigMap>(map).await?;
+    }
+    gone += others.len() + head.len();
     step.done("over");
     let left = data(cluster).await?;
     Ok((gone, left))

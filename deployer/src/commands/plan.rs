@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// As for `deploy`
     #[arg(long)]
     pub(crate) allow_downtime: bool,
+    /// As for `deploy`
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
@@ -24,6 +27,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         wait: false,
         retry_migration: false,
         allow_downtime: args.allow_downtime,
+        force_conflicts: args.force_conflicts,
     };
     deploy::run(&args, global, console).await
 }

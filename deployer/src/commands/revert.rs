@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::deploy::{restore, serve, tidy};
+use super::deploy::{restore, serve, takes, tidy};
 use super::{entry_urls, short, show_entries};
 use crate::apply::{Work, switch, warm};
 use crate::cluster::Cluster;
@@ -14,7 +14,7 @@ use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::plan::{plan, warm::is_ending};
+use crate::plan::{conflicts, plan, warm::is_ending};
 use crate::render::{Kind, hash_of};
 use crate::schemas;
 use crate::session::{Session, all_ready, under_lock};
@@ -41,11 +41,14 @@ pub(crate) struct Args {
     /// Go back even where the code was not made for the schema that is there
     #[arg(long)]
     pub(crate) allow_downtime: bool,
+    /// Take fields over that somebody else has set otherwise, such as `kubectl edit` or `kubectl scale`
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = Cluster::connect(&global.settings_without_graph()?).await?.taking(takes(args.force_conflicts));
     // Where nothing is, there may not even be a namespace to lock.
     let head = Store::new(&cluster).head().await?.value;
     if head.current.is_none() && head.intent.is_none() {
@@ -127,6 +130,7 @@ async fn warm_up(session: &Session<'_>, record: &Record) -> Result<()> {
     let observed = session.view.now();
     let tasks = target::tasks(&target, session.store(), &observed).await?;
     let steps = plan(&target, current, &BTreeMap::new(), &tasks, &observed, session.cluster.name(), Timestamp::now())?;
+    session.cluster.refuse_held(&conflicts(&steps, &target, &observed, session.cluster.name()))?;
     let logical = BTreeMap::new();
     let work = Work::new(session, &target, &logical, Stored::default());
     if let Err(error) = work.run(&steps).await {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{node, nothing_served};
 use crate::apply::Work;
 use crate::cluster::Cluster;
+use crate::cluster::fields::Takes;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -43,7 +44,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    // Whoever set a size by other means is overruled by whoever says one now.
+    let cluster = Cluster::connect(&global.settings_without_graph()?).await?.taking(Takes::Sizes);
     // What cannot be is said before anything is locked.
     let (head, current) = super::served(&cluster).await?;
     let is_left = args.reset && head.sizes.contains_key(&args.service);

@@ -135,7 +135,7 @@ pub(super) fn node_step(
 }
 
 /// Whether a Deployment was started with other secrets than there are now.
-fn is_coded_otherwise(live: &ObjectMeta, object: &Object, code: Option<&String>) -> bool {
+pub(super) fn is_coded_otherwise(live: &ObjectMeta, object: &Object, code: Option<&String>) -> bool {
     let then = live.annotations.as_ref().and_then(|annotations| annotations.get(names::SECRETS));
     object.kind() == "Deployment" && code.is_some() && then != code
 }

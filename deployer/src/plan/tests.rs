@@ -18,7 +18,7 @@ fn object(kind: &str, name: &str, text: &str) -> Object {
 }
 
 /// `www` calls `api`; each is a Deployment and a Service, made of a text.
-fn target(api: &str, www: &str) -> Target {
+pub(super) fn target(api: &str, www: &str) -> Target {
     let mut content = content(&[("api", api, 2), ("www", www, 1)]);
     let www_id = content.nodes["www"].id.short();
     let entry = Entry {
@@ -52,7 +52,7 @@ fn target(api: &str, www: &str) -> Target {
 }
 
 /// A cluster that is the target, all of it ready.
-fn made(target: &Target) -> Observed {
+pub(super) fn made(target: &Target) -> Observed {
     let mut observed = Observed::default();
     let labels = json!({ (names::MANAGED_BY): names::MANAGER, (names::PART_OF): CLUSTER });
     for (name, objects) in &target.objects {

@@ -38,6 +38,11 @@ impl Object {
         self.text("/metadata/name")
     }
 
+    /// Its kind and name, for people.
+    pub(crate) fn what(&self) -> String {
+        format!("{} {}", self.kind(), self.name())
+    }
+
     /// The hash it carries.
     pub(crate) fn hash(&self) -> &str {
         self.body
@@ -55,6 +60,11 @@ impl Object {
     /// Sets an annotation, without a change of the hash.
     pub(crate) fn annotate(&mut self, name: &str, value: &str) {
         self.set_in("annotations", name, value);
+    }
+
+    /// Sets a label, without a change of the hash. Pods that it makes do not get it.
+    pub(crate) fn label(&mut self, name: &str, value: &str) {
+        self.set_in("labels", name, value);
     }
 
     /// Sets an annotation of the pods that it makes, without a change of the hash.

@@ -32,6 +32,9 @@ pub(crate) struct Head {
     /// Sizes that somebody chose by hand, by service. They hold over all versions until they are given back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sizes: BTreeMap<String, Size>,
+    /// Whether requests ever came through an HTTPRoute, which not every cluster knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_routes: bool,
 }
 
 /// A size that somebody chose by hand.
@@ -82,6 +85,7 @@ impl Default for Head {
             intent: None,
             log: VecDeque::new(),
             sizes: BTreeMap::new(),
+            has_routes: false,
         }
     }
 }
@@ -107,6 +111,11 @@ impl Head {
         while self.log.len() > REMEMBERED {
             self.log.pop_front();
         }
+    }
+
+    /// The head of a cluster that is being ended: nothing serves, and whoever deploys next begins anew with what is left.
+    pub(crate) fn ended(&self) -> Self {
+        Self { fence: self.fence, has_routes: self.has_routes, ..Self::default() }
     }
 
     /// The intended switch was undone.

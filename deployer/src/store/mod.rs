@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, applyset};
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 use bundle::Bundle;
@@ -51,8 +51,10 @@ impl<'c> Store<'c> {
     /// Moves the head, provided that nobody else did since it was read.
     pub(crate) async fn save_head(&self, head: &mut Stored<Head>) -> Result<()> {
         let text = head.value.encode()?;
-        let written = self.save(names::HEAD, Component::Store, [(Head::KEY.to_owned(), text)].into(), &head.revision);
-        head.revision = written.await?;
+        // The parent of all that is applied under it: its set says what may be in it before anything is.
+        let mut metadata = self.metadata(names::HEAD, Component::Store);
+        applyset::parent(&mut metadata, self.cluster.namespace(), head.value.has_routes);
+        head.revision = self.save(metadata, [(Head::KEY.to_owned(), text)].into(), &head.revision).await?;
         Ok(())
     }
 
@@ -67,7 +69,8 @@ impl<'c> Store<'c> {
     /// Notes what was done to databases, provided that nobody else did since it was read.
     pub(crate) async fn save_databases(&self, databases: &mut Stored<Databases>) -> Result<()> {
         let data = databases.value.encode()?;
-        databases.revision = self.save(names::DATABASES, Component::Credentials, data, &databases.revision).await?;
+        databases.revision =
+            self.save(self.metadata(names::DATABASES, Component::Credentials), data, &databases.revision).await?;
         Ok(())
     }
 
@@ -82,7 +85,7 @@ impl<'c> Store<'c> {
     /// Notes which tasks have run, provided that nobody else did since it was read.
     pub(crate) async fn save_tasks(&self, tasks: &mut Stored<Tasks>) -> Result<()> {
         let data = tasks.value.encode()?;
-        tasks.revision = self.save(names::TASKS, Component::Credentials, data, &tasks.revision).await?;
+        tasks.revision = self.save(self.metadata(names::TASKS, Component::Credentials), data, &tasks.revision).await?;
         Ok(())
     }
 
@@ -151,6 +154,14 @@ impl<'c> Store<'c> {
     async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>> {
         let found = self.cluster.api::<ConfigMap>().get_opt(name).await;
         let found = found.map_err(|error| Error::cluster(format!("reading {name}"), &error))?;
+        if let Some(tool) = found.as_ref().and_then(|map| applyset::tool_of_another(&map.metadata)) {
+            return Err(Error::Refused(format!(
+                "the ConfigMap {name} in the namespace {} is the parent of an ApplySet that {} applies: it is left as it is. \
+                 Use another --namespace",
+                self.cluster.namespace(),
+                tool.escape_debug()
+            )));
+        }
         if let Some(map) = &found
             && !self.cluster.owns(&map.metadata)
         {
@@ -172,15 +183,15 @@ impl<'c> Store<'c> {
     /// Writes a ConfigMap that changes, conditional on the revision at which it was read.
     async fn save(
         &self,
-        name: &str,
-        component: Component,
+        mut metadata: ObjectMeta,
         data: BTreeMap<String, String>,
         revision: &Option<String>,
     ) -> Result<Option<String>> {
         let api = self.cluster.api::<ConfigMap>();
-        let mut map = ConfigMap { metadata: self.metadata(name, component), data: Some(data), ..ConfigMap::default() };
+        let name = &metadata.name.clone().unwrap_or_default();
         let mark = hex::encode(rand::random::<[u8; 8]>());
-        map.metadata.annotations = Some([(names::WRITE.to_owned(), mark.clone())].into());
+        metadata.annotations.get_or_insert_default().insert(names::WRITE.to_owned(), mark.clone());
+        let mut map = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
         let written = match revision {
             None => api.create(&parameters(), &map).await,
             Some(revision) => {
