@@ -24,6 +24,10 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         wait: false,
         retry_migration: false,
         allow_downtime: args.allow_downtime,
+        smoke: false,
+        revert_on_failure: false,
+        if_tests_pass: false,
+        tests_cluster: None,
     };
     deploy::run(&args, global, console).await
 }

@@ -32,6 +32,9 @@ pub(crate) struct Head {
     /// Sizes that somebody chose by hand, by service. They hold over all versions until they are given back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) sizes: BTreeMap<String, Size>,
+    /// Whether the smoke checks of what serves are asked by schedules of the cluster.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) smoke: bool,
 }
 
 /// A size that somebody chose by hand.
@@ -82,6 +85,7 @@ impl Default for Head {
             intent: None,
             log: VecDeque::new(),
             sizes: BTreeMap::new(),
+            smoke: false,
         }
     }
 }
