@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Deployed, Namespace, Program, get};
+use clustergraph_tests::{Deployed, Namespace, Program, Repository, get};
 use serde_json::{Value, json};
 
 /// `komandan test` of somebody who remembers nothing but what these commands do.
@@ -185,4 +185,41 @@ fn a_test_that_cannot_be_run_is_no_test_that_fails() {
     assert!(late.contains("within 1 seconds (--timeout)"), "{late}");
     let unknown = test(&shop, "cort").run().ends_with(1).stderr();
     assert!(unknown.contains("no suite and no service `cort`: did you mean `c"), "{unknown}");
+}
+
+const DOCKERFILE: &str = "FROM python:3.11-slim AS base
+COPY calc/sum.py /srv/
+WORKDIR /srv
+USER 10001
+FROM base AS test
+COPY --chown=10001 calc/check.py /srv/
+FROM base
+CMD [\"python\", \"-m\", \"http.server\", \"8000\"]
+";
+
+const CHECK: &str = "import os, sum
+assert sum.of(3, 4) == 7 and os.getuid() == 10001
+open(os.environ['JUNIT_FILE'], 'w').write('<testsuite><testcase name=\"adds\" time=\"0.1\"/></testsuite>')
+";
+
+#[test]
+fn tests_run_in_the_stage_that_they_name_with_no_more_rights_than_their_service_has() {
+    let service = "name: calc\nbuild: { dockerfile: Dockerfile }\nports: { http: 8000 }\n\
+                   test: { run: [python, check.py], target: test }\n\
+                   smoke: { run: [python, -c, \"import urllib.request, os; urllib.request.urlopen(os.environ['CALC_URL'])\"] }\n";
+    let repository = Repository::with(&[
+        ("calc/service.yaml", service),
+        ("calc/Dockerfile", DOCKERFILE),
+        ("calc/sum.py", "def of(a, b):\n    return a + b\n"),
+        ("calc/check.py", CHECK),
+    ]);
+    let shop = Deployed::new(repository, Namespace::new("stage"));
+    // A namespace that komandan makes takes restricted pods only.
+    let _ = shop.komandan("deploy").run().succeeds();
+    let namespace = shop.namespace.kubectl(&format!("get namespace {}", shop.namespace.name()));
+    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+    let run = test(&shop, "calc --output json").run().succeeds();
+    let calc = &result(&run)["services"][0];
+    assert_eq!((&calc["passed"], &calc["tests"][0]["name"]), (&1.into(), &"adds".into()), "{calc}");
+    assert_eq!(shop.result("smoke")["passed"], 1, "nobody may call it but its own checks");
 }

@@ -1,10 +1,10 @@
 //! `komandan smoke`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use serde_json::json;
 
 use super::served;
@@ -23,7 +23,7 @@ use crate::store::record::Record;
 
 /// Checks that are run at once.
 const AT_ONCE: usize = 8;
-/// Between two looks at what serves, where the API server had no answer.
+/// The longest time between two looks at what serves.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Asks services whether they do their work: runs their `smoke` checks against the version that serves
@@ -175,55 +175,83 @@ pub(crate) fn report(asked: &[Asked], record: &Record, cluster: &Cluster, took: 
     }
 }
 
-/// Each as often as it says, of whatever version serves then.
+/// Each as often as it says, of whatever version serves then. None waits for another.
 async fn watch(jobs: &Jobs<'_>, args: &Args, console: &Console) -> Result<()> {
     let mut metrics = Metrics::new(jobs.cluster.name(), true);
+    let mut known: Option<(u64, BTreeMap<String, Question>)> = None;
     let mut due: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut running = FuturesUnordered::new();
+    let mut busy: BTreeSet<String> = BTreeSet::new();
     loop {
-        let (record, questions) = match current(jobs, &args.services).await {
-            Ok(found) => found,
+        match current(jobs, &args.services, known.as_ref().map(|(version, _)| *version)).await {
+            Ok(None) => {}
+            Ok(Some((record, questions))) => {
+                if questions.is_empty() {
+                    console.note(&format!("  {}", none(&record, jobs.cluster)));
+                }
+                due.retain(|name, _| questions.contains_key(name));
+                known = Some((record.number, questions));
+            }
             // What serves may change, and the API server start again: who watches goes on.
             Err(error) => {
+                known = None;
                 console.note(&format!("  {error}"));
-                tokio::time::sleep(PAUSE).await;
-                continue;
             }
-        };
-        if questions.is_empty() {
-            console.note(&format!("  {}", none(&record, jobs.cluster)));
         }
+        let questions = known.iter().flat_map(|(_, questions)| questions.values());
         let now = Instant::now();
-        let is_due = |question: &&Question| due.get(question.service()).is_none_or(|due| *due <= now);
-        let now_due: Vec<&Question> = questions.values().filter(is_due).collect();
-        let asked = stream::iter(now_due.iter().copied());
-        let mut asked = asked.map(|question| question.ask(jobs, args.timeout, |_| {})).buffer_unordered(AT_ONCE);
-        while let Some(asked) = asked.next().await {
-            let asked = match asked {
-                Ok(asked) => asked,
-                Err(error) => {
-                    console.note(&format!("  {error}"));
-                    continue;
-                }
-            };
-            metrics.add(&asked);
-            let to_stdout = write(&metrics, args.openmetrics.as_deref(), console)?;
-            if !to_stdout && tell(&asked, console).is_err() {
-                return Ok(());
+        for question in questions {
+            let name = question.service().to_owned();
+            let is_due = due.get(&name).is_none_or(|due| *due <= now);
+            if is_due && running.len() < AT_ONCE && busy.insert(name.clone()) {
+                due.insert(name, now + question.every());
+                let question = question.clone();
+                running.push(async move {
+                    let asked = question.ask(jobs, args.timeout, |_| {}).await;
+                    (question, asked)
+                });
             }
         }
-        for question in &now_due {
-            due.insert(question.service().to_owned(), now + question.every());
+        let waits = |name: &String| {
+            running.len() < AT_ONCE
+                && !busy.contains(name)
+                && known.as_ref().is_some_and(|(_, questions)| questions.contains_key(name))
+        };
+        let next = due.iter().filter(|(name, _)| waits(name)).map(|(_, due)| *due).min();
+        let pause = next.map_or(PAUSE, |next| next.saturating_duration_since(Instant::now()).min(PAUSE));
+        tokio::select! {
+            Some((question, asked)) = running.next() => {
+                busy.remove(question.service());
+                let asked = match asked {
+                    Ok(asked) => asked,
+                    Err(error) => {
+                        console.note(&format!("  {error}"));
+                        continue;
+                    }
+                };
+                metrics.add(&asked);
+                let to_stdout = write(&metrics, args.openmetrics.as_deref(), console)?;
+                if !to_stdout && tell(&asked, console).is_err() {
+                    return Ok(());
+                }
+            }
+            () = tokio::time::sleep(pause) => {}
         }
-        let next = due.iter().filter(|(name, _)| questions.contains_key(*name)).map(|(_, due)| *due).min();
-        let pause = next.map_or(PAUSE, |next| next.saturating_duration_since(Instant::now()));
-        tokio::time::sleep(pause).await;
     }
 }
 
-async fn current(jobs: &Jobs<'_>, names: &[String]) -> Result<(Record, BTreeMap<String, Question>)> {
+/// The checks of what serves, where that is another version than the one that is known.
+async fn current(
+    jobs: &Jobs<'_>,
+    names: &[String],
+    known: Option<u64>,
+) -> Result<Option<(Record, BTreeMap<String, Question>)>> {
+    if known.is_some() && Store::new(jobs.cluster).head().await?.value.current == known {
+        return Ok(None);
+    }
     let (_, record) = served(jobs.cluster).await?;
     let questions = questions(&record, Store::new(jobs.cluster), names).await?;
-    Ok((record, questions))
+    Ok(Some((record, questions)))
 }
 
 /// One line for each answer. It fails when nobody reads any more.

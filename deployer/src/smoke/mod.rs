@@ -130,6 +130,13 @@ impl Question {
                 jobs.remove(&job).await;
                 continue;
             }
+            // Whoever ends while it is asked has no answer, and owes none.
+            let verdict = match verdict {
+                Verdict::Failed(_) if !self.serves(jobs).await? => {
+                    Verdict::Unknown(format!("version {} ceased to serve while it was asked", self.version))
+                }
+                verdict => verdict,
+            };
             let elapsed = begun.elapsed();
             let said = match (&verdict, speaker) {
                 (Verdict::Passed, _) | (_, None) => Vec::new(),
@@ -144,6 +151,12 @@ impl Question {
             let (service, version, at) = (self.service.clone(), self.version, Timestamp::now());
             return Ok(Asked { service, version, verdict, elapsed, seconds, at, said });
         }
+    }
+
+    /// Whether the version that is asked serves still, and nobody is about to change that.
+    async fn serves(&self, jobs: &Jobs<'_>) -> Result<bool> {
+        let head = Store::new(jobs.cluster).head().await?.value;
+        Ok(head.current == Some(self.version) && head.intent.is_none())
     }
 
     /// What the end of a Job says, how long its program ran, and whose words tell more.
