@@ -113,6 +113,11 @@ pub(crate) async fn test(
     console: &Console,
 ) -> Result<Vec<Tested>> {
     let begun = Instant::now();
+    // Tests may take an hour: what is wrong with their end is said before.
+    let folder = args.junit.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::Usage(format!("--junit: there is no folder {}", folder.display())));
+    }
     let services = meant(repository, args.suite.as_deref(), console)?;
     let (_, record) = served(cluster).await?;
     let objects = target::of_record(&record, Store::new(cluster)).await?.objects;

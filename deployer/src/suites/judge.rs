@@ -126,7 +126,7 @@ fn ended(
             Some(at) => of_name.entry(*at).or_default().push(case),
             None => {
                 if called.iter().any(|name| place.get(name).is_some_and(|it| *it != shard)) {
-                    elsewhere.insert(full(case));
+                    elsewhere.insert(full(case).escape_debug().to_string());
                 }
                 others.push(case);
             }
@@ -145,7 +145,7 @@ fn ended(
         judgement.notes.push(format!(
             "{which}: its runner calls tests otherwise than `test.list` prints them (`{}`, and not `{listed}`): whether each \
              of the list ran once is not known",
-            full(ran)
+            full(ran).escape_debug()
         ));
     }
     if can_compare {

@@ -260,14 +260,11 @@ async fn ran(
     let mut found = job::run(jobs, &object, &beside, divided.len(), how.wait, tell).await?;
     for shard in &mut found {
         shard.names = divided.get(shard.index).cloned().unwrap_or_default();
-        if let Some(Err(why)) = shard.file.as_deref().map(junit::read) {
-            shard.said = Said::Broken(format!("its JUnit file cannot be read: {why}"));
-        } else if let (Said::Ended { cases, .. }, Some(Ok(read))) =
-            (&mut shard.said, shard.file.as_deref().map(junit::read))
-        {
-            *cases = Some(read);
+        let (Said::Ended { cases, .. }, Some(file)) = (&mut shard.said, shard.file.take()) else { continue };
+        match junit::read(&file) {
+            Ok(read) => *cases = Some(read),
+            Err(why) => shard.said = Said::Broken(format!("its JUnit file cannot be read: {why}")),
         }
-        shard.file = None;
     }
     let said: Vec<(Vec<String>, Said)> = found.iter().map(|it| (it.names.clone(), it.said.clone())).collect();
     tested.judgement = judge(&said);
