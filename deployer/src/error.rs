@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// What was deployed did not become ready.
     #[error("{0}")]
     Deploy(String),
+    /// Tests or smoke checks ran, and failed.
+    #[error("{0}")]
+    Checks(String),
     /// A request to the cluster failed.
     #[error("{what}: {why}")]
     Cluster {
@@ -106,6 +109,7 @@ impl Error {
             Self::Locked(_) => Exit::Locked,
             Self::Image(_) => Exit::Image,
             Self::Deploy(_) | Self::Lacks(_) => Exit::Deploy,
+            Self::Checks(_) => Exit::Checks,
             Self::Cluster { .. } => Exit::Cluster,
             Self::Interrupted => Exit::Interrupted,
         }

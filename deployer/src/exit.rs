@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Cluster = 7,
     /// An image could not be built, pushed or found.
     Image = 8,
+    /// Tests or smoke checks ran, and failed.
+    Checks = 9,
     /// Interrupted by a signal.
     Interrupted = 130,
 }

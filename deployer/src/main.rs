@@ -5,6 +5,7 @@
 //! every version in the cluster itself.
 
 mod apply;
+mod checks;
 mod cli;
 mod cluster;
 mod commands;
@@ -23,14 +24,14 @@ mod schemas;
 mod secrets;
 mod session;
 mod settings;
+mod smoke;
 mod store;
+mod suites;
 mod target;
 mod terminal;
 mod unsupported;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::console::Console;
@@ -38,7 +39,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let console = Console::new(cli.global.output);
     // An error here means that a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -80,6 +81,8 @@ async fn run(cli: &Cli, console: &Console) -> error::Result<ExitCode> {
         Command::Logs(args) => commands::logs::run(args, global, console).await,
         Command::Connect(args) => commands::connect::run(args, global, console).await,
         Command::Secret(args) => commands::secret::run(args, global, console).await,
+        Command::Smoke(args) => commands::smoke::run(args, global, console).await,
+        Command::Test(args) => commands::test::run(args, global, console).await,
         Command::Gc(args) => commands::gc::run(args, global, console).await,
         Command::Rbac(args) => commands::rbac::run(args, global, console).await,
         Command::Down(args) => commands::down::run(args, global, console).await,

@@ -84,7 +84,7 @@ pub(crate) const MIGRATIONS_POLICY: &str = "komandan-migrations";
 const LONGEST: usize = 63;
 /// The longest name of a StatefulSet: its revisions put a dash and ten characters behind it, in a label.
 const LONGEST_SET: usize = LONGEST - 11;
-/// The longest name of a CronJob: its Jobs get eleven characters more.
+/// The longest name of a CronJob: its Jobs get eleven characters more, and shards of a Job an index.
 const LONGEST_OF_A_CRON_JOB: usize = 52;
 
 /// What an object is for.
@@ -110,6 +110,10 @@ pub(crate) enum Component {
     Migration,
     /// What ends a former version that is kept ready for a while.
     Warm,
+    /// What asks a service that serves whether it does its work.
+    Smoke,
+    /// Tests of a service.
+    Test,
     /// Who may call whom.
     Policy,
     /// The store of versions.
@@ -132,6 +136,8 @@ impl Component {
             Self::Secrets => "secrets",
             Self::Migration => "migration",
             Self::Warm => "warm",
+            Self::Smoke => "smoke",
+            Self::Test => "test",
             Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
@@ -243,6 +249,17 @@ pub(crate) fn database_job(verb: &str, database: &Database, image: &str) -> Stri
         json!([database.address, database.server, database.migration, database.topics, database.extensions, image]);
     let key = Key::of("database-job", &does).short();
     fit(&format!("{verb}-{}", of_address(database, '-')), &format!("-{key}"))
+}
+
+/// The Job of a check: what it is, of which service, and a mark that no other Job has. Shards have their index behind it in the
+/// names of their hosts.
+pub(crate) fn check_job(verb: &str, service: &str, mark: &str) -> String {
+    fit_in(LONGEST_OF_A_CRON_JOB, &format!("{verb}-{}", service.replace('.', "-")), &format!("-{mark}"))
+}
+
+/// The CronJob of a service's smoke check. No job's has a dot in its name.
+pub(crate) fn smoke_cron_job(service: &str) -> String {
+    fit_in(LONGEST_OF_A_CRON_JOB, &format!("smoke.{}", service.replace('.', "-")), "")
 }
 
 /// A version's record. Padded, so that names sort as numbers do.

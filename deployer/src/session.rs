@@ -180,7 +180,7 @@ pub(crate) fn all_ready(record: &Record, observed: &Observed) -> bool {
 }
 
 /// Ends when a person or the system wants us to end.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
         return std::future::pending().await;

@@ -16,6 +16,9 @@ pub(crate) struct Global {
     /// The cluster, as clustergraph.yaml names it
     #[arg(long, global = true, value_name = "NAME", default_value = "production")]
     pub(crate) cluster: String,
+    /// Whether the cluster was named, and is not only the default
+    #[arg(skip)]
+    pub(crate) is_named: bool,
     /// The kubeconfig's context [default: clusters.NAME.context, else the current one]
     #[arg(long, global = true)]
     pub(crate) context: Option<String>,

@@ -10,11 +10,11 @@ use clustergraph::graph::{Graph, Service};
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::plan::Target;
-use crate::render::{Images, Kind, Object, Rendered, hash_of_node, policy};
+use crate::render::{Images, Kind, Object, Rendered, check, hash_of_node, policy};
 use crate::store::Store;
 use crate::store::bundle::{self, Bundle};
 use crate::store::databases::{EXTERNAL, Need};
-use crate::store::record::{Commit, Content, Node, Record};
+use crate::store::record::{Commit, Content, Node, Record, Smoke};
 
 /// The longest time for which a former version stays ready: a year. More seconds than some number are a time that no clock
 /// of Kubernetes can tell.
@@ -98,6 +98,12 @@ pub(crate) fn of_graph(
                 waits: Some(waited.into_iter().collect()),
                 servers: servers(service, graph).into_iter().collect(),
                 egress: service.egress.clone(),
+                smoke: service.smoke.as_ref().map(|smoke| Smoke {
+                    run: smoke.run.clone(),
+                    every: smoke.every.as_secs().max(1),
+                    env: check::own_address(service, &node.workload),
+                }),
+                calls_itself: !service.ports.is_empty() && (service.smoke.is_some() || service.test.is_some()),
             },
         );
     }

@@ -69,6 +69,14 @@ impl Found {
         if service.is_part() {
             return;
         }
+        if let (Role::Base, Some(smoke)) = (&service.role, &service.smoke) {
+            self.never(
+                &smoke.place,
+                "`smoke` of a service of which only processes and jobs run",
+                "a check runs as the service that it asks does, and nothing does",
+                "give the check to a service that calls it",
+            );
+        }
         let restart = service.places.get("restart");
         if let (Role::Service, Restart::Never, Some(place)) = (&service.role, service.restart, restart) {
             self.never(

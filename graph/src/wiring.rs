@@ -7,7 +7,7 @@ mod expression;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-pub(crate) use environment::{Files, Scene, environment};
+pub(crate) use environment::{Files, Scene, address, environment};
 pub(crate) use expression::filled;
 
 /// A variable's value before hosts, ports and passwords are known.

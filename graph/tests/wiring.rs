@@ -76,6 +76,20 @@ fn a_service_alone_finds_its_name() {
 }
 
 #[test]
+fn a_check_of_a_service_finds_it_as_who_calls_it_does() {
+    let ports = "ports: { http: 8080, grpc: { port: 9090, protocol: grpc } }";
+    let graph = graph("dependencies: [shop-page]", &[("shop-page", ports)]);
+    let own: BTreeMap<String, String> =
+        graph.services["shop-page"].own_address().iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    let called = environment("dependencies: [shop-page]", &[("shop-page", ports)]);
+    assert_eq!(own["SHOP_PAGE_URL"], "http://<shop-page>:<shop-page:http>");
+    assert_eq!(own["SHOP_PAGE_GRPC_ADDR"], "<shop-page>:<shop-page:grpc>");
+    assert!(own.iter().all(|(name, value)| called.get(name) == Some(value)), "{own:?}");
+    assert_eq!(own.len() + 1, called.len(), "and OTEL_SERVICE_NAME");
+    assert!(graph.services["web"].own_address().is_empty(), "what has no ports is nowhere");
+}
+
+#[test]
 fn a_service_finds_its_own_ports() {
     assert_environment(
         "ports: { grpc: 9090, http: 8080, 9p: 564 }",

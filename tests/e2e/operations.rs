@@ -326,7 +326,8 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
         "services/extra/service.yaml",
         "name: extra\nstack: python\nrun: [python, -m, http.server, \"8000\"]\nports: { http: 8000 }\nhealth: { http: / }\n\
          files: { /etc/extra.conf: extra.conf }\nscale: { max: 2, cpu: 80 }\nresources: { cpu: 20m, memory: 64Mi }\n\
-         jobs: [{ name: nightly, schedule: \"0 3 * * *\", run: [python, -c, pass] }]\n",
+         jobs: [{ name: nightly, schedule: \"0 3 * * *\", run: [python, -c, pass] }]\n\
+         test: { run: [python, -c, pass], list: [python, -c, \"print('one')\"] }\nsmoke: { run: [python, -c, pass] }\n",
     );
     hello.repository.write("services/extra/extra.conf", "level = info\n");
     hello.repository.write(
@@ -380,6 +381,9 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
     let url = line_of(&mut child, |line| line.starts_with("http://"));
     assert_eq!(get(&url).status, 200);
     assert_eq!(interrupt(child), Some(0));
+    for line in ["smoke", "smoke --install", "smoke --uninstall", "--cluster production test extra --force"] {
+        let _ = komandan(line).run().succeeds();
+    }
     let _ = komandan("gc --keep 1").run().succeeds();
     for line in ["status", "history", "diff 3"] {
         let _ = komandan(line).run().succeeds();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::local::wait_until;
-use crate::{EveryImage, Namespace, Program, Repository};
+use crate::{EveryImage, Namespace, Program, Repository, Session};
 
 /// A repository, and the namespace that it is deployed to.
 pub struct Deployed {
@@ -43,6 +43,16 @@ impl Deployed {
     #[must_use]
     pub fn of_example(name: &str, about: &str) -> Self {
         Self::new(Repository::of_example(name), Namespace::new(about))
+    }
+
+    /// A repository that is only there for tests, its images pinned, and a namespace whose name says what for.
+    #[must_use]
+    pub fn of_fixture(name: &str, about: &str) -> Self {
+        let repository = Repository::of_fixture(name);
+        // Only pinned images run on a cluster.
+        let _ = Session::of(repository.path()).ssi("lock").run().succeeds();
+        repository.commit("pins");
+        Self::new(repository, Namespace::new(about))
     }
 
     /// A command.

@@ -101,7 +101,7 @@ async fn point(session: &Session<'_>, name: &str, object: Option<&Object>) -> Re
 }
 
 /// Whoever holds a newer lock decides.
-pub(super) fn refuse_newer(session: &Session<'_>, live: &ObjectMeta) -> Result<()> {
+pub(crate) fn refuse_newer(session: &Session<'_>, live: &ObjectMeta) -> Result<()> {
     let fence = live.annotations.as_ref().and_then(|annotations| annotations.get(names::FENCE));
     let fence = fence.and_then(|fence| fence.parse::<u64>().ok()).unwrap_or(0);
     if fence > session.guard.fence {

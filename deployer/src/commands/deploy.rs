@@ -1,5 +1,7 @@
 //! `komandan deploy`
 
+mod verify;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use crate::apply::handover::{self, First};
 use crate::apply::{Work, collect, external, switch, warm};
 use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Takes};
-use crate::cluster::view::{Observed, list};
+use crate::cluster::view::{Observed, View, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -26,6 +28,7 @@ use crate::schemas;
 use crate::secrets::Secrets;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::Global;
+use crate::smoke::schedule;
 use crate::store::bundle::Bundle;
 use crate::store::databases::{Databases, Need, State};
 use crate::store::head::{Head, Size};
@@ -38,7 +41,11 @@ use crate::target;
 #[command(after_help = "Examples:
   komandan deploy                   the current commit
   komandan deploy --dry-run v1.4    what that commit would change
-  komandan deploy --wait            after whoever is deploying now")]
+  komandan deploy --wait            after whoever is deploying now
+  komandan deploy --smoke --revert-on-failure
+                                    and back if what serves then does not do its work
+  komandan deploy --if-tests-pass --tests-cluster staging
+                                    only if the core suite passes in the cluster `staging`")]
 pub(crate) struct Args {
     /// The commit
     #[arg(default_value = "HEAD")]
@@ -58,6 +65,18 @@ pub(crate) struct Args {
     /// Take fields over that somebody else has set otherwise, such as `kubectl edit` or `kubectl scale`
     #[arg(long)]
     pub(crate) force_conflicts: bool,
+    /// Run the smoke checks of what serves then
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Go back to the version before if a smoke check fails
+    #[arg(long, requires = "smoke")]
+    pub(crate) revert_on_failure: bool,
+    /// Only if tests pass on this commit: those of the suite `core`, or all where there is none
+    #[arg(long, requires = "tests_cluster")]
+    pub(crate) if_tests_pass: bool,
+    /// The cluster that these tests run in: this commit must be deployed there
+    #[arg(long, value_name = "NAME", requires = "if_tests_pass")]
+    pub(crate) tests_cluster: Option<String>,
 }
 
 /// What was wanted and what was found, and the way from one to the other.
@@ -85,6 +104,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
     repository.refuse_unpinned()?;
+    if let Some(name) = args.tests_cluster.as_ref().filter(|_| args.if_tests_pass && !args.dry_run) {
+        super::test::before_deploy(name, &args.commit, global, console).await?;
+    }
     let cluster = Cluster::connect(&repository.settings).await?.taking(takes(args.force_conflicts));
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
@@ -134,6 +156,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     leave(&strangers, console);
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
         unchanged(current, &repository, &observed, &cluster, console);
+        if args.smoke && !args.dry_run {
+            return verify::ask(&cluster, &View::start(&cluster).await?, current, console).await;
+        }
         return Ok(());
     }
     let room = Room::read(&cluster).await?;
@@ -160,10 +185,14 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         let prepared = prepare(&repository, &images, codes, kept, &observed, session.cluster, args).await?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
             unchanged(current, &repository, &observed, session.cluster, console);
+            let asked = match args.smoke {
+                true => verify::ask(session.cluster, &session.view, current, console).await,
+                false => Ok(()),
+            };
             tidy(session).await;
-            return Ok(());
+            return asked;
         }
-        deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)]).await
+        deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)], args).await
     })
     .await
 }
@@ -247,6 +276,7 @@ async fn deploy(
     prepared: Prepared,
     begun: Instant,
     stages: [(&'static str, Duration); 2],
+    args: &Args,
 ) -> Result<()> {
     let mut stages: Vec<(&str, Duration)> = stages.into();
     let current = prepared.kept.current.clone();
@@ -301,8 +331,15 @@ async fn deploy(
 
     let observed = session.view.now();
     report(session, &record, current.as_ref(), &observed, begun.elapsed(), &stages);
-    tidy(session).await;
-    Ok(())
+    let asked = match args.smoke {
+        true => verify::verify(session, &record, args).await,
+        false => Ok(()),
+    };
+    // Who has lost the lock touches nothing any more.
+    if !matches!(asked, Err(Error::Locked(_))) {
+        tidy(session).await;
+    }
+    asked
 }
 
 /// Gives back their form and size to what serves and was changed in place by a command that failed.
@@ -365,6 +402,7 @@ pub(super) async fn tidy(session: &Session<'_>) {
         let kept = session.kept().await?;
         let gone = collect::collect(session, &kept.all()).await?;
         let until = warm::retain(session, &kept).await?;
+        schedule::follow(session).await?;
         if let (Some(until), Some(previous)) = (until, &kept.previous) {
             session.console.note(&format!("  version {} stays warm until {until}", previous.number));
         }

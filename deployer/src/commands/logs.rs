@@ -232,7 +232,7 @@ fn texts(reader: impl AsyncBufRead + Send + 'static) -> impl futures_util::Strea
 }
 
 /// A line without what would move the cursor or change the terminal.
-fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = anstream::adapter::strip_str(&text).to_string();
     plain.chars().filter(|c| !c.is_control() || *c == '\t').collect()

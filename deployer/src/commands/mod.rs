@@ -17,7 +17,9 @@ pub(crate) mod restart;
 pub(crate) mod revert;
 pub(crate) mod scale;
 pub(crate) mod secret;
+pub(crate) mod smoke;
 pub(crate) mod status;
+pub(crate) mod test;
 
 use std::collections::BTreeMap;
 
@@ -53,7 +55,7 @@ fn nothing_served(cluster: &Cluster) -> Error {
 }
 
 /// A service of a version.
-fn node<'r>(record: &'r Record, name: &str) -> Result<&'r Node> {
+pub(crate) fn node<'r>(record: &'r Record, name: &str) -> Result<&'r Node> {
     record.content.nodes.get(name).ok_or_else(|| {
         let known = record.content.nodes.keys();
         unknown(name, known.map(String::as_str), &format!("version {}", record.number))
@@ -108,6 +110,14 @@ fn show_entries(urls: &BTreeMap<String, String>, console: &Console) {
     for (name, url) in urls {
         console.data(&format!("  {name}  {url}"));
     }
+}
+
+/// A span of time on the command line: `30s`, `5m`, `1h30m`.
+fn span(text: &str) -> std::result::Result<std::time::Duration, String> {
+    let span: Option<jiff::SignedDuration> = text.parse().ok();
+    let span = span.and_then(|span| std::time::Duration::try_from(span).ok()).filter(|span| span.as_secs() > 0);
+    // More than a week is a mistake.
+    span.filter(|span| span.as_secs() <= 7 * 24 * 3600).ok_or_else(|| "write a span such as 30s, 5m or 1h".to_owned())
 }
 
 /// The first digits of a commit.

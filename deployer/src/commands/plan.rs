@@ -28,6 +28,10 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         retry_migration: false,
         allow_downtime: args.allow_downtime,
         force_conflicts: args.force_conflicts,
+        smoke: false,
+        revert_on_failure: false,
+        if_tests_pass: false,
+        tests_cluster: None,
     };
     deploy::run(&args, global, console).await
 }

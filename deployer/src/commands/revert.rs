@@ -57,7 +57,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     under_lock(&cluster, console, args.wait, async |session| revert(session, args, begun).await).await
 }
 
-async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Result<()> {
+pub(super) async fn revert(session: &mut Session<'_>, args: &Args, begun: Instant) -> Result<()> {
     let head = &session.head.value;
     let current = head.current.ok_or_else(|| never_deployed(session.cluster))?;
     let number = args.number.or(head.previous).ok_or_else(|| {

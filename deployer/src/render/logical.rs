@@ -159,7 +159,7 @@ impl Scene<'_> {
             "name": MIGRATE,
             "image": self.service_image(owner)?,
             "imagePullPolicy": "IfNotPresent",
-            "command": command(Some(run)),
+            "command": command(run),
             "env": self.environment(owner)?,
         });
         set(&mut container, "securityContext", service_security(owner));

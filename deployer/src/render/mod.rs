@@ -1,6 +1,7 @@
 //! From a graph to Kubernetes objects. Pure: the same graph and images give the same bytes.
 
 mod catalogue;
+pub(crate) mod check;
 pub(crate) mod database;
 mod disruption;
 mod env;
@@ -31,6 +32,7 @@ pub(crate) use object::{Object, hash_of, hash_of_node};
 
 pub(crate) use database::SERVER_CONTAINER;
 pub(crate) use job::beside;
+pub(crate) use pod::command;
 
 use crate::error::{Error, Result};
 use crate::names::{self, Component};

@@ -28,7 +28,7 @@ impl Scene<'_> {
             "env": self.environment(service)?,
         });
         set(&mut container, "securityContext", service_security(service));
-        set(&mut container, "command", command(service.run.as_deref()));
+        set(&mut container, "command", service.run.as_ref().map(command));
         set(&mut container, "resources", resources(service));
         let (mounts, volumes) = self.mounts(service, workload)?;
         set(&mut container, "volumeMounts", some(mounts));
@@ -69,8 +69,8 @@ fn some(values: Vec<Value>) -> Option<Value> {
 }
 
 /// A command in which Kubernetes finds nothing to replace.
-pub(super) fn command(run: Option<&[String]>) -> Option<Value> {
-    run.map(|words| words.iter().map(|word| literal(word)).collect())
+pub(crate) fn command<'w>(words: impl IntoIterator<Item = &'w String>) -> Value {
+    words.into_iter().map(|word| literal(word)).collect()
 }
 
 /// What all of a pod may do. Recipes name their user; a Dockerfile or a ready image must name one that is not root, by

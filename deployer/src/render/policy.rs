@@ -38,6 +38,9 @@ pub(crate) fn policies(cluster: &str, versions: &[&Content]) -> Vec<Object> {
             for called in &node.dependencies {
                 edges.callers.entry(called).or_default().insert(name);
             }
+            if node.calls_itself {
+                edges.callers.entry(name).or_default().insert(name);
+            }
             for server in &node.servers {
                 edges.clients.entry(server).or_default().insert(name);
             }

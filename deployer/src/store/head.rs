@@ -35,6 +35,9 @@ pub(crate) struct Head {
     /// Whether requests ever came through an HTTPRoute, which not every cluster knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_routes: bool,
+    /// Whether the smoke checks of what serves are asked by schedules of the cluster.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) smoke: bool,
 }
 
 /// A size that somebody chose by hand.
@@ -86,6 +89,7 @@ impl Default for Head {
             log: VecDeque::new(),
             sizes: BTreeMap::new(),
             has_routes: false,
+            smoke: false,
         }
     }
 }

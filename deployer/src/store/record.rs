@@ -102,6 +102,23 @@ pub(crate) struct Node {
     /// What it calls outside the cluster, as `host:port`.
     #[serde(default)]
     pub(crate) egress: Vec<String>,
+    /// How it is asked whether it does its work, while it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) smoke: Option<Smoke>,
+    /// Whether its own pods call it: those of its checks do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) calls_itself: bool,
+}
+
+/// A question that a service is asked while it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Smoke {
+    /// What asks it, in a pod of the service's own image and environment. It is fine when that ends with 0.
+    pub(crate) run: Vec<String>,
+    /// How often it is asked where it is asked again and again, in seconds.
+    pub(crate) every: u64,
+    /// Where the service is: no secrets.
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 impl Node {
@@ -153,8 +170,8 @@ impl Content {
                 .nodes
                 .iter()
                 .map(|(name, node)| {
-                    let node = (node.workload.clone(), node.hash.clone(), node.replicas, node.egress.clone());
-                    (name.clone(), node)
+                    let runs = (node.workload.clone(), node.hash.clone(), node.replicas, node.egress.clone());
+                    (name.clone(), (runs, node.smoke.clone(), node.calls_itself))
                 })
                 .collect();
             let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
@@ -211,6 +228,8 @@ pub(crate) mod tests {
             waits: None,
             servers: Vec::new(),
             egress: Vec::new(),
+            smoke: None,
+            calls_itself: false,
         };
         Content {
             version: key(&format!("{nodes:?}")),

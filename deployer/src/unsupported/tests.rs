@@ -75,6 +75,14 @@ fn refused(web: &str, repository: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_check_of_what_does_not_run_is_refused() {
+    let base = "name: web\nstack: command\nprocesses: { work: { run: [./work] } }\nsmoke: { run: [./smoke] }\n";
+    let found = refused(base, CLUSTER);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("web/service.yaml:4:1 `smoke` of a service of which only processes and jobs run"));
+}
+
+#[test]
 fn what_is_honoured_is_not_refused() {
     assert_eq!(refused(HELLO, CLUSTER), Vec::<String>::new());
 }

@@ -15,6 +15,7 @@ mod schemas;
 mod snapshot;
 mod source;
 mod stores;
+mod suite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -294,6 +295,13 @@ impl Service {
     #[must_use]
     pub fn is_part(&self) -> bool {
         self.name != self.owner
+    }
+
+    /// What tells where it is, by the variables that another service would have that depends on it under its own name. Its
+    /// checks (tests, and its smoke check) have them beside its own environment.
+    #[must_use]
+    pub fn own_address(&self) -> BTreeMap<String, wiring::Value> {
+        wiring::address(&self.name, &self.ports, &self.place)
     }
 
     /// The files that a build of its Dockerfile sees, as the build sees them.

@@ -155,6 +155,13 @@ fn own(file: &ServiceFile, part: Option<&Process>, wired: &mut Wired) {
     }
 }
 
+/// What those find in their environment who call a service by its own name.
+pub(crate) fn address(name: &str, ports: &[Port], place: &Place) -> BTreeMap<String, Value> {
+    let mut wired = Wired::default();
+    service(name, &variable_prefix(name), ports, place, &mut wired);
+    wired.values.into_iter().map(|(name, (value, _))| (name, value)).collect()
+}
+
 fn service(name: &str, prefix: &str, ports: &[Port], place: &Place, wired: &mut Wired) {
     let main = Port::primary(ports);
     for port in ports {
