@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, connect, deploy, diff, doctor, down, exec, gc, history, logs, plan, rbac, render, restart, revert, scale,
-    secret, status,
+    build, connect, deploy, diff, doctor, down, exec, extend, gc, history, list, logs, plan, rbac, render, restart,
+    revert, scale, secret, sleep, status, up,
 };
 use crate::settings::Global;
 
@@ -25,6 +25,7 @@ const AFTER: &str = "Examples:
   komandan deploy                  the current commit to the cluster `production`
   komandan deploy --dry-run v1.4   what that would do with the commit v1.4
   komandan revert                  back to the version before
+  komandan up --pr 7               the current commit as a cluster of its own, which ends by itself
 
 Exit codes: 0 as asked, 1 failure, 2 command line, 3 the repository's files, 4 not ready (traffic stays),
 5 locked by somebody else, 6 refused to protect data or foreign objects, 7 cluster, 8 images, 130 interrupted";
@@ -50,6 +51,11 @@ pub(crate) enum Command {
     Rbac(rbac::Args),
     Doctor(doctor::Args),
     Down(down::Args),
+    Up(up::Args),
+    List(list::Args),
+    Extend(extend::Args),
+    Sleep(sleep::Sleep),
+    Wake(sleep::Wake),
 }
 
 #[cfg(test)]

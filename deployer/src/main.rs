@@ -26,6 +26,7 @@ mod settings;
 mod store;
 mod target;
 mod terminal;
+mod transient;
 mod unsupported;
 
 use std::process::ExitCode;
@@ -83,6 +84,11 @@ async fn run(cli: &Cli, console: &Console) -> error::Result<ExitCode> {
         Command::Gc(args) => commands::gc::run(args, global, console).await,
         Command::Rbac(args) => commands::rbac::run(args, global, console).await,
         Command::Down(args) => commands::down::run(args, global, console).await,
+        Command::Up(args) => commands::up::run(args, global, console).await,
+        Command::List(args) => commands::list::run(args, global, console).await,
+        Command::Extend(args) => commands::extend::run(args, global, console).await,
+        Command::Sleep(args) => commands::sleep::sleep(args, global, console).await,
+        Command::Wake(args) => commands::sleep::wake(args, global, console).await,
     }?;
     Ok(Exit::Success.into())
 }

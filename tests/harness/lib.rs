@@ -3,6 +3,7 @@
 //!
 //! Every test works in folders, ports and namespaces of its own and leaves nothing behind.
 
+pub mod clusters;
 pub mod deployed;
 pub mod http;
 pub mod images;
@@ -18,6 +19,7 @@ pub mod state;
 pub mod versions;
 pub mod visitor;
 
+pub use clusters::Clusters;
 pub use deployed::Deployed;
 pub use http::{Answer, get, leave_early};
 pub use images::EveryImage;

@@ -10,6 +10,7 @@ pub(crate) mod handover;
 mod hold;
 mod node;
 mod policy;
+pub(crate) mod rest;
 mod secret;
 pub(crate) mod switch;
 mod task;

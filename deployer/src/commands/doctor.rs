@@ -26,6 +26,7 @@ use crate::images::Registry;
 use crate::names;
 use crate::settings::{Global, Settings};
 use crate::store::Store;
+use crate::transient;
 use checks::{Check, Missing};
 
 /// Looks whether a deploy would find what it needs: API server, rights, registry, clock, namespace, volumes, lock
@@ -38,7 +39,7 @@ use checks::{Check, Missing};
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<ExitCode> {
-    let settings = global.settings_without_graph()?;
+    let settings = transient::located(global).await?;
     let checks = look(&settings).await;
     let is_well = checks.iter().all(|check| !check.is_failure());
     if console.is_json() {
