@@ -27,11 +27,14 @@ impl Home {
             self.cluster.remove::<Job>(&job.metadata).await?;
         }
         fault::point("end-forgotten");
-        let mut gone = Vec::new();
+        let mut going = Vec::new();
         for namespace in namespaces.iter().filter(|it| self.cluster.owns(&it.metadata)) {
-            gone.extend(self.delete_namespace(namespace).await?);
+            let stays = namespace.metadata.deletion_timestamp.is_none();
+            going.extend(namespace.metadata.name.clone().filter(|_| stays));
+            // The garbage collector may be faster than we are.
+            self.delete_namespace(namespace).await?;
         }
-        Ok(gone)
+        Ok(going)
     }
 
     /// Ends what is left of clusters whose time is over: namespaces whose Job is gone. Returns these, and only names them in a dry
