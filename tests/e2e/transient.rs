@@ -49,7 +49,7 @@ fn a_cluster_begins_changes_and_ends_by_itself_and_nothing_of_it_is_left() {
         (&"komandan.up/1".into(), &"pr-7".into(), &"http://pr-7.shop.example".into())
     );
     assert!(namespace.starts_with("pr-7-"), "{namespace}");
-    assert_eq!(clusters.live(), [namespace.clone()]);
+    assert_eq!(clusters.live(), std::slice::from_ref(&namespace));
     let quota = clusters.home().kubectl(&format!("get resourcequota komandan-quota --namespace {namespace}"));
     assert_eq!(quota["spec"]["hard"]["pods"], "20");
     let jobs = clusters.home().kubectl(&format!("get jobs --namespace {namespace}"));
@@ -153,7 +153,7 @@ fn down_ends_it_before_its_time_twice_is_fine_and_the_next_one_waits_for_nothing
     clusters.home().kubectl_does(&format!("delete namespace --wait=false {third}"));
     let fourth = text(&clusters.result("up --pr 5")["namespace"]);
     assert_ne!(third, fourth);
-    assert_eq!(clusters.live(), [fourth.clone()]);
+    assert_eq!(clusters.live(), std::slice::from_ref(&fourth));
     let _ = clusters.komandan("down --pr 5").run().succeeds();
     clusters.wait_until_all_is_gone(&before, &[third, fourth]);
 }

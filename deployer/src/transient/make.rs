@@ -210,7 +210,10 @@ impl Home {
             return Ok(false);
         }
         if !answer.status().is_success() {
-            return Err(Error::Cluster { what: what.to_owned(), why: format!("the API server says {}", answer.status()) });
+            return Err(Error::Cluster {
+                what: what.to_owned(),
+                why: format!("the API server says {}", answer.status()),
+            });
         }
         let body = answer.into_body().collect_bytes().await.map_err(|error| Error::cluster(what, &error))?;
         let found = serde_json::from_slice::<APIResourceList>(&body);
