@@ -215,10 +215,6 @@ impl Found {
             if let Some(place) = said("databases").filter(|_| !cluster.databases.is_empty()) {
                 self.add(place, "`databases` that somebody else runs, of clusters that end by themselves,");
             }
-            let has_tls = cluster.ingress.as_ref().is_some_and(|ingress| ingress.tls.is_some());
-            if let Some(place) = said("ingress").filter(|_| has_tls) {
-                self.add(place, "`ingress.tls` of clusters that end by themselves");
-            }
             let of_a_cluster =
                 cluster.secrets_from.as_ref().is_some_and(|source| graph.repository.clusters.contains_key(source));
             if let Some(place) = said("secrets_from").filter(|_| of_a_cluster) {

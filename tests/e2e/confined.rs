@@ -49,6 +49,11 @@ fn with_the_rights_of_one_home_clusters_are_made_and_ended_and_nothing_else_is_r
     let other = namespace_of_somebody_else(&clusters);
     wait_until("the policy holds", || !may(&format!("label namespace {other} some=label --dry-run=server")));
 
+    let doctor = komandan("doctor --cluster pr --output json").run();
+    let checks = doctor.json()["checks"].as_array().expect("checks").clone();
+    for name in ["rights", "namespace", "end"] {
+        assert!(checks.iter().any(|check| check["name"] == name && check["state"] == "ok"), "{name}: {checks:?}");
+    }
     let planned = komandan("up --pr 7 --dry-run").run().succeeds().stdout();
     assert!(planned.contains("api"), "{planned}");
     let _ = komandan("up --pr 7").run().succeeds();

@@ -306,6 +306,26 @@ fn what_it_lacks_is_told_before_anything_is_made_and_secrets_come_from_their_sou
 }
 
 #[test]
+fn the_certificate_of_all_hosts_is_where_each_ingress_looks_for_it() {
+    let clusters = Clusters::new("tls", "domain: \"pr-{n}.shop.example\", ingress: { class: nginx, tls: shop-tls }");
+    let before = clusters.everything(&[]);
+    let lacks = clusters.komandan("up --pr 7").run().ends_with(6).stderr();
+    assert!(lacks.contains("there is no Secret shop-tls in the namespace"), "{lacks}");
+    assert_eq!(clusters.everything(&[]), before, "nothing was made");
+    clusters.home().kubectl_does(
+        "create secret generic shop-tls --type=kubernetes.io/tls --from-literal=tls.crt=c --from-literal=tls.key=k",
+    );
+    let up = clusters.result("up --pr 7");
+    assert_eq!(up["entries"]["www"], "https://pr-7.shop.example");
+    let of = |namespace: &str| {
+        let found = clusters.home().kubectl(&format!("get secret shop-tls --namespace {namespace}"));
+        (found["type"].clone(), found["data"].clone())
+    };
+    assert_eq!(of(&text(&up["namespace"])), of(clusters.home().name()));
+    assert_eq!(clusters.result("up --pr 7")["unchanged"], true);
+}
+
+#[test]
 fn what_there_is_no_room_for_and_what_is_no_such_cluster_is_refused_before_anything_is_made() {
     let clusters = Clusters::new("refused", "quota: { pods: 1 }");
     let before = clusters.everything(&[]);
@@ -378,6 +398,8 @@ fn where_addresses_are_no_objects_that_is_told_and_gc_ends_it() {
     let told = older("up --pr 7 --ttl 1h").stderr();
     assert!(told.contains("Kubernetes 1.33") && told.contains("komandan gc --cluster pr"), "{told}");
     let live = clusters.live();
+    let doctor = clusters.komandan("doctor --cluster pr").env("KUBECONFIG", &kubeconfig).run().stdout();
+    assert!(doctor.contains("clusters do not end by themselves"), "{doctor}");
     assert!(older("gc --cluster pr").stderr().contains("no cluster of pr is over its time"));
     assert_eq!(clusters.live(), live);
     let _ = older("extend pr-7 --ttl 1s");

@@ -61,6 +61,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     repository.refuse_unpinned()?;
     let home = Home::connect(&repository.settings).await?;
     let secrets = transient::given(&repository, &home).await?;
+    let certificate = transient::certificate(&repository, &home).await?;
     let bounds = settings.quota.as_ref().map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
     let live = match home.claim().await? {
         Some(claim) => home.lives(&claim).await?.then_some(claim),
@@ -108,6 +109,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let cluster = home.of(&claim);
     transient::bound(&cluster, bounds.as_ref()).await?;
     secrets.keep(&cluster).await?;
+    if let Some(certificate) = &certificate {
+        certificate.keep(&cluster).await?;
+    }
     let was_asleep = claim.asleep.is_some();
     if was_asleep {
         claim = wake_up(&home, &claim, args.wait, console).await?;

@@ -203,7 +203,7 @@ impl Home {
     }
 
     /// Whether the API server has addresses as objects.
-    async fn has_addresses(&self) -> Result<bool> {
+    pub(crate) async fn has_addresses(&self) -> Result<bool> {
         let what = "asking which objects the API server has";
         let answer = self.cluster.get(ADDRESSES).await.map_err(|error| Error::cluster(what, &error))?;
         if answer.status() == http::StatusCode::NOT_FOUND {

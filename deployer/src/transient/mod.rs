@@ -5,6 +5,7 @@
 //! same cluster at once both go on with the one that is there. Everything else hangs on it ([`make`]).
 
 mod bounds;
+mod certificate;
 mod claim;
 mod end;
 mod grant;
@@ -18,6 +19,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ListParams, ObjectMeta};
 
 pub(crate) use bounds::{Bounds, bound, bounds};
+pub(crate) use certificate::certificate;
 pub(crate) use claim::{Claim, deadline};
 pub(crate) use name::Name;
 pub(crate) use source::given;
