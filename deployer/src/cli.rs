@@ -1,11 +1,10 @@
 //! The command line.
 
-use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, connect, deploy, diff, doctor, down, exec, gc, history, logs, plan, rbac, render, restart, revert, scale,
-    secret, smoke, status, test,
+    build, connect, deploy, diff, doctor, down, exec, extend, gc, history, list, logs, plan, rbac, render, restart,
+    revert, scale, secret, sleep, smoke, status, test, up,
 };
 use crate::settings::Global;
 
@@ -22,22 +21,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-impl Cli {
-    /// Reads the command line, or ends the program with what is wrong with it.
-    pub(crate) fn read() -> Self {
-        let read = |matches: &clap::ArgMatches| {
-            let mut cli = Self::from_arg_matches(matches)?;
-            cli.global.is_named = matches.value_source("cluster") == Some(ValueSource::CommandLine);
-            Ok(cli)
-        };
-        read(&Self::command().get_matches()).unwrap_or_else(|error: clap::Error| error.exit())
-    }
-}
-
 const AFTER: &str = "Examples:
   komandan deploy                  the current commit to the cluster `production`
   komandan deploy --dry-run v1.4   what that would do with the commit v1.4
   komandan revert                  back to the version before
+  komandan up --pr 7               the current commit as a cluster of its own, which ends by itself
 
 Exit codes: 0 as asked, 1 failure, 2 command line, 3 the repository's files, 4 not ready (traffic stays),
 5 locked by somebody else, 6 refused to protect data or foreign objects, 7 cluster, 8 images, 9 failing tests or smoke checks, 130 interrupted";
@@ -65,6 +53,11 @@ pub(crate) enum Command {
     Rbac(rbac::Args),
     Doctor(doctor::Args),
     Down(down::Args),
+    Up(up::Args),
+    List(list::Args),
+    Extend(extend::Args),
+    Sleep(sleep::Sleep),
+    Wake(sleep::Wake),
 }
 
 #[cfg(test)]

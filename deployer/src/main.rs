@@ -29,9 +29,12 @@ mod store;
 mod suites;
 mod target;
 mod terminal;
+mod transient;
 mod unsupported;
 
 use std::process::ExitCode;
+
+use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::console::Console;
@@ -39,7 +42,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    let cli = Cli::parse();
     let console = Console::new(cli.global.output);
     // An error here means that a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -86,6 +89,11 @@ async fn run(cli: &Cli, console: &Console) -> error::Result<ExitCode> {
         Command::Gc(args) => commands::gc::run(args, global, console).await,
         Command::Rbac(args) => commands::rbac::run(args, global, console).await,
         Command::Down(args) => commands::down::run(args, global, console).await,
+        Command::Up(args) => commands::up::run(args, global, console).await,
+        Command::List(args) => commands::list::run(args, global, console).await,
+        Command::Extend(args) => commands::extend::run(args, global, console).await,
+        Command::Sleep(args) => commands::sleep::sleep(args, global, console).await,
+        Command::Wake(args) => commands::sleep::wake(args, global, console).await,
     }?;
     Ok(Exit::Success.into())
 }

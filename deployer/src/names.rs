@@ -50,6 +50,19 @@ pub(crate) const SECRETS: &str = "clustergraph.dev/secrets";
 /// On a namespace that we made, and that therefore goes with the last of its data.
 pub(crate) const CREATED: &str = "clustergraph.dev/created-by";
 
+/// On the namespace of a cluster that ends by itself: where its end is written down.
+pub(crate) const HOME: &str = "clustergraph.dev/home";
+/// On the same: the uid of the Job with which it ends.
+pub(crate) const END: &str = "clustergraph.dev/end";
+/// On that Job: the cluster's namespace.
+pub(crate) const LIVES_IN: &str = "clustergraph.dev/namespace";
+/// On that Job: what clustergraph.yaml calls the cluster's settings.
+pub(crate) const SETTINGS: &str = "clustergraph.dev/settings";
+/// On that Job: who made the cluster.
+pub(crate) const AUTHOR: &str = "clustergraph.dev/author";
+/// On that Job: since when the cluster sleeps.
+pub(crate) const ASLEEP: &str = "clustergraph.dev/asleep-since";
+
 /// On a pod: when its service was last restarted by hand.
 pub(crate) const RESTARTED: &str = "clustergraph.dev/restarted-at";
 
@@ -75,6 +88,10 @@ pub(crate) const ACCOUNT: &str = "komandan-workload";
 
 /// The volume claim of a server, as its StatefulSet calls it.
 pub(crate) const VOLUME: &str = "data";
+/// On the binding of the rights in the home of such clusters: the role that is granted in each of their namespaces.
+pub(crate) const GRANTS: &str = "clustergraph.dev/grants";
+/// What all of a cluster that ends by itself may take, and what a container asks for that does not say it.
+pub(crate) const QUOTA: &str = "komandan-quota";
 /// The policy of all pods.
 pub(crate) const DEFAULT_POLICY: &str = "komandan-default";
 /// The policy of what makes databases.
@@ -120,6 +137,10 @@ pub(crate) enum Component {
     Store,
     /// Shared by all pods.
     Base,
+    /// What ends a cluster by itself.
+    End,
+    /// The namespace of such a cluster, and what bounds it.
+    Transient,
 }
 
 impl Component {
@@ -141,6 +162,8 @@ impl Component {
             Self::Policy => "policy",
             Self::Store => "store",
             Self::Base => "base",
+            Self::End => "end",
+            Self::Transient => "transient",
         }
     }
 }
@@ -196,6 +219,11 @@ pub(crate) fn claim(owner: &str, volume: &str) -> String {
 /// The ConfigMap of a workload's files, by what they say.
 pub(crate) fn files(workload: &str, hash: &str) -> String {
     format!("{workload}.files-{}", hash.get(..10).unwrap_or(hash))
+}
+
+/// The role that those who have rights in the home of clusters are granted in each of their namespaces.
+pub(crate) fn granted_role(home: &str) -> String {
+    format!("{MANAGER}-{home}-clusters")
 }
 
 fn versioned(name: &str, id: &str) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -16,6 +16,7 @@ use crate::names;
 use crate::plan::{Action, Part, Step, Target, size_by_load};
 use crate::render::{Kind, Logical};
 use crate::store::record::Content;
+use crate::transient::Bounds;
 
 /// What a quota calls the resources that are counted here.
 const CPU: &str = "requests.cpu";
@@ -61,6 +62,12 @@ impl Room {
         let read = tokio::try_join!(quotas.list(&all), ranges.list(&all));
         let (quotas, ranges) = read.map_err(|error| Error::cluster("reading the namespace's quotas", &error))?;
         Ok(Self { quotas: quotas.items, defaults: defaults(&ranges.items) })
+    }
+
+    /// The room of a namespace that is yet to be made, with these bounds.
+    pub(crate) fn of(bounds: Option<&Bounds>) -> Self {
+        let ranges: Vec<LimitRange> = bounds.and_then(|bounds| bounds.defaults.clone()).into_iter().collect();
+        Self { quotas: bounds.map(|bounds| bounds.quota.clone()).into_iter().collect(), defaults: defaults(&ranges) }
     }
 
     /// What a plan takes beside what still runs: instances that are new, and Jobs while they run.
@@ -207,15 +214,35 @@ impl Extra {
         }
     }
 
-    /// For people; nothing where there is nothing.
-    pub(crate) fn text(&self) -> Option<String> {
+    /// What these pods ask for, but for those that have ended.
+    pub(crate) fn of_pods<'p>(pods: impl Iterator<Item = &'p Pod>) -> Self {
+        let mut extra = Self::default();
+        let has_ended = |pod: &&Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        for pod in pods.filter(|pod| !has_ended(pod)) {
+            if let Ok(spec) = serde_json::to_value(&pod.spec) {
+                extra.pods(&pod.name_any(), &spec, 1, &Amounts::new());
+            }
+        }
+        extra
+    }
+
+    /// The amounts for people; nothing where there is nothing.
+    pub(crate) fn amounts(&self) -> Option<String> {
         let pods = self.amounts.get(PODS).map(|count| count / 1000)?;
         let part =
             |name: &'static str, what: &str| self.amounts.get(name).map(|it| format!("{} {what}", words(name, *it)));
         let pods = format!("{pods} {}", if pods == 1 { "pod" } else { "pods" });
         let parts = [Some(pods), part(CPU, "cpu"), part(MEMORY, "memory"), part(STORAGE, "storage")];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        let mut text = format!("asks for {} beside what still runs", parts.join(", "));
+        Some(parts.join(", "))
+    }
+
+    /// For people; nothing where there is nothing.
+    pub(crate) fn text(&self) -> Option<String> {
+        let mut text = format!("asks for {} beside what still runs", self.amounts()?);
         let silent: BTreeSet<&String> =
             [CPU, MEMORY].iter().filter_map(|name| self.unsaid.get(name)).flatten().collect();
         if !silent.is_empty() {

@@ -21,13 +21,15 @@ use crate::repository::Repository;
 const DIGITS: usize = 20;
 
 /// The values of one Secret, by key.
-type Values = BTreeMap<String, ByteString>;
+pub(crate) type Values = BTreeMap<String, ByteString>;
 
 /// The secrets of what runs. Values are only in memory, and shown nowhere.
 #[derive(Default)]
 pub(crate) struct Secrets {
     /// By the name of the service.yaml.
     values: BTreeMap<String, Values>,
+    /// Whether they come from elsewhere, and are to be kept in the cluster's namespace.
+    are_given: bool,
 }
 
 impl Secrets {
@@ -37,9 +39,39 @@ impl Secrets {
         let owners = owners(&repository.graph);
         let read = owners.keys().map(|owner| read(cluster, names::service_secret(owner)));
         let values = futures_util::future::try_join_all(read).await?;
-        let secrets = Self { values: owners.keys().map(|owner| (*owner).to_owned()).zip(values).collect() };
-        let missing = secrets.missing(&owners, (cluster.name(), cluster.namespace()));
-        if missing.is_empty() { Ok(secrets) } else { Err(Error::Lacks(repository.problems(missing))) }
+        let values = owners.keys().map(|owner| (*owner).to_owned()).zip(values).collect();
+        // The command must meet the same namespace, whoever said which it is.
+        let (name, namespace) = (cluster.name(), cluster.namespace());
+        let at = if namespace == name { String::new() } else { format!(" --namespace {namespace}") };
+        let mend = |owner: &str, secret: &str| format!("komandan secret set --cluster {name}{at} {owner} {secret}");
+        Self { values, are_given: false }.complete(repository, name, mend)
+    }
+
+    /// Secrets that come from elsewhere, by the name of the service.yaml. Refused as [`Self::read`] does; `mend` says how a
+    /// service gets a value.
+    pub(crate) fn given(
+        values: BTreeMap<String, Values>,
+        repository: &Repository,
+        cluster: &str,
+        mend: impl Fn(&str, &str) -> String,
+    ) -> Result<Self> {
+        Self { values, are_given: true }.complete(repository, cluster, mend)
+    }
+
+    fn complete(self, repository: &Repository, cluster: &str, mend: impl Fn(&str, &str) -> String) -> Result<Self> {
+        let missing = self.missing(&owners(&repository.graph), cluster, mend);
+        if missing.is_empty() { Ok(self) } else { Err(Error::Lacks(repository.problems(missing))) }
+    }
+
+    /// Keeps what comes from elsewhere where the cluster is; what is there already stays as it is.
+    pub(crate) async fn keep(&self, cluster: &Cluster) -> Result<()> {
+        for (owner, values) in self.values.iter().filter(|_| self.are_given) {
+            let there = read(cluster, names::service_secret(owner)).await?;
+            if values.iter().any(|(name, value)| there.get(name) != Some(value)) {
+                cluster.put_secrets(owner, values).await?;
+            }
+        }
+        Ok(())
     }
 
     /// For each service a code of the values that it uses: it restarts when that is another one. The code tells nothing of
@@ -60,9 +92,12 @@ impl Secrets {
         self.values.is_empty()
     }
 
-    fn missing(&self, owners: &BTreeMap<&str, &Service>, (cluster, namespace): (&str, &str)) -> Vec<Problem> {
-        // The command must meet the same namespace, whoever said which it is.
-        let at = if namespace == cluster { String::new() } else { format!(" --namespace {namespace}") };
+    fn missing(
+        &self,
+        owners: &BTreeMap<&str, &Service>,
+        cluster: &str,
+        mend: impl Fn(&str, &str) -> String,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (owner, service) in owners {
             let has = |name: &String| self.values.get(*owner).is_some_and(|values| values.contains_key(name));
@@ -74,8 +109,8 @@ impl Secrets {
             let needed = |secret: &&clustergraph::format::service::Secret| !secret.optional || in_a_file(&secret.name);
             for secret in service.secrets.iter().filter(needed).filter(|secret| !has(&secret.name)) {
                 let message = format!("`{}` of {owner} has no value on {cluster}", secret.name);
-                let mend = format!("komandan secret set --cluster {cluster}{at} {owner} {}", secret.name);
-                problems.push(Problem::new("missing-secret", secret.place.clone(), message).mend(mend));
+                let problem = Problem::new("missing-secret", secret.place.clone(), message);
+                problems.push(problem.mend(mend(owner, &secret.name)));
             }
         }
         problems
@@ -99,13 +134,14 @@ fn code(service: &Service, values: &Values, key: &[u8]) -> Result<String> {
 }
 
 /// What runs and has secrets, one for each service.yaml.
-fn owners(graph: &Graph) -> BTreeMap<&str, &Service> {
+pub(crate) fn owners(graph: &Graph) -> BTreeMap<&str, &Service> {
     let running = running(graph);
     let services = running.iter().filter_map(|name| graph.services.get(name));
     services.filter(|it| !it.secrets.is_empty()).map(|it| (it.owner.as_str(), it)).collect()
 }
 
-async fn read(cluster: &Cluster, name: String) -> Result<Values> {
+/// The values of a Secret of the cluster's namespace; none where there is none.
+pub(crate) async fn read(cluster: &Cluster, name: String) -> Result<Values> {
     let found = cluster.api::<Secret>().get_opt(&name).await;
     let found = found.map_err(|error| Error::cluster(format!("reading which keys the Secret {name} has"), &error))?;
     Ok(found.and_then(|secret| secret.data).unwrap_or_default())
@@ -140,7 +176,7 @@ mod tests {
             secrets
         };
         let told = |secrets: Secrets| -> Vec<String> {
-            let problems = secrets.missing(&owners(&graph), ("production", "production"));
+            let problems = secrets.missing(&owners(&graph), "production", |owner, name| format!("set {owner} {name}"));
             problems
                 .iter()
                 .map(|it| format!("{} {} | {}", it.place, it.message, it.mend.as_deref().unwrap_or("")))
@@ -149,8 +185,8 @@ mod tests {
         assert_eq!(
             told(of(&[])),
             [
-                "pay/service.yaml:4:5 `KEY` of pay has no value on production | komandan secret set --cluster production pay KEY",
-                "www/service.yaml:3:11 `CODE` of www has no value on production | komandan secret set --cluster production www CODE",
+                "pay/service.yaml:4:5 `KEY` of pay has no value on production | set pay KEY",
+                "www/service.yaml:3:11 `CODE` of www has no value on production | set www CODE",
             ]
         );
         assert_eq!(told(of(&[("pay", "KEY", "a"), ("www", "CODE", "b")])), Vec::<String>::new());

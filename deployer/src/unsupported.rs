@@ -13,8 +13,8 @@ use crate::render::external::is_external;
 use crate::render::front::{self, Front};
 use crate::render::running;
 
-/// Fields of clusters that end by themselves.
-const TRANSIENT: &[&str] = &["ttl", "seed", "secrets_from", "quota"];
+/// Fields of clusters that end by themselves only.
+const TRANSIENT: &[&str] = &["seed", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
@@ -30,7 +30,7 @@ pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
         found.database(database, graph);
     }
     if let Some(settings) = graph.repository.clusters.get(cluster) {
-        found.cluster(settings);
+        found.cluster(settings, graph);
         found.front(settings, graph);
         found.sizes(settings, graph);
     }
@@ -149,10 +149,20 @@ impl Found {
                 self.problems.push(Problem::new("missing-field", place.clone(), message).mend(mend));
             }
         }
-        if let Some(place) =
-            said("domain").filter(|_| settings.domain.as_ref().is_some_and(|domain| domain.contains("{n}")))
-        {
-            self.add(place, "`{n}` in the `domain` of what is no pull request's cluster");
+        let tells_apart = settings.domain.as_ref().is_some_and(|domain| domain.contains("{n}"));
+        if let Some(place) = said("domain").filter(|_| tells_apart != settings.ttl.is_some()) {
+            let (message, mend) = if tells_apart {
+                (
+                    "`{n}` in the `domain` of a cluster that does not end by itself: it has no number",
+                    "write `ttl: 4h` beside it, or a host without `{n}`",
+                )
+            } else {
+                (
+                    "`domain` without `{n}`: each cluster of these settings would ask for the same host",
+                    "write `pr-{n}.shop.example`: the number of the pull request, or the cluster's name, stands there",
+                )
+            };
+            self.problems.push(Problem::new("no-host", place.clone(), message).mend(mend));
         }
         if Front::of(settings).is_none() {
             return;
@@ -201,10 +211,23 @@ impl Found {
         }
     }
 
-    fn cluster(&mut self, cluster: &Cluster) {
+    fn cluster(&mut self, cluster: &Cluster, graph: &Graph) {
         let said = |field: &str| cluster.places.get(field);
-        for (field, place) in TRANSIENT.iter().filter_map(|field| Some((field, said(field)?))) {
-            self.add(place, &format!("`{field}`, which is of clusters that end by themselves,"));
+        if cluster.ttl.is_none() {
+            for (field, place) in TRANSIENT.iter().filter_map(|field| Some((field, said(field)?))) {
+                let message = format!("`{field}` is of clusters that end by themselves, and this one has no `ttl`");
+                let mend = "write `ttl: 4h` beside it, if it is to end by itself; else leave it out";
+                self.problems.push(Problem::new("missing-field", place.clone(), message).mend(mend));
+            }
+        } else {
+            if let Some(place) = said("databases").filter(|_| !cluster.databases.is_empty()) {
+                self.add(place, "`databases` that somebody else runs, of clusters that end by themselves,");
+            }
+            let of_a_cluster =
+                cluster.secrets_from.as_ref().is_some_and(|source| graph.repository.clusters.contains_key(source));
+            if let Some(place) = said("secrets_from").filter(|_| of_a_cluster) {
+                self.add(place, "`secrets_from` with the name of a cluster, and not of a Secret,");
+            }
         }
         if let Some(place) = said("lends").filter(|_| cluster.lends) {
             self.add(place, "this `lends`");

@@ -227,6 +227,35 @@ fn migrations_that_what_serves_survives_run_and_are_gone_back_from_and_others_ar
 }
 
 #[test]
+fn a_cluster_that_ends_by_itself_gets_its_first_data_once_and_a_permanent_one_none() {
+    let database = "  - { kind: postgres, version: \"15\", as: entries, migrate: { run: [python, main.py, migrate], schema: schema }, seed: { run: [python, main.py, seed] } }\n";
+    let clusters = "clusters: { production: {}, pr: { ttl: 1h, seed: true, quota: { memory: 2Gi } } }\n";
+    let mut keeper = Keeper::new("seeded", database, clusters, &[("keeper/schema/0001_entries.sql", "-- one\n")]);
+    let _ = keeper.komandan("deploy").run().succeeds();
+    assert_eq!(keeper.ask(""), serde_json::json!(["migrated"]), "a permanent one");
+
+    // At home in the same namespace, and in one of its own.
+    keeper.cluster = "pr --name seeded";
+    let up = keeper.komandan("up --output json").run().succeeds().json_lines().pop().expect("a result");
+    let namespace = up["namespace"].as_str().expect("a namespace").to_owned();
+    assert_ne!(namespace, keeper.namespace.name());
+    assert_eq!(keeper.ask(""), serde_json::json!(["migrated", "seeded"]));
+    keeper.add("", "mine");
+    keeper.repository.write("keeper/schema/0002_more.sql", "-- two\n");
+    keeper.repository.replace("keeper/service.yaml", "schema: schema", "schema: schema, compatible: \"0001\"");
+    keeper.repository.commit("an additive migration");
+    let _ = keeper.komandan("up").run().succeeds();
+    assert_eq!(keeper.ask(""), serde_json::json!(["migrated", "seeded", "mine", "migrated"]), "its data stays");
+
+    let _ = keeper.komandan("sleep").run().succeeds();
+    let _ = keeper.komandan("wake").run().succeeds();
+    assert_eq!(keeper.ask(""), serde_json::json!(["migrated", "seeded", "mine", "migrated"]), "and outlives its sleep");
+    let _ = keeper.komandan("down --wait").run().succeeds();
+    keeper.cluster = "production";
+    assert_eq!(keeper.ask(""), serde_json::json!(["migrated"]), "nobody else is touched");
+}
+
+#[test]
 fn of_a_database_that_somebody_else_runs_nothing_is_made_and_everything_comes_from_its_secret() {
     let owner = migrated("owner");
     let _ = owner.komandan("deploy").run().succeeds();

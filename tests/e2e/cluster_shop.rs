@@ -17,20 +17,38 @@ const FIRST_DEPLOY: Duration = Duration::from_secs(900);
 struct There {
     repository: Repository,
     namespace: Namespace,
+    /// Of a cluster that ends by itself: the words that name it, and the namespace that it has.
+    own: Option<(&'static str, String)>,
     /// Ports of this machine that lead into the cluster; they end with the test.
     ways: Mutex<Vec<Child>>,
 }
 
 impl There {
+    fn new(about: &str) -> Self {
+        let (repository, namespace) = (Repository::of_shop(), Namespace::new(about));
+        Self { repository, namespace, own: None, ways: Mutex::new(Vec::new()) }
+    }
+
     fn komandan(&self, line: &str) -> Program {
+        let named = self.own.as_ref().map_or("", |(named, _)| named);
         Program::new("komandan", self.repository.path())
             .env("KUBECONFIG", self.namespace.kubeconfig())
-            .args(&format!("--namespace {} {line}", self.namespace.name()))
+            .args(&format!("--namespace {} {named} {line}", self.namespace.name()))
+    }
+
+    /// Where its pods are.
+    fn at(&self) -> &str {
+        self.own.as_ref().map_or(self.namespace.name(), |(_, own)| own)
+    }
+
+    /// What there is of a kind.
+    fn get(&self, what: &str) -> Value {
+        self.namespace.kubectl(&format!("get {what} --namespace {}", self.at()))
     }
 
     /// Runs a command in a pod like those of a job, and gives what it printed.
     fn run_like(&self, job: &str, command: Option<&[&str]>) -> String {
-        let cron_job = self.namespace.kubectl(&format!("get cronjob {}", job.replace('.', "-")));
+        let cron_job = self.get(&format!("cronjob {}", job.replace('.', "-")));
         let mut spec = cron_job["spec"]["jobTemplate"]["spec"].clone();
         if let Some(command) = command {
             spec["template"]["spec"]["containers"][0]["command"] = json!(command);
@@ -39,7 +57,7 @@ impl There {
         let made = self.create(&json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": { "generateName": "by-hand-", "labels": labels }, "spec": spec,
         }));
-        let state = || self.namespace.kubectl(&format!("get job {made}"))["status"].clone();
+        let state = || self.get(&format!("job {made}"))["status"].clone();
         wait_until("the job has ended", || state()["succeeded"] == 1 || state()["failed"].is_number());
         let printed = self.kubectl(&["logs", &format!("job/{made}")], None);
         assert_eq!(state()["succeeded"], 1, "{printed}");
@@ -55,7 +73,7 @@ impl There {
 
     fn kubectl(&self, words: &[&str], input: Option<&str>) -> String {
         let mut child = Command::new("kubectl")
-            .args(["--kubeconfig", self.namespace.kubeconfig(), "--namespace", self.namespace.name()])
+            .args(["--kubeconfig", self.namespace.kubeconfig(), "--namespace", self.at()])
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -108,8 +126,7 @@ impl Place for There {
 
 #[test]
 fn a_purchase_on_kubernetes() {
-    let there =
-        There { repository: Repository::of_shop(), namespace: Namespace::new("shop"), ways: Mutex::new(Vec::new()) };
+    let there = There::new("shop");
     // What has no value is told with its place before anything is made.
     let refused = there.komandan("deploy").within(FIRST_DEPLOY).run().ends_with(4).stderr();
     assert!(refused.contains("PROCESSOR_KEY") && refused.contains("STAFF_CODE"), "{refused}");
@@ -130,10 +147,52 @@ fn a_purchase_on_kubernetes() {
     wait_until("nothing is left", || there.namespace.names("persistentvolumeclaims,deployments,cronjobs").is_empty());
 }
 
+#[test]
+fn a_purchase_from_the_shop_of_a_pull_request() {
+    let mut there = There::new("pull-request");
+    let settings = "{ ttl: 1h, seed: true, secrets_from: dev-secrets, quota: { pods: 80 } }";
+    there.repository.append("clustergraph.yaml", &format!("clusters: {{ pr: {settings} }}"));
+    there.repository.commit("clusters of pull requests");
+    let refused = there.komandan("up --pr 7").within(FIRST_DEPLOY).run().ends_with(4).stderr();
+    assert!(refused.contains("PROCESSOR_KEY") && refused.contains("STAFF_CODE"), "{refused}");
+    there.namespace.kubectl_makes_it();
+    there.namespace.kubectl_does(
+        "create secret generic dev-secrets --from-literal=PROCESSOR_KEY=of-this-test --from-literal=STAFF_CODE=of-this-test",
+    );
+    let up = there.komandan("up --pr 7 --output json").within(FIRST_DEPLOY).run().succeeds();
+    let up = up.json_lines().pop().expect("a result");
+    eprintln!("{} ms: {}", up["elapsed_ms"], up["stages_ms"]);
+    there.own = Some(("--pr 7", up["namespace"].as_str().expect("a namespace").to_owned()));
+
+    // The goods are on its shelves already.
+    let address = there.address("www");
+    wait_until("the shop answers", || get(&address).status == 200);
+    a_purchase(&there);
+
+    // A second commit, of which only the recommender and who calls it are others; its data is what it was.
+    let servers = |there: &There| there.get("statefulsets")["items"].as_array().map(Vec::len);
+    let before = servers(&there);
+    there.repository.replace("services/recommender/service.yaml", "env: {", "env: { MIX: another,");
+    there.repository.commit("another mix");
+    let second = there.komandan("up --output json").within(FIRST_DEPLOY).run().succeeds();
+    let second = second.json_lines().pop().expect("a result");
+    assert_eq!((&second["version"], servers(&there)), (&2.into(), before));
+    wait_until("the second version answers", || get(&there.address("www")).status == 200);
+
+    let _ = there.komandan("extend --ttl 2h").run().succeeds();
+    let _ = there.komandan("extend --ttl 1s").run().succeeds();
+    let namespace = there.at().to_owned();
+    let is_gone = || {
+        let found = there.namespace.kubectl(&format!("get namespace {namespace}"));
+        found.is_null() || !found["metadata"]["deletionTimestamp"].is_null()
+    };
+    wait_until("it ends by itself", is_gone);
+}
+
 fn every_service_finds_the_variables_that_it_finds_on_a_laptop(there: &There) {
     let session = Session::of(there.repository.path());
     let graph = session.ssi("graph --output json").run().succeeds().json();
-    let pods = there.namespace.kubectl("get pods --selector clustergraph.dev/component=service");
+    let pods = there.get("pods --selector clustergraph.dev/component=service");
     let mut compared = 0;
     for service in graph["services"].as_array().expect("services") {
         let name = service["name"].as_str().expect("a name");

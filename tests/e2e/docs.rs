@@ -139,8 +139,9 @@ fn what_is_shown_of_a_cluster_is_what_happens() {
     for blocks in blocks_of("hello-cluster") {
         let repository = Repository::of_example("hello");
         let namespace = Namespace::new("docs");
-        repository
-            .append("clustergraph.yaml", &format!("clusters: {{ production: {{ namespace: {} }} }}", namespace.name()));
+        let pr = format!("{{ namespace: {}, ttl: 1h, seed: true }}", namespace.name());
+        let clusters = format!("clusters: {{ production: {{ namespace: {} }}, pr: {pr} }}", namespace.name());
+        repository.append("clustergraph.yaml", &clusters);
         repository.commit("where it runs");
         run(&blocks, repository.path(), &[("KUBECONFIG", namespace.kubeconfig().to_owned())]);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
@@ -340,7 +339,7 @@ fn an_account_with_exactly_the_rights_that_are_printed_can_do_everything_and_doc
     hello.repository.commit("more services");
     hello.namespace.kubectl_does(&format!("create namespace {}", hello.namespace.name()));
     hello.namespace.kubectl_does("create serviceaccount komandan");
-    let kubeconfig = kubeconfig_of(&hello, "komandan");
+    let kubeconfig = hello.kubeconfig_of("komandan");
     let requests = hello.file("requests", "");
     let komandan = |line: &str| hello.komandan(line).env("KUBECONFIG", &kubeconfig).env("KOMANDAN_REQUESTS", &requests);
     // Without any right: what is missing is told, and how to get it.
@@ -450,16 +449,4 @@ impl Drop for Granted<'_> {
             .arg(name)
             .output();
     }
-}
-
-/// A kubeconfig with the token of a ServiceAccount.
-fn kubeconfig_of(hello: &Deployed, account: &str) -> PathBuf {
-    let mut config = hello.namespace.kubectl("config view --raw --flatten");
-    let token = hello.namespace.kubectl(&format!("create token {account}"))["status"]["token"].clone();
-    assert!(token.is_string(), "a token");
-    let users = config["users"].as_array_mut().expect("users");
-    for user in users {
-        user["user"] = serde_json::json!({ "token": token });
-    }
-    hello.file("kubeconfig", &config.to_string())
 }

@@ -86,6 +86,18 @@ impl Deployed {
         path
     }
 
+    /// A kubeconfig with the token of a ServiceAccount of the namespace.
+    #[must_use]
+    pub fn kubeconfig_of(&self, account: &str) -> PathBuf {
+        let mut config = self.namespace.kubectl("config view --raw --flatten");
+        let token = self.namespace.kubectl(&format!("create token {account}"))["status"]["token"].clone();
+        assert!(token.is_string(), "a token");
+        for user in config["users"].as_array_mut().expect("users") {
+            user["user"] = serde_json::json!({ "token": token });
+        }
+        self.file("kubeconfig", &config.to_string())
+    }
+
     /// What a command says in one document.
     #[must_use]
     pub fn json(&self, line: &str) -> Value {

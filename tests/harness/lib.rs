@@ -4,6 +4,7 @@
 //! Every test works in folders, ports and namespaces of its own and leaves nothing behind.
 
 pub mod apiserver;
+pub mod clusters;
 pub mod deployed;
 pub mod http;
 pub mod images;
@@ -20,6 +21,7 @@ pub mod versions;
 pub mod visitor;
 
 pub use apiserver::ApiServer;
+pub use clusters::Clusters;
 pub use deployed::Deployed;
 pub use http::{Answer, get, leave_early};
 pub use images::EveryImage;

@@ -114,8 +114,18 @@ impl Namespace {
     /// Every kind of object that a namespace can hold.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
-        let output =
-            self.command("api-resources --namespaced --verbs=list --output name").output().expect("kubectl runs");
+        self.resources("--namespaced")
+    }
+
+    /// Every kind of object that is in no namespace.
+    #[must_use]
+    pub fn kinds_of_all(&self) -> Vec<String> {
+        self.resources("--namespaced=false")
+    }
+
+    fn resources(&self, which: &str) -> Vec<String> {
+        let line = format!("api-resources {which} --verbs=list --output name");
+        let output = self.command(&line).output().expect("kubectl runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }

@@ -16,8 +16,20 @@ use crate::names;
 use crate::render::{Logical, Object};
 use crate::store::databases::{Known, Lack, State, Wanted, Work as Run};
 
+/// How many things a database can lack one after the other: it is made, something is made in it, it is filled.
+const THINGS: usize = 4;
+
+/// What a Job does for a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Make,
+    Migrate,
+    Seed,
+}
+
 impl Work<'_> {
-    /// Makes what a database lacks: lets its Job go, or awaits the one that was let go before, and writes down how it ended.
+    /// Makes what a database lacks, one thing after the other: lets a Job go, or awaits the one that was let go before, and writes
+    /// down how it ended.
     pub(super) async fn database(&self, address: &str, shown: &mut console::Step) -> Result<String> {
         let logical = self.logical.get(address).ok_or_else(|| Error::Store(format!("no database {address}")))?;
         let wanted = &logical.wanted;
@@ -26,25 +38,51 @@ impl Work<'_> {
         if let Some(known) = begun {
             self.finish(wanted, &known.work, shown).await?;
         }
-        // What was let go before may have been of another version.
-        let lack = self.databases.lock().await.value.lack(wanted, self.volume(&wanted.server).as_deref());
-        let (job, migrates) = match lack {
-            Lack::Nothing => return Ok("as asked".to_owned()),
-            Lack::Contents(_) => (logical.make.as_ref(), false),
-            Lack::All(_) => (logical.migrate.as_ref().or(logical.make.as_ref()), logical.migrate.is_some()),
-        };
+        let mut done = Vec::new();
+        for _ in 0..THINGS {
+            // What was let go before may have been of another version.
+            let lack = self.databases.lock().await.value.lack(wanted, self.volume(&wanted.server).as_deref());
+            done.push(match lack {
+                Lack::Nothing => break,
+                Lack::Contents(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?,
+                Lack::All(_) if logical.migrate.is_some() => {
+                    self.make(logical, logical.migrate.as_ref(), Verb::Migrate, shown).await?
+                }
+                Lack::All(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?,
+                Lack::Data(_) => {
+                    let run = match &logical.seed {
+                        Some(seed) => self.begin(logical, seed, Verb::Seed, shown).await?,
+                        None => return Err(Error::Store(format!("there is nothing to fill {address} with"))),
+                    };
+                    self.finish(wanted, &run, shown).await?;
+                    "given its first data"
+                }
+            });
+        }
+        Ok(if done.is_empty() { "as asked".to_owned() } else { done.join(", ") })
+    }
+
+    /// Makes a database, by a Job or beside its server.
+    async fn make(
+        &self,
+        logical: &Logical,
+        job: Option<&Object>,
+        verb: Verb,
+        shown: &mut console::Step,
+    ) -> Result<&'static str> {
+        let wanted = &logical.wanted;
         if let Some(beside) = &logical.beside {
             shown.doing("making it beside its server");
             self.make_beside(logical, beside).await?;
         }
         let Some(job) = job else {
             // There is nothing more to run, but where its data lies is known from now on.
-            self.write(wanted, &run_of(wanted, "", "", false), State::Done).await?;
-            return Ok(if logical.beside.is_some() { "made" } else { "known" }.to_owned());
+            self.write(wanted, &run_of(wanted, "", "", Verb::Make), State::Done).await?;
+            return Ok(if logical.beside.is_some() { "made" } else { "known" });
         };
-        let run = self.begin(logical, job, migrates, shown).await?;
+        let run = self.begin(logical, job, verb, shown).await?;
         self.finish(wanted, &run, shown).await?;
-        Ok(if migrates { "made and migrated" } else { "made" }.to_owned())
+        Ok(if verb == Verb::Migrate { "made and migrated" } else { "made" })
     }
 
     /// Lets a Job go and waits for its end.
@@ -67,10 +105,14 @@ impl Work<'_> {
                 let job = observed.jobs.get(&run.job);
                 if job.is_some_and(|job| health::migration_began(&observed, job)) {
                     self.write(wanted, run, State::Failed).await?;
-                    return Err(Error::Deploy(format!(
-                        "{error}\nThe schema may have changed in part: check it and mend the migration, then run \
-                         `komandan deploy --retry-migration`."
-                    )));
+                    let mend = if run.seeds {
+                        "A part of the first data may be there: mend the seed, and begin anew with `komandan down`, or check the \
+                         data and run `komandan up --retry-migration`."
+                    } else {
+                        "The schema may have changed in part: check it and mend the migration, then run `komandan deploy \
+                         --retry-migration`."
+                    };
+                    return Err(Error::Deploy(format!("{error}\n{mend}")));
                 }
                 // The migration never began: nothing is known to be wrong with the data.
                 self.forget(&wanted.address).await?;
@@ -88,7 +130,7 @@ impl Work<'_> {
     }
 
     /// Makes the Job, held back, and writes down that it runs.
-    async fn begin(&self, logical: &Logical, job: &Object, migrates: bool, shown: &mut console::Step) -> Result<Run> {
+    async fn begin(&self, logical: &Logical, job: &Object, verb: Verb, shown: &mut console::Step) -> Result<Run> {
         let session = self.session;
         // A migration has all of its service's environment, so other databases' credentials, too.
         let named = secrets_of(&job.body);
@@ -105,7 +147,7 @@ impl Work<'_> {
         }
         let metadata = session.cluster.ensure(job, None, session.guard).await?;
         fault::point("job-made");
-        let run = run_of(&logical.wanted, name, &metadata.uid.unwrap_or_default(), migrates);
+        let run = run_of(&logical.wanted, name, &metadata.uid.unwrap_or_default(), verb);
         self.write(&logical.wanted, &run, State::Running).await?;
         Ok(run)
     }
@@ -147,6 +189,7 @@ impl Work<'_> {
         if known.made.is_some() || known.migration.is_some() {
             // What was there before is still so.
             known.work.state = State::Done;
+            known.work.seeds = false;
             (known.work.made, known.work.migration) = (known.made, known.migration);
         } else {
             databases.value.0.remove(address);
@@ -182,14 +225,16 @@ fn secrets_of(value: &Value) -> BTreeSet<&str> {
 }
 
 /// A run of a Job that begins.
-fn run_of(wanted: &Wanted, job: &str, uid: &str, migrates: bool) -> Run {
+fn run_of(wanted: &Wanted, job: &str, uid: &str, verb: Verb) -> Run {
+    let migrates = verb == Verb::Migrate;
     Run {
         state: State::Running,
         job: job.to_owned(),
         uid: uid.to_owned(),
-        made: Some(wanted.made),
+        made: Some(wanted.made).filter(|_| verb != Verb::Seed),
         migration: wanted.migration.filter(|_| migrates),
         schemas: wanted.schemas.filter(|_| migrates),
+        seeds: verb == Verb::Seed,
         time: Timestamp::now(),
     }
 }

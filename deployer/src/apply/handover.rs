@@ -174,7 +174,7 @@ async fn end(session: &Session<'_>, live: &Deployment) -> Result<()> {
 }
 
 /// Makes the schedules those of a version.
-async fn schedules(session: &Session<'_>, target: Option<&Target>) -> Result<()> {
+pub(crate) async fn schedules(session: &Session<'_>, target: Option<&Target>) -> Result<()> {
     let observed = session.view.now();
     let nodes = target.into_iter().flat_map(|target| target.objects.values());
     let wanted: Vec<_> = nodes

@@ -12,6 +12,7 @@ mod hold;
 mod metadata;
 mod node;
 mod policy;
+pub(crate) mod rest;
 mod secret;
 pub(crate) mod switch;
 mod task;

@@ -42,7 +42,7 @@ use patience::{Patience, Tenure};
 const IN_FLIGHT: usize = 32;
 
 /// The label by which a namespace says which pods it takes.
-const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+pub(crate) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
 /// A connection to one cluster's namespace.
 #[derive(Clone)]
@@ -102,6 +102,11 @@ impl Cluster {
     /// The same, with what it may set although somebody else has set it otherwise.
     pub(crate) fn taking(self, takes: Takes) -> Self {
         Self { takes, ..self }
+    }
+
+    /// The same connection, for another cluster.
+    pub(crate) fn at(&self, name: &str, namespace: &str) -> Self {
+        Self { name: name.to_owned(), namespace: namespace.to_owned(), ..self.clone() }
     }
 
     /// The cluster's name.
@@ -164,10 +169,7 @@ impl Cluster {
                 found.map_err(|error| Error::cluster(format!("reading the namespace {}", self.namespace), &error))?
             }
         };
-        let enforced = match level {
-            Security::Restricted => "restricted",
-            Security::Baseline => "baseline",
-        };
+        let enforced = enforced(level);
         if let Some(found) = found {
             return match level {
                 Security::Baseline if is_restricted_by_us(self, &found.metadata) => self.relax(&found.metadata).await,
@@ -222,6 +224,14 @@ impl Cluster {
             .await
             .map_err(|error| Error::cluster(format!("deleting the namespace {}", self.namespace), &error))?;
         Ok(true)
+    }
+}
+
+/// A level as a namespace says it.
+pub(crate) fn enforced(level: Security) -> &'static str {
+    match level {
+        Security::Restricted => "restricted",
+        Security::Baseline => "baseline",
     }
 }
 

@@ -62,6 +62,30 @@ pub(crate) const OF_NAMESPACE: &[Right] = &[right("", "namespaces", &["create", 
 /// What everybody who is known to the API may ask: its version, and about the own rights.
 const EVERYBODYS_GROUP: &str = "authorization.k8s.io";
 
+/// What clusters that end by themselves take where they are at home: their ends, and the values of their secrets.
+pub(crate) const AT_HOME: &[Right] = &[
+    right("", "secrets", &["get"]),
+    right("", "services", &["create", "get"]),
+    right("batch", "jobs", &["create", "delete", "get", "list", "patch"]),
+    right("rbac.authorization.k8s.io", "rolebindings", &["get"]),
+];
+
+/// What giving the same rights in a namespace takes that was made.
+pub(crate) const GRANTS: &[Right] = &[right("rbac.authorization.k8s.io", "rolebindings", &["create"])];
+
+/// What they take in their own namespaces beside what every cluster does.
+pub(crate) const IN_TRANSIENT: &[Right] = &[
+    right("", "limitranges", &["create", "delete", "get", "list", "patch"]),
+    right("", "resourcequotas", &["create", "delete", "get", "list", "patch"]),
+    right("rbac.authorization.k8s.io", "rolebindings", &["get"]),
+];
+
+/// What they take of the whole API: their namespaces, and the addresses that own these.
+pub(crate) const OF_TRANSIENT: &[Right] = &[
+    right("", "namespaces", &["create", "delete", "get", "list", "patch"]),
+    right("networking.k8s.io", "ipaddresses", &["get"]),
+];
+
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -112,9 +136,10 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let all = IN_NAMESPACE.iter().chain(IN_CLUSTER).chain(OF_NAMESPACE);
+        let lists = [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT];
+        let all = lists.into_iter().flatten();
         self.group == EVERYBODYS_GROUP
-            || all.into_iter().any(|right| {
+            || all.into_iter().any(|right: &Right| {
                 right.group == self.group && right.resource == self.resource && right.verbs.contains(&self.verb)
             })
     }
@@ -181,7 +206,7 @@ mod tests {
 
     #[test]
     fn rights_are_sorted_and_each_kind_is_named_once() {
-        for rights in [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE] {
+        for rights in [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT] {
             assert!(rights.is_sorted_by_key(|right| (right.group, right.resource)));
             assert!(rights.iter().all(|right| right.verbs.is_sorted()));
         }

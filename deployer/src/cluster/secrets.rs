@@ -29,12 +29,10 @@ impl Cluster {
     }
 
     /// Keeps values for a service, beside those that it has.
-    pub(crate) async fn put_secrets(&self, service: &str, values: &BTreeMap<String, String>) -> Result<()> {
+    pub(crate) async fn put_secrets(&self, service: &str, data: &BTreeMap<String, ByteString>) -> Result<()> {
         let name = names::service_secret(service);
         let what = format!("Secret {name}");
         let api = self.api::<Secret>();
-        let data: BTreeMap<String, ByteString> =
-            values.iter().map(|(name, value)| (name.clone(), ByteString(value.clone().into_bytes()))).collect();
         let writing = |error: &kube::Error| Error::cluster(format!("writing the {what}"), error);
         for _ in 0..TRIES {
             let tried = match self.own_secret(&name).await? {

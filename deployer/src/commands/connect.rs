@@ -19,6 +19,7 @@ use crate::settings::Global;
 use crate::store::Store;
 use crate::store::record::Record;
 use crate::target;
+use crate::transient;
 
 /// Opens a port of this machine that leads to a service or database, until it is interrupted
 ///
@@ -59,7 +60,7 @@ enum Url {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, record) = super::served(&cluster).await?;
     let reaches = match &args.target {
         Some(target) => vec![reach(&cluster, &record, target).await?],

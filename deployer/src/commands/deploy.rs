@@ -1,24 +1,26 @@
 //! `komandan deploy`
 
+mod report;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use clustergraph::graph::Role;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use serde_json::json;
+use serde_json::Value;
 
-use super::{entry_urls, plan_json, plan_rows, scale, short, show_entries};
+use super::scale;
 use crate::apply::handover::{self, First};
 use crate::apply::{Work, collect, external, switch, warm};
 use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Takes};
-use crate::cluster::view::{Observed, View, list};
+use crate::cluster::view::{Named, Observed, View, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::images::{self, Found, Registry, user};
+use crate::images::{self, Registry, user};
 use crate::names;
 use crate::plan::{Action, Step, Stranger, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
@@ -27,14 +29,16 @@ use crate::repository::{self, Repository};
 use crate::schemas;
 use crate::secrets::Secrets;
 use crate::session::{self, Kept, Session, under_lock};
-use crate::settings::Global;
+use crate::settings::{Global, Life};
 use crate::smoke::schedule;
 use crate::store::bundle::Bundle;
 use crate::store::databases::{Databases, Need, State};
 use crate::store::head::{Head, Size};
-use crate::store::record::{Content, Record, changes};
+use crate::store::record::{Content, Record};
+use crate::store::tasks::Tasks;
 use crate::store::{Store, Stored};
 use crate::target;
+use report::{report, show, unchanged};
 
 /// Makes a commit's cluster real beside what runs, and then sends the requests to it
 #[derive(Debug, clap::Args)]
@@ -98,93 +102,206 @@ impl Prepared {
     fn same(&self) -> Option<&Record> {
         self.kept.current.as_ref().filter(|current| current.content.same_cluster(&self.target.content))
     }
+
+    /// Refuses what others have set otherwise, unless it is taken over.
+    fn refuse_held(&self, observed: &Observed, cluster: &Cluster) -> Result<()> {
+        cluster.refuse_held(&conflicts(&self.steps, &self.target, observed, cluster.name()))
+    }
+}
+
+/// What a commit is to be on a cluster, with its images and the values of its secrets.
+pub(super) struct Wanted<'w> {
+    /// The command's name, for programs.
+    pub(super) command: &'static str,
+    /// What is said beside the result, for programs.
+    pub(super) more: serde_json::Map<String, Value>,
+    pub(super) begun: Instant,
+    repository: &'w Repository,
+    secrets: &'w Secrets,
+    images: Images,
+    /// The images that the registry lacks.
+    missing: Vec<String>,
+    images_took: Duration,
+}
+
+/// What was found on a cluster before anything was locked.
+#[derive(Default)]
+pub(super) struct Found {
+    head: Head,
+    observed: Observed,
+    kept: Kept,
+    databases: Stored<Databases>,
+    codes: BTreeMap<String, String>,
+}
+
+/// What is to be done, and what that takes.
+struct Decided {
+    prepared: Prepared,
+    room: Room,
+    extra: Extra,
+    /// What others have set that no version speaks against.
+    strangers: Vec<Stranger>,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
     let repository = repository::read(global, &args.commit).await?;
+    if repository.settings.life != Life::Permanent {
+        return Err(Error::Usage(format!(
+            "{} ends by itself: `komandan up --pr N` or `komandan up --name NAME` makes one, and brings it to another commit",
+            repository.settings.cluster
+        )));
+    }
     repository.refuse_unpinned()?;
     if let Some(name) = args.tests_cluster.as_ref().filter(|_| args.if_tests_pass && !args.dry_run) {
         super::test::before_deploy(name, &args.commit, global, console).await?;
     }
     let cluster = Cluster::connect(&repository.settings).await?.taking(takes(args.force_conflicts));
-    let store = Store::new(&cluster);
-    let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
-    let kept = session::kept(store, &head.value).await?;
+    let found = Found::read(&cluster).await?;
     let secrets = Secrets::read(&repository, &cluster).await?;
+    let wanted = Wanted::of(("deploy", begun), &repository, &secrets, &found, args.dry_run, console).await?;
+    bring(&wanted, found, &cluster, args, console).await
+}
 
-    let registry = Registry::new();
-    let known = target::known_images(&repository.graph, &kept.all(), &observed);
-    if args.dry_run {
-        for remark in images::remarks(&repository.graph, &known)? {
-            console.note(&remark);
-        }
+impl Found {
+    /// Reads what is there.
+    pub(super) async fn read(cluster: &Cluster) -> Result<Self> {
+        let store = Store::new(cluster);
+        let (head, observed, databases) = tokio::try_join!(store.head(), Observed::read(cluster), store.databases())?;
+        let kept = session::kept(store, &head.value).await?;
+        Ok(Self { head: head.value, observed, kept, databases, codes: BTreeMap::new() })
     }
-    let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
-    let missing: Vec<String> =
-        resolved.iter().filter(|(_, (_, found))| *found == Found::Missing).map(|(name, _)| name.clone()).collect();
-    let there = resolved.iter().filter_map(|(name, (_, found))| match found {
-        Found::Digest(digest) => Some((name.clone(), digest.clone())),
-        Found::Missing => None,
-    });
-    user::refuse_root(&repository, &there.collect(), &known, &registry).await?;
-    let services = if args.dry_run {
-        // A node whose image is not built yet is a new one in any case.
-        resolved
-            .into_iter()
-            .map(|(name, (wanted, found))| match found {
-                Found::Digest(digest) => (name, digest),
-                Found::Missing => (name, wanted.name),
-            })
-            .collect()
-    } else {
-        let services = images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?;
-        let built = services.iter().filter(|(name, _)| missing.contains(name));
-        let built = built.map(|(name, image)| (name.clone(), image.clone())).collect();
-        user::refuse_root(&repository, &built, &known, &registry).await?;
-        services
-    };
-    let images = Images { services, servers, numbers: BTreeMap::new() };
-    let images_took = begun.elapsed();
+}
 
-    let kept_before = kept.clone();
-    let codes = secrets.codes(&repository.graph, &cluster).await?;
-    let prepared = prepare(&repository, &images, codes, (kept, &head.value), &observed, &cluster, args).await?;
+impl<'w> Wanted<'w> {
+    /// Looks for the images, and builds those that the registry lacks unless it is a dry run.
+    pub(super) async fn of(
+        (command, begun): (&'static str, Instant),
+        repository: &'w Repository,
+        secrets: &'w Secrets,
+        found: &Found,
+        dry_run: bool,
+        console: &Console,
+    ) -> Result<Self> {
+        let registry = Registry::new();
+        let known = target::known_images(&repository.graph, &found.kept.all(), &found.observed);
+        if dry_run {
+            for remark in images::remarks(&repository.graph, &known)? {
+                console.note(&remark);
+            }
+        }
+        let (resolved, servers) = images::resolve(&repository.graph, &repository.settings, &known, &registry).await?;
+        let missing: Vec<String> = resolved
+            .iter()
+            .filter(|(_, (_, found))| *found == images::Found::Missing)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let there = resolved.iter().filter_map(|(name, (_, found))| match found {
+            images::Found::Digest(digest) => Some((name.clone(), digest.clone())),
+            images::Found::Missing => None,
+        });
+        user::refuse_root(repository, &there.collect(), &known, &registry).await?;
+        let services = if dry_run {
+            // A node whose image is not built yet is a new one in any case.
+            resolved
+                .into_iter()
+                .map(|(name, (wanted, found))| match found {
+                    images::Found::Digest(digest) => (name, digest),
+                    images::Found::Missing => (name, wanted.name),
+                })
+                .collect()
+        } else {
+            let services = images::build(&repository.graph, &repository.tree, resolved, &registry, console).await?;
+            let built = services.iter().filter(|(name, _)| missing.contains(name));
+            let built = built.map(|(name, image)| (name.clone(), image.clone())).collect();
+            user::refuse_root(repository, &built, &known, &registry).await?;
+            services
+        };
+        let images = Images { services, servers, numbers: BTreeMap::new() };
+        let more = serde_json::Map::new();
+        Ok(Self { command, more, begun, repository, secrets, images, missing, images_took: begun.elapsed() })
+    }
+
+    /// A result with what is said beside it.
+    fn told(&self, mut result: Value) -> Value {
+        if let Some(result) = result.as_object_mut() {
+            result.extend(self.more.clone());
+        }
+        result
+    }
+
+    fn decide(&self, prepared: Prepared, room: Room, observed: &Observed) -> Decided {
+        let live = prepared.kept.current.as_ref().map(|record| &record.content);
+        let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, observed);
+        let strangers = strangers(&prepared.steps, &prepared.target, observed);
+        Decided { prepared, room, extra, strangers }
+    }
+}
+
+/// Decides what would be made where nothing is yet, shows it in a dry run, and refuses what there will be no room for. Nothing is asked
+/// of the API.
+pub(super) fn bring_to_nothing(wanted: &Wanted<'_>, room: Room, args: &Args, console: &Console) -> Result<()> {
+    let found = Found::default();
+    let name = &wanted.repository.settings.cluster;
+    let prepared = prepare(wanted, &found, &Asked::default(), name, args)?;
+    let decided = wanted.decide(prepared, room, &found.observed);
+    if args.dry_run {
+        show(&decided, &wanted.missing, &[], console);
+    }
+    decided.room.refuse(&decided.extra)
+}
+
+/// Brings a cluster to what is wanted of it: plans, and does that under the lock.
+pub(super) async fn bring(
+    wanted: &Wanted<'_>,
+    mut found: Found,
+    cluster: &Cluster,
+    args: &Args,
+    console: &Console,
+) -> Result<()> {
+    let graph = &wanted.repository.graph;
+    found.codes = wanted.secrets.codes(graph, cluster).await?;
+    let asked = Asked::of(&found, wanted, cluster).await?;
+    let prepared = prepare(wanted, &found, &asked, cluster.name(), args)?;
+    prepared.refuse_held(&found.observed, cluster)?;
+    leave(&strangers(&prepared.steps, &prepared.target, &found.observed), console);
     // What an interrupted command left is ended or taken away even when nothing else is to be done.
-    let left = head.value.intent.is_some() || collect::is_littered(&observed, &kept_before, cluster.name());
-    let strangers = strangers(&prepared.steps, &prepared.target, &observed);
-    leave(&strangers, console);
+    let left = found.head.intent.is_some() || collect::is_littered(&found.observed, &found.kept, cluster.name());
     if let (Some(current), true, false) = (prepared.same(), prepared.steps.is_empty(), left) {
-        unchanged(current, &repository, &observed, &cluster, console);
+        unchanged(current, wanted, &found.observed, cluster, console);
         if args.smoke && !args.dry_run {
-            return verify::ask(&cluster, &View::start(&cluster).await?, current, console).await;
+            return verify::ask(cluster, &View::start(cluster).await?, current, console).await;
         }
         return Ok(());
     }
-    let room = Room::read(&cluster).await?;
-    let live = prepared.kept.current.as_ref().map(|record| &record.content);
-    let extra = room.extra(&prepared.steps, (&prepared.target, live), &prepared.logical, &observed);
+    let decided = wanted.decide(prepared, Room::read(cluster).await?, &found.observed);
     if args.dry_run {
-        let going = collect::leaving(&observed, &prepared.target.content, &prepared.kept, cluster.name());
-        show(&prepared, (&missing, &going), &extra, &strangers, console);
-        return room.refuse(&extra);
+        let prepared = &decided.prepared;
+        let going = collect::leaving(&found.observed, &prepared.target.content, &prepared.kept, cluster.name());
+        show(&decided, &wanted.missing, &going, console);
+        return decided.room.refuse(&decided.extra);
     }
-    room.refuse(&extra)?;
-    cluster.ensure_namespace(render::security(&repository.graph)).await?;
+    decided.room.refuse(&decided.extra)?;
+    cluster.ensure_namespace(render::security(graph)).await?;
     let waited = Instant::now();
-    under_lock(&cluster, console, args.wait, async |session| {
+    under_lock(cluster, console, args.wait, async |session| {
         let lock_took = waited.elapsed();
-        // What was decided before the lock was only seen, not held.
-        let kept = session.kept().await?;
-        let observed = session.view.now();
-        if !secrets.is_empty() {
+        if !wanted.secrets.is_empty() {
             session.cluster.ensure_credentials(&render::key(session.cluster.name())).await?;
         }
-        let codes = secrets.codes(&repository.graph, session.cluster).await?;
-        let kept = (kept, &session.head.value);
-        let prepared = prepare(&repository, &images, codes, kept, &observed, session.cluster, args).await?;
+        // What was decided before the lock was only seen, not held.
+        let found = Found {
+            head: session.head.value.clone(),
+            observed: session.view.now(),
+            kept: session.kept().await?,
+            databases: session.store().databases().await?,
+            codes: wanted.secrets.codes(graph, session.cluster).await?,
+        };
+        let asked = Asked::of(&found, wanted, session.cluster).await?;
+        let prepared = prepare(wanted, &found, &asked, session.cluster.name(), args)?;
+        prepared.refuse_held(&found.observed, session.cluster)?;
         if let (Some(current), true) = (prepared.same(), prepared.steps.is_empty()) {
-            unchanged(current, &repository, &observed, session.cluster, console);
+            unchanged(current, wanted, &found.observed, session.cluster, console);
             let asked = match args.smoke {
                 true => verify::ask(session.cluster, &session.view, current, console).await,
                 false => Ok(()),
@@ -192,43 +309,44 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             tidy(session).await;
             return asked;
         }
-        deploy(session, prepared, begun, [("images", images_took), ("lock", lock_took)], args).await
+        deploy(session, prepared, wanted, lock_took, args).await
     })
     .await
 }
 
-/// What of others' fields is taken over.
-pub(super) fn takes(everything: bool) -> Takes {
-    if everything { Takes::Everything } else { Takes::Nothing }
+/// What is asked of the API only where something needs it.
+#[derive(Default)]
+struct Asked {
+    jobs: Named<Job>,
+    tasks: Stored<Tasks>,
+}
+
+impl Asked {
+    async fn of(found: &Found, wanted: &Wanted<'_>, cluster: &Cluster) -> Result<Self> {
+        let graph = &wanted.repository.graph;
+        external::check(cluster, graph).await?;
+        let asks_for_jobs = found.databases.value.0.values().any(|known| known.work.state == State::Running);
+        let jobs = if asks_for_jobs && found.observed.jobs.is_empty() {
+            list::<Job>(cluster).await?
+        } else {
+            found.observed.jobs.clone()
+        };
+        let has_tasks = graph.services.values().any(|service| matches!(service.role, Role::Task));
+        let tasks = if has_tasks { Store::new(cluster).tasks().await? } else { Stored::default() };
+        Ok(Self { jobs, tasks })
+    }
 }
 
 /// Renders and plans.
-async fn prepare(
-    repository: &Repository,
-    images: &Images,
-    codes: BTreeMap<String, String>,
-    (kept, head): (Kept, &Head),
-    observed: &Observed,
-    cluster: &Cluster,
-    args: &Args,
-) -> Result<Prepared> {
-    let graph = &repository.graph;
-    external::check(cluster, graph).await?;
-    let databases = Store::new(cluster).databases().await?;
-    let asks_for_jobs = databases.value.0.values().any(|known| known.work.state == State::Running);
-    let read;
-    let jobs = if asks_for_jobs && observed.jobs.is_empty() {
-        read = list::<Job>(cluster).await?;
-        &read
-    } else {
-        &observed.jobs
-    };
-    let images = &Images { numbers: databases.value.numbers(graph, cluster.name())?, ..images.clone() };
-    let rendered = render::render(graph, images, cluster.name())?;
+fn prepare(wanted: &Wanted<'_>, found: &Found, asked: &Asked, cluster: &str, args: &Args) -> Result<Prepared> {
+    let Found { head, observed, kept, databases, codes } = found;
+    let (graph, codes) = (&wanted.repository.graph, codes.clone());
+    let images = &Images { numbers: databases.value.numbers(graph, cluster)?, ..wanted.images.clone() };
+    let rendered = render::render(graph, images, cluster)?;
     let logical = rendered.databases.clone();
     let volumes = volumes(&rendered, observed);
-    let (target, bundles) = target::of_graph(graph, rendered, images, cluster.name(), &kept.all())?;
-    let mut target = Target { codes, ..target.with_policies(&kept.all(), cluster.name()) };
+    let (target, bundles) = target::of_graph(graph, rendered, images, cluster, &kept.all())?;
+    let mut target = Target { codes, ..target.with_policies(&kept.all(), cluster) };
     let declared = target.content.clone();
     let mut head = head.clone();
     head.sizes = scale::still_chosen(&head.sizes, graph);
@@ -239,7 +357,7 @@ async fn prepare(
     for (address, Logical { wanted, .. }) in &logical {
         let volume = volumes.get(&wanted.server).map(String::as_str);
         let exists = |work: &crate::store::databases::Work| {
-            jobs.get(&work.job).is_some_and(|job| job.metadata.uid.as_ref() == Some(&work.uid))
+            asked.jobs.get(&work.job).is_some_and(|job| job.metadata.uid.as_ref() == Some(&work.uid))
         };
         needs.insert(address.clone(), databases.value.need(wanted, volume, exists, args.retry_migration)?);
         breaks.extend(schemas::against_deploy(wanted, databases.value.level(address, volume), live));
@@ -248,14 +366,19 @@ async fn prepare(
         return Err(Error::Refused(breaks.join("\n")));
     }
     let current = kept.current.as_ref().map(|record| &record.content);
-    let tasks = target::tasks(&target, Store::new(cluster), observed).await?;
-    let mut steps = plan(&target, current, &needs, &tasks, observed, cluster.name(), Timestamp::now())?;
+    let tasks = asked.tasks.value.needs(&target, observed);
+    let mut steps = plan(&target, current, &needs, &tasks, observed, cluster, Timestamp::now())?;
     if args.force_conflicts {
         let strangers = strangers(&steps, &target, observed);
         take_over(&mut steps, &strangers);
     }
-    cluster.refuse_held(&conflicts(&steps, &target, observed, cluster.name()))?;
+    let (databases, kept) = (databases.clone(), kept.clone());
     Ok(Prepared { target, declared, sizes: head.sizes, bundles, logical, databases, steps, kept })
+}
+
+/// What of others' fields is taken over.
+pub(super) fn takes(everything: bool) -> Takes {
+    if everything { Takes::Everything } else { Takes::Nothing }
 }
 
 /// Says what others have set that no version speaks against: it is no news to them, but may be to who deploys.
@@ -274,11 +397,11 @@ fn volumes(rendered: &Rendered, observed: &Observed) -> BTreeMap<String, String>
 async fn deploy(
     session: &mut Session<'_>,
     prepared: Prepared,
-    begun: Instant,
-    stages: [(&'static str, Duration); 2],
+    wanted: &Wanted<'_>,
+    lock_took: Duration,
     args: &Args,
 ) -> Result<()> {
-    let mut stages: Vec<(&str, Duration)> = stages.into();
+    let mut stages = vec![("images", wanted.images_took), ("lock", lock_took)];
     let current = prepared.kept.current.clone();
     // The same cluster, of which a part was missing: that is no new version.
     let record = match prepared.same() {
@@ -330,7 +453,7 @@ async fn deploy(
     stages.push(("switch", switching.elapsed()));
 
     let observed = session.view.now();
-    report(session, &record, current.as_ref(), &observed, begun.elapsed(), &stages);
+    report(session, &record, current.as_ref(), &observed, wanted, &stages);
     let asked = match args.smoke {
         true => verify::verify(session, &record, args).await,
         false => Ok(()),
@@ -413,108 +536,5 @@ pub(super) async fn tidy(session: &Session<'_>) {
         Ok(1) => session.console.note("  1 workload of a former version is going"),
         Ok(count) => session.console.note(&format!("  {count} workloads of former versions are going")),
         Err(error) => session.console.note(&format!("  left for the next time: {error}")),
-    }
-}
-
-fn report(
-    session: &Session<'_>,
-    record: &Record,
-    former: Option<&Record>,
-    observed: &Observed,
-    took: Duration,
-    stages: &[(&str, Duration)],
-) {
-    let urls = entry_urls(&record.content, observed);
-    let requests = session.cluster.requests();
-    let changed = changes(former.map(|former| &former.content), &record.content);
-    if session.console.is_json() {
-        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let stages: BTreeMap<_, _> = stages.iter().map(|(name, took)| (*name, milliseconds(*took))).collect();
-        session.console.json(json!({
-            "event": "result", "command": "deploy", "unchanged": false, "cluster": session.cluster.name(),
-            "namespace": session.cluster.namespace(), "version": record.number, "graph": record.content.version,
-            "commit": record.content.commit.id, "changed": changed, "entries": urls, "elapsed_ms": milliseconds(took),
-            "stages_ms": stages, "requests": requests,
-        }));
-        return;
-    }
-    let commit = &record.content.commit;
-    session.console.data(&format!(
-        "version {} serves {}: {} {} (changed: {changed})",
-        record.number,
-        session.cluster.name(),
-        short(&commit.id),
-        commit.summary
-    ));
-    show_entries(&urls, session.console);
-    let stages: Vec<String> = stages.iter().map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f64())).collect();
-    session.console.note(&format!("  {:.1} s ({}), {requests} requests", took.as_secs_f64(), stages.join(", ")));
-}
-
-fn unchanged(current: &Record, repository: &Repository, observed: &Observed, cluster: &Cluster, console: &Console) {
-    let urls = entry_urls(&current.content, observed);
-    let asked = repository.graph.commit.as_ref().map(|commit| commit.id.as_str()).unwrap_or_default();
-    if console.is_json() {
-        console.json(json!({
-            "event": "result", "command": "deploy", "unchanged": true, "cluster": cluster.name(),
-            "namespace": cluster.namespace(), "version": current.number, "graph": current.content.version,
-            "commit": current.content.commit.id, "entries": urls, "requests": cluster.requests(),
-        }));
-        return;
-    }
-    console.data(&format!(
-        "unchanged: version {} of {} is {} already",
-        current.number,
-        cluster.name(),
-        if current.content.commit.id == asked {
-            short(asked).to_owned()
-        } else {
-            format!("the same cluster as {}", short(asked))
-        }
-    ));
-    show_entries(&urls, console);
-    console.note(&format!("  {} requests", cluster.requests()));
-}
-
-fn show(
-    prepared: &Prepared,
-    (missing, going): (&[String], &[String]),
-    extra: &Extra,
-    strangers: &[Stranger],
-    console: &Console,
-) {
-    let shared: Vec<&String> = prepared
-        .target
-        .content
-        .nodes
-        .keys()
-        .filter(|name| !prepared.steps.iter().any(|step| step.part == crate::plan::Part::Service((*name).clone())))
-        .collect();
-    if console.is_json() {
-        console.json(json!({
-            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
-            "left": strangers, "graph": prepared.target.content.version,
-        }));
-        return;
-    }
-    let mut rows: Vec<Vec<String>> = missing
-        .iter()
-        .map(|name| vec!["build".to_owned(), format!("image {name}"), "the registry lacks it".to_owned()])
-        .collect();
-    rows.extend(plan_rows(&prepared.steps));
-    rows.extend(
-        going.iter().map(|name| vec!["remove".to_owned(), name.clone(), "no version that is kept needs it".to_owned()]),
-    );
-    if rows.is_empty() {
-        console.data("nothing to do: a version with the same parts is recorded and served");
-        return;
-    }
-    console.table(&["", "WHAT", "WHY"], &rows);
-    if let Some(text) = extra.text() {
-        console.data(&text);
-    }
-    if !shared.is_empty() {
-        let names: Vec<&str> = shared.iter().map(|name| name.as_str()).collect();
-        console.note(&format!("shared with the version that serves: {}", names.join(", ")));
     }
 }

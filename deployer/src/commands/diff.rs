@@ -17,6 +17,7 @@ use crate::repository;
 use crate::settings::Global;
 use crate::store::Store;
 use crate::store::record::Record;
+use crate::transient;
 use compare::{Change, Difference, Form};
 
 /// Shows what differs between two versions, or between a version and a commit, and why
@@ -65,7 +66,7 @@ impl Side {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, served) = super::served(&cluster).await?;
     let serving = served.number.to_string();
     let (before, after) = match args.sides.as_slice() {

@@ -18,14 +18,15 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::lock::Held;
-use crate::cluster::rights::{IN_NAMESPACE, Right};
+use crate::cluster::rights::{AT_HOME, GRANTS, IN_NAMESPACE, OF_TRANSIENT, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::images::Registry;
 use crate::names;
-use crate::settings::{Global, Settings};
+use crate::settings::{Global, Life, Settings};
 use crate::store::Store;
+use crate::transient::{self, Home};
 use checks::{Check, Missing};
 
 /// Looks whether a deploy would find what it needs: API server, rights, registry, clock, namespace, volumes, lock
@@ -34,11 +35,12 @@ use checks::{Check, Missing};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan doctor
-  komandan doctor --cluster staging --output json")]
+  komandan doctor --cluster staging --output json
+  komandan doctor --cluster pr                       whether `up` would find what it needs")]
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<ExitCode> {
-    let settings = global.settings_without_graph()?;
+    let settings = transient::located(global).await?;
     let checks = look(&settings).await;
     let is_well = checks.iter().all(|check| !check.is_failure());
     if console.is_json() {
@@ -81,8 +83,20 @@ async fn look(settings: &Settings) -> Vec<Check> {
         }
         let mut checks = vec![server];
         checks.extend(clock);
-        let (rights, namespace, volumes, store, lock) =
-            tokio::join!(rights(&cluster), namespace(&cluster), volumes(&cluster), store(&cluster), lock(&cluster));
+        if settings.life == Life::Kind {
+            let needed = [AT_HOME, GRANTS, OF_TRANSIENT].concat();
+            let (rights, namespace, volumes, end) =
+                tokio::join!(rights(&cluster, &needed), namespace(&cluster), volumes(&cluster), end(settings));
+            checks.extend([rights, namespace, volumes, end]);
+            return checks;
+        }
+        let (rights, namespace, volumes, store, lock) = tokio::join!(
+            rights(&cluster, IN_NAMESPACE),
+            namespace(&cluster),
+            volumes(&cluster),
+            store(&cluster),
+            lock(&cluster)
+        );
         checks.extend([rights, namespace, volumes, store, lock]);
         checks
     };
@@ -114,8 +128,17 @@ async fn server(cluster: &Cluster) -> (Check, Option<Check>) {
     }
 }
 
+/// Whether clusters end by themselves whose time is over.
+async fn end(settings: &Settings) -> Check {
+    let asked = async { Home::connect(settings).await?.has_addresses().await };
+    match asked.await {
+        Ok(has_addresses) => checks::end(has_addresses, &settings.cluster),
+        Err(error) => Check::fail("end", error.to_string(), "run this again"),
+    }
+}
+
 /// Whether all that `komandan rbac` prints is granted.
-async fn rights(cluster: &Cluster) -> Check {
+async fn rights(cluster: &Cluster, needed: &[Right]) -> Check {
     let review = SelfSubjectRulesReview {
         spec: SelfSubjectRulesReviewSpec { namespace: Some(cluster.namespace().to_owned()) },
         ..SelfSubjectRulesReview::default()
@@ -128,7 +151,7 @@ async fn rights(cluster: &Cluster) -> Check {
             return Check::note("rights", error.to_string(), None);
         }
     };
-    let mut missing = checks::missing(&status, IN_NAMESPACE);
+    let mut missing = checks::missing(&status, needed);
     if status.incomplete {
         // Another authorizer cannot list what it allows, and is asked one by one.
         let mut denied = Vec::new();
@@ -139,7 +162,7 @@ async fn rights(cluster: &Cluster) -> Check {
         }
         missing = denied;
     }
-    checks::rights(&missing, IN_NAMESPACE.iter().map(|right: &Right| right.verbs.len()).sum(), cluster.namespace())
+    checks::rights(&missing, needed.iter().map(|right: &Right| right.verbs.len()).sum(), cluster.namespace())
 }
 
 async fn allowed(cluster: &Cluster, right: &Missing) -> bool {

@@ -15,29 +15,40 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::session::{Session, under_lock};
-use crate::settings::Global;
+use crate::settings::{Global, Life};
+use crate::transient::{self, Home};
 
 /// How long pods may take to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is looked whether a namespace is gone.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Ends a cluster. Its data stays, unless that is asked for as well
 ///
-/// Data are the databases' volumes and credentials, and what is known of their schemas.
+/// Data are the databases' volumes and credentials, and what is known of their schemas. Of a cluster that ends by itself nothing
+/// stays: its namespace goes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan down                  data stays; `komandan deploy` finds it again
-  komandan down --delete-data    nothing stays")]
+  komandan down --delete-data    nothing stays
+  komandan down --pr 123         the cluster of a pull request, before its time")]
 pub(crate) struct Args {
     /// Delete the databases' volumes and credentials too: there is no way back
     #[arg(long)]
     pub(crate) delete_data: bool,
-    /// Wait while somebody else changes the cluster
+    /// Wait while somebody else changes the cluster; of one that ends by itself, until nothing of it is left
     #[arg(long)]
     pub(crate) wait: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let settings = global.settings_without_graph()?;
+    match settings.life {
+        Life::Permanent => {}
+        Life::Kind => return Err(transient::which(&settings)),
+        Life::Transient { .. } => return end(&Home::connect(&settings).await?, args.wait, console).await,
+    }
+    let cluster = Cluster::connect(&settings).await?;
     let (runs, data) = tokio::try_join!(runs(&cluster), data(&cluster))?;
     if !runs && (!args.delete_data || data == 0) {
         // Whoever was killed at the very end has left the lock.
@@ -52,6 +63,32 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     lock::forget(&cluster).await?;
     let namespace = args.delete_data && cluster.delete_namespace().await?;
     report(console, &cluster, gone, namespace, left == 0);
+    Ok(())
+}
+
+/// Ends a cluster that would end by itself: its namespace goes, with all that is in it. Whoever changes it at this moment is not
+/// waited for, as its deadline would not wait either.
+async fn end(home: &Home, wait: bool, console: &Console) -> Result<()> {
+    let mut step = console.step("down", "ending it");
+    let gone = home.end_now().await?;
+    if wait {
+        while let Some(why) = home.remains().await? {
+            step.doing(&why);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    step.done(if wait { "nothing of it is left" } else { "it ends" });
+    let name = home.cluster().name();
+    if console.is_json() {
+        console.json(json!({
+            "event": "result", "command": "down", "name": name, "cluster": name, "namespaces": gone, "deleted": gone.len(),
+            "namespace_deleted": !gone.is_empty(), "data_left": false,
+        }));
+    } else if gone.is_empty() {
+        console.data(&format!("there is no cluster {name}, or it ends already: `komandan list`"));
+    } else {
+        console.data(&format!("{name} ends, with all that is in the namespace {}", gone.join(", ")));
+    }
     Ok(())
 }
 

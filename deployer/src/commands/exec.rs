@@ -10,11 +10,11 @@ use rustix::termios::{Termios, tcgetwinsize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::settings::Global;
 use crate::terminal::Changed;
+use crate::transient;
 
 /// Runs a command in an instance of a service, or of a database server
 ///
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<ExitCode> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, record) = super::served(&cluster).await?;
     let instances = super::instances(&cluster, &record, &args.service).await?;
     let pod = match &args.pod {

@@ -13,9 +13,10 @@ use crate::cluster::view::{Named, Observed, list};
 use crate::console::Console;
 use crate::error::Result;
 use crate::session::{Kept, Session, kept, under_lock};
-use crate::settings::Global;
+use crate::settings::{Global, Life, Settings};
 use crate::store::Store;
 use crate::store::head::Head;
+use crate::transient::{self, Home};
 use reach::{Kind, Stored, Waste, waste};
 
 /// How many versions stay where nothing else is said.
@@ -23,12 +24,14 @@ const KEEP: u32 = 20;
 
 /// Removes what no version needs any more: old versions, objects of none, Jobs that are over
 ///
-/// The versions that serve and are kept ready always stay, and so do the newest ones (`clusters.NAME.keep`). Data is never
+/// Of the settings of clusters that end by themselves: those clusters whose time is over, which is needed only where the API
+/// server is older than Kubernetes 1.33. The versions that serve and are kept ready always stay, and so do the newest ones (`clusters.NAME.keep`). Data is never
 /// touched: databases, their volumes, credentials and secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan gc --dry-run
-  komandan gc --keep 5")]
+  komandan gc --keep 5
+  komandan gc --cluster pr       clusters of pull requests whose time is over")]
 pub(crate) struct Args {
     /// How many versions stay [default: clusters.NAME.keep, else 20]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -43,8 +46,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let settings = global.settings_without_graph()?;
+    if settings.life == Life::Kind {
+        return end_what_is_over(&settings, args.dry_run, console).await;
+    }
     let keep = args.keep.or(settings.keep).unwrap_or(KEEP);
-    let cluster = Cluster::connect(&settings).await?;
+    let cluster = transient::connect(global).await?;
     let head = Store::new(&cluster).head().await?.value;
     let (jobs, observed) = tokio::try_join!(list::<Job>(&cluster), Observed::read(&cluster))?;
     let waste = found(&cluster, &head, &jobs, keep).await?;
@@ -61,6 +67,30 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         Ok(())
     })
     .await
+}
+
+/// Ends the clusters whose time is over, where nobody else has.
+async fn end_what_is_over(settings: &Settings, dry_run: bool, console: &Console) -> Result<()> {
+    let home = Home::connect(settings).await?;
+    let gone = home.end_what_is_over(dry_run).await?;
+    if console.is_json() {
+        let removed: Vec<_> = gone
+            .iter()
+            .map(|name| json!({ "kind": "namespace", "name": name, "reason": "its time is over" }))
+            .collect();
+        console.json(json!({
+            "event": "result", "command": "gc", "cluster": settings.cluster, "namespace": settings.namespace,
+            "dry_run": dry_run, "removed": removed,
+        }));
+    } else if gone.is_empty() {
+        console
+            .note(&format!("no cluster of {} is over its time (namespace {})", settings.cluster, settings.namespace));
+    } else {
+        let rows: Vec<Vec<String>> =
+            gone.iter().map(|name| vec!["namespace".to_owned(), name.clone(), "its time is over".to_owned()]).collect();
+        console.table(&["", "NAME", "WHY"], &rows);
+    }
+    Ok(())
 }
 
 /// Decided again under the lock: what was seen before may serve by now.

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::revert::is_warm;
 use super::short;
-use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::Result;
@@ -14,6 +13,7 @@ use crate::settings::Global;
 use crate::store::Store;
 use crate::store::head::Head;
 use crate::store::record::{Record, changes};
+use crate::transient;
 
 /// Lists the versions that the cluster stores, newest first
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let store = Store::new(&cluster);
     let (head, records, observed) = tokio::try_join!(store.head(), store.records(), Observed::read(&cluster))?;
     let (head, now) = (head.value, Timestamp::now());

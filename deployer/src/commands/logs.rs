@@ -20,6 +20,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::settings::Global;
 use crate::store::Store;
+use crate::transient;
 
 /// How many lines may wait to be shown: a slow reader slows the reading, and nothing is lost.
 const WAITING: usize = 256;
@@ -76,7 +77,7 @@ struct Line {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, mut record) = super::served(&cluster).await?;
     if let Some(number) = args.number.filter(|number| *number != record.number) {
         record = Store::new(&cluster).record(number).await?.ok_or_else(|| {

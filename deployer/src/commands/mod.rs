@@ -7,8 +7,10 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod exec;
+pub(crate) mod extend;
 pub(crate) mod gc;
 pub(crate) mod history;
+pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod rbac;
@@ -17,9 +19,11 @@ pub(crate) mod restart;
 pub(crate) mod revert;
 pub(crate) mod scale;
 pub(crate) mod secret;
+pub(crate) mod sleep;
 pub(crate) mod smoke;
 pub(crate) mod status;
 pub(crate) mod test;
+pub(crate) mod up;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! `komandan rbac`
 
+mod transient;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -8,17 +10,19 @@ use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_NAMESPACE, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
-use crate::settings::Global;
+use crate::settings::{Global, Life};
 
 /// Prints the rights that komandan needs for one cluster, as objects that an administrator applies
 ///
-/// All of it is in the cluster's own namespace, but for the classes of volumes, which only `doctor` reads. Whoever may make
-/// pods in a namespace may do there what those may: give each cluster a namespace of its own.
+/// Of a permanent cluster, all of it is in the cluster's own namespace, but for the classes of volumes, which only `doctor` reads. Whoever may make
+/// pods in a namespace may do there what those may: give each cluster a namespace of its own. For clusters that end by themselves
+/// they are rights in one namespace, their home, and in those that are made for them; an admission policy keeps them from all others.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan rbac | kubectl apply -f -                     for a ServiceAccount `komandan` of the namespace
   komandan rbac --group deployers                        for people of a group
-  komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace")]
+  komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace
+  komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests")]
 pub(crate) struct Args {
     /// For a ServiceAccount, NAMESPACE:NAME or NAME [default: komandan, which is made]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "group"])]
@@ -34,9 +38,21 @@ pub(crate) struct Args {
     pub(crate) create_namespace: bool,
 }
 
+const GROUP: &str = "rbac.authorization.k8s.io";
+
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let settings = global.settings_without_graph()?;
-    let objects = objects(args, &settings.namespace);
+    let subject = Subject::of(args, &settings.namespace);
+    let objects = match settings.life {
+        Life::Permanent => objects(&subject, &settings.namespace, args.create_namespace),
+        Life::Kind | Life::Transient { .. } if args.create_namespace => {
+            return Err(Error::Usage(format!(
+                "--create-namespace is for permanent clusters: make the namespace {}, and komandan makes those of its clusters",
+                settings.namespace
+            )));
+        }
+        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace),
+    };
     if console.is_json() {
         console.json(json!({
             "command": "rbac", "cluster": settings.cluster, "namespace": settings.namespace, "objects": objects,
@@ -54,47 +70,77 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     Ok(())
 }
 
-fn objects(args: &Args, namespace: &str) -> Vec<Value> {
-    const GROUP: &str = "rbac.authorization.k8s.io";
-    let named = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": GROUP });
-    let mut objects = Vec::new();
-    let subject = match (&args.service_account, &args.user, &args.group) {
-        (_, Some(user), _) => named("User", user),
-        (_, _, Some(group)) => named("Group", group),
-        (Some(account), ..) => {
-            let (home, name) = account.split_once(':').unwrap_or((namespace, account));
-            json!({ "kind": "ServiceAccount", "name": name, "namespace": home })
-        }
-        (None, None, None) => {
-            objects.push(json!({
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": { "name": names::MANAGER, "namespace": namespace },
-            }));
-            json!({ "kind": "ServiceAccount", "name": names::MANAGER, "namespace": namespace })
-        }
-    };
-    let api = format!("{GROUP}/v1");
-    let bind = |kind: &str, role: &str, metadata: Value| {
+/// Who gets rights.
+struct Subject {
+    /// As a binding names it.
+    named: Value,
+    /// The ServiceAccount that is made for it.
+    account: Option<Value>,
+}
+
+impl Subject {
+    fn of(args: &Args, namespace: &str) -> Self {
+        let named = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": GROUP });
+        let mut account = None;
+        let named = match (&args.service_account, &args.user, &args.group) {
+            (_, Some(user), _) => named("User", user),
+            (_, _, Some(group)) => named("Group", group),
+            (Some(account), ..) => {
+                let (home, name) = account.split_once(':').unwrap_or((namespace, account));
+                json!({ "kind": "ServiceAccount", "name": name, "namespace": home })
+            }
+            (None, None, None) => {
+                account = Some(json!({
+                    "apiVersion": "v1",
+                    "kind": "ServiceAccount",
+                    "metadata": { "name": names::MANAGER, "namespace": namespace },
+                }));
+                json!({ "kind": "ServiceAccount", "name": names::MANAGER, "namespace": namespace })
+            }
+        };
+        Self { named, account }
+    }
+
+    /// A binding of a role to it.
+    fn bound(&self, kind: &str, role: &str, metadata: Value) -> Value {
         json!({
-            "apiVersion": api,
+            "apiVersion": format!("{GROUP}/v1"),
             "kind": format!("{kind}Binding"),
             "metadata": metadata,
-            "roleRef": named(kind, role),
-            "subjects": [subject],
+            "roleRef": { "kind": kind, "name": role, "apiGroup": GROUP },
+            "subjects": [self.named],
         })
-    };
+    }
+
+    /// Whether a request is its, in the words of an admission policy.
+    fn expression(&self) -> String {
+        let text =
+            |field: &str| self.named[field].as_str().unwrap_or_default().replace('\\', "\\\\").replace('\'', "\\'");
+        match self.named["kind"].as_str() {
+            Some("Group") => format!("'{}' in request.userInfo.groups", text("name")),
+            Some("User") => format!("request.userInfo.username == '{}'", text("name")),
+            _ => {
+                let (namespace, name) = (text("namespace"), text("name"));
+                format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{name}'")
+            }
+        }
+    }
+}
+
+fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Value> {
+    let api = format!("{GROUP}/v1");
+    let mut objects: Vec<Value> = subject.account.iter().cloned().collect();
     let here = json!({ "name": names::MANAGER, "namespace": namespace });
     objects.push(json!({ "apiVersion": api, "kind": "Role", "metadata": here, "rules": rules(IN_NAMESPACE) }));
-    objects.push(bind("Role", names::MANAGER, here));
+    objects.push(subject.bound("Role", names::MANAGER, here));
     let mut wide = rules(IN_CLUSTER);
-    if args.create_namespace {
+    if create_namespace {
         wide.extend(rules(OF_NAMESPACE));
     }
     // Names of the whole cluster: each namespace has its own.
     let name = format!("{}-{namespace}", names::MANAGER);
     objects.push(json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": { "name": name }, "rules": wide }));
-    objects.push(bind("ClusterRole", &name, json!({ "name": name })));
+    objects.push(subject.bound("ClusterRole", &name, json!({ "name": name })));
     objects
 }
 
@@ -116,8 +162,12 @@ mod tests {
         Args { service_account: None, user: None, group: None, create_namespace: false }
     }
 
+    fn made(args: &Args, namespace: &str) -> Vec<Value> {
+        objects(&Subject::of(args, namespace), namespace, args.create_namespace)
+    }
+
     fn yaml(args: &Args) -> String {
-        let objects = objects(args, "shop");
+        let objects = made(args, "shop");
         objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect()
     }
 
@@ -128,18 +178,29 @@ mod tests {
 
     #[test]
     fn they_can_be_somebody_elses_and_include_the_namespace_itself() {
-        let subject = |args: &Args| objects(args, "shop").last().unwrap()["subjects"][0].clone();
+        let subject = |args: &Args| made(args, "shop").last().unwrap()["subjects"][0].clone();
         let of = |account: &str| Args { service_account: Some(account.to_owned()), ..args() };
         assert_eq!(subject(&of("ci:runner")), json!({ "kind": "ServiceAccount", "name": "runner", "namespace": "ci" }));
         assert_eq!(subject(&of("runner"))["namespace"], "shop");
         assert_eq!(subject(&Args { group: Some("deployers".to_owned()), ..args() })["kind"], "Group");
         assert_eq!(subject(&Args { user: Some("ada".to_owned()), ..args() })["name"], "ada");
         assert!(!yaml(&of("runner")).contains("kind: ServiceAccount\nmetadata"), "one that is named is not made");
-        let wide = objects(&Args { create_namespace: true, ..args() }, "shop");
+        let wide = made(&Args { create_namespace: true, ..args() }, "shop");
         let role = wide.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
         let rules = role["rules"].as_array().unwrap();
         assert!(rules.contains(
             &json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete", "patch"] })
         ));
+    }
+
+    #[test]
+    fn the_rights_of_clusters_that_end_by_themselves() {
+        let objects = transient::objects(&Subject::of(&args(), "pr"), "pr");
+        let text: String =
+            objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+        insta::assert_snapshot!(text);
+        let who = |args: &Args| Subject::of(args, "pr").expression();
+        assert_eq!(who(&Args { group: Some("dev's".to_owned()), ..args() }), "'dev\\'s' in request.userInfo.groups");
+        assert_eq!(who(&Args { user: Some("ada".to_owned()), ..args() }), "request.userInfo.username == 'ada'");
     }
 }

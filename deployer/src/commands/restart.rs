@@ -10,7 +10,6 @@ use serde_json::json;
 use super::node;
 use crate::apply::Work;
 use crate::apply::again::mark;
-use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::error::Result;
 use crate::health::{self, Progress};
@@ -20,6 +19,7 @@ use crate::settings::Global;
 use crate::store::Stored;
 use crate::store::record::Node;
 use crate::target;
+use crate::transient;
 
 /// How many services are restarted at once: each of them needs room for more instances while it is.
 const AT_ONCE: usize = 4;
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, current) = super::served(&cluster).await?;
     for name in &args.services {
         node(&current, name)?;

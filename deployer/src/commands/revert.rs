@@ -22,6 +22,7 @@ use crate::settings::Global;
 use crate::store::record::Record;
 use crate::store::{Store, Stored};
 use crate::target;
+use crate::transient;
 
 /// Sends the requests back to a former version
 ///
@@ -48,7 +49,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?.taking(takes(args.force_conflicts));
+    let cluster = transient::connect(global).await?.taking(takes(args.force_conflicts));
     // Where nothing is, there may not even be a namespace to lock.
     let head = Store::new(&cluster).head().await?.value;
     if head.current.is_none() && head.intent.is_none() {

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::{node, nothing_served};
 use crate::apply::Work;
-use crate::cluster::Cluster;
 use crate::cluster::fields::Takes;
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -21,6 +20,7 @@ use crate::store::Stored;
 use crate::store::head::Size;
 use crate::store::record::Record;
 use crate::target;
+use crate::transient;
 
 /// Changes how many instances of a service run, without a deploy
 ///
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     // Whoever set a size by other means is overruled by whoever says one now.
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?.taking(Takes::Sizes);
+    let cluster = transient::connect(global).await?.taking(Takes::Sizes);
     // What cannot be is said before anything is locked.
     let (head, current) = super::served(&cluster).await?;
     let is_left = args.reset && head.sizes.contains_key(&args.service);

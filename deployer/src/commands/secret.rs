@@ -8,12 +8,14 @@ use std::path::PathBuf;
 
 use clustergraph::format::service::Security;
 use clustergraph::format::{is_dns_label, is_env_name};
+use k8s_openapi::ByteString;
 use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::settings::Global;
+use crate::transient;
 use needs::{Need, Needs};
 
 /// Keeps values for services that are nowhere in the repository
@@ -104,11 +106,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 
 async fn set(args: &Set, global: &Global, console: &Console) -> Result<()> {
     check(&args.service, [&args.name])?;
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let value = value::read(args.from_file.as_deref(), &args.service, &args.name, console).await?;
     let values = BTreeMap::from([(args.name.clone(), value)]);
     cluster.ensure_namespace(Security::Restricted).await?;
-    cluster.put_secrets(&args.service, &values).await?;
+    cluster.put_secrets(&args.service, &bytes(&values)).await?;
     let given = BTreeMap::from([(args.service.clone(), values.into_keys().collect())]);
     report(&given, &cluster, "set", console);
     unneeded(&given, global, console).await;
@@ -116,7 +118,7 @@ async fn set(args: &Set, global: &Global, console: &Console) -> Result<()> {
 }
 
 async fn import(args: &Import, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let values = value::file(&args.file)?;
     let mut by_service: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     match &args.service {
@@ -148,7 +150,7 @@ async fn import(args: &Import, global: &Global, console: &Console) -> Result<()>
     }
     cluster.ensure_namespace(Security::Restricted).await?;
     for (service, values) in &by_service {
-        cluster.put_secrets(service, values).await?;
+        cluster.put_secrets(service, &bytes(values)).await?;
     }
     let given = by_service.into_iter().map(|(service, values)| (service, values.into_keys().collect())).collect();
     report(&given, &cluster, "set", console);
@@ -156,9 +158,14 @@ async fn import(args: &Import, global: &Global, console: &Console) -> Result<()>
     Ok(())
 }
 
+/// Values as a Secret keeps them.
+fn bytes(values: &BTreeMap<String, String>) -> BTreeMap<String, ByteString> {
+    values.iter().map(|(name, value)| (name.clone(), ByteString(value.clone().into_bytes()))).collect()
+}
+
 async fn unset(args: &Unset, global: &Global, console: &Console) -> Result<()> {
     check(&args.service, &args.names)?;
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let known = cluster.secret_names().await?.remove(&args.service).unwrap_or_default();
     if let Some(name) = args.names.iter().find(|name| !known.contains(name)) {
         return Err(Error::Usage(format!(
@@ -183,7 +190,7 @@ async fn unset(args: &Unset, global: &Global, console: &Console) -> Result<()> {
 }
 
 async fn list(args: &List, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (set, mut needs) = tokio::try_join!(cluster.secret_names(), Needs::of_versions(&cluster))?;
     match Needs::of_commit(global, &args.commit).await {
         Ok(of_commit) => needs.0.extend(of_commit.0),

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::revert::is_warm;
 use super::{entry_urls, short};
-use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::Result;
@@ -17,6 +16,7 @@ use crate::session;
 use crate::settings::Global;
 use crate::store::Store;
 use crate::store::head::Size;
+use crate::transient;
 
 /// Shows what serves, and whether all of it is ready
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ use crate::store::head::Size;
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let store = Store::new(&cluster);
     let (head, observed) = tokio::try_join!(store.head(), Observed::read(&cluster))?;
     let head = head.value;

@@ -75,7 +75,7 @@ async fn within<T>(
     repository: &Repository,
     work: impl AsyncFnOnce(&Cluster) -> Result<T>,
 ) -> Result<T> {
-    if !global.is_named {
+    if global.cluster.is_none() && global.name()?.is_none() {
         return Err(Error::Usage(
             "tests write where their services do: name the cluster to run them in with `--cluster NAME`, to which this commit is deployed"
                 .to_owned(),
@@ -91,7 +91,8 @@ const CORE: &str = "core";
 /// Runs the tests that decide on a deploy of a commit, in a cluster that it is deployed to.
 pub(crate) async fn before_deploy(name: &str, commit: &str, global: &Global, console: &Console) -> Result<()> {
     // What the command line says of context and namespace is said of the cluster that is deployed to.
-    let global = Global { cluster: name.to_owned(), is_named: true, context: None, namespace: None, ..global.clone() };
+    let cluster = Some(name.to_owned());
+    let global = Global { cluster, named: None, pr: None, context: None, namespace: None, ..global.clone() };
     let repository = repository::read(&global, commit).await?;
     let suite = repository.graph.repository.suites.contains_key(CORE).then(|| CORE.to_owned());
     let args = Args { suite, commit: commit.to_owned(), shards: 1, junit: None, force: false, timeout: HOUR };

@@ -8,7 +8,8 @@ use super::catalogue::NEW_PASSWORD;
 
 /// The container that makes the database and its user; again is fine.
 pub(crate) const CREATE: &str = "create";
-/// The container that changes the schema: once it has started, nothing is known without its end.
+/// The container that changes the schema, or gives the database its first data: once it has started, nothing is known without its
+/// end.
 pub(crate) const MIGRATE: &str = "migrate";
 /// The container that holds a lock while the migration runs.
 pub(crate) const LOCK: &str = "lock";

@@ -32,7 +32,7 @@ impl Scene<'_> {
         let lock = self.lock(kind, database)?;
         let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner));
         let migrate = match (&database.migrate, owner) {
-            (Some(migrate), Some(owner)) => Some((owner, self.migrate(owner, &migrate.run)?)),
+            (Some(migrate), Some(owner)) => Some((owner, self.run_for_data(owner, &migrate.run)?)),
             _ => None,
         };
         let make = create.clone().map(|mut create| {
@@ -46,6 +46,12 @@ impl Scene<'_> {
             first.iter_mut().for_each(|container| run_as(container, kind.image.user));
             self.database_job(database, "migrate", &pod_security(owner), first, container)
         });
+        let seed = match (&database.seed, owner) {
+            (Some(seed), Some(owner)) if self.seeds() => Some((owner, self.run_for_data(owner, seed)?)),
+            _ => None,
+        };
+        let seed = seed
+            .map(|(owner, container)| self.database_job(database, "seed", &pod_security(owner), Vec::new(), container));
         let wanted = Wanted {
             address: database.address.clone(),
             kind: database.kind.clone(),
@@ -56,8 +62,9 @@ impl Scene<'_> {
             made: Key::of("made", &json!([database.topics, database.extensions])),
             migration: database.migration,
             schemas: database.schemas,
+            seeds: seed.is_some(),
         };
-        Ok(Logical { wanted, secret, make, beside, migrate })
+        Ok(Logical { wanted, secret, make, beside, migrate, seed })
     }
 
     /// What a logical database is called inside its server: by its number where it has one.
@@ -154,7 +161,13 @@ impl Scene<'_> {
         })))
     }
 
-    fn migrate(&self, owner: &Service, run: &[String]) -> Result<Value> {
+    /// Whether databases get their first data: what outlives people's memory gets none.
+    fn seeds(&self) -> bool {
+        self.settings().is_some_and(|settings| settings.seed && settings.ttl.is_some())
+    }
+
+    /// A program of a service that changes its database.
+    fn run_for_data(&self, owner: &Service, run: &[String]) -> Result<Value> {
         let mut container = json!({
             "name": MIGRATE,
             "image": self.service_image(owner)?,

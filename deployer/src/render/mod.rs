@@ -103,6 +103,8 @@ pub(crate) struct Logical {
     pub(crate) beside: Option<Beside>,
     /// The Job that makes it and brings its schema up to date, held back.
     pub(crate) migrate: Option<Object>,
+    /// The Job that gives it its first data, held back; none where it gets none.
+    pub(crate) seed: Option<Object>,
 }
 
 /// Commands that only work in the container of their server.

@@ -202,6 +202,23 @@ fn a_migration_of_what_somebody_else_runs_holds_its_lock() {
 }
 
 #[test]
+fn the_first_data_is_given_where_a_cluster_ends_by_itself_and_says_so() {
+    let api = API.replace("[./migrate, \"$(HOME)\"] }", "[./migrate] }, seed: { run: [./seed] }");
+    let seed = |settings: &str| {
+        let repository = format!("services: ['*']\nclusters: {{ production: {{ {settings} }} }}\n");
+        let rendered = rendered(&[("clustergraph.yaml", &repository), ("api/service.yaml", &api)]);
+        let database = &rendered.databases["api/orders"];
+        assert_eq!(database.wanted.seeds, database.seed.is_some());
+        assert!(database.migrate.is_some());
+        database.seed.clone()
+    };
+    for without in ["", "ttl: 4h", "seed: true"] {
+        assert_eq!(seed(without), None, "{without}");
+    }
+    insta::assert_yaml_snapshot!(settled(&seed("ttl: 4h, seed: true")));
+}
+
+#[test]
 fn a_volume_has_the_size_that_is_asked_for() {
     let size = |rendered: &Rendered, name: &str| {
         let server = rendered.servers.iter().find(|(server, _)| server.starts_with(name)).unwrap().1;

@@ -49,6 +49,9 @@ pub(crate) struct Known {
     /// The schemas that this one is good for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schemas: Option<Schemas>,
+    /// Whether it got its first data. That is never done again, whatever the sources say later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) seeded: bool,
 }
 
 /// One run of the Job that makes a database and brings its schema up to date.
@@ -68,6 +71,9 @@ pub(crate) struct Work {
     /// The schemas that this one is good for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schemas: Option<Schemas>,
+    /// Whether it gives the database its first data, and does nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) seeds: bool,
     /// When it came to this state.
     pub(crate) time: Timestamp,
 }
@@ -93,6 +99,8 @@ pub(crate) struct Wanted {
     pub(crate) migration: Option<Key>,
     /// The schemas that its owner's code runs on.
     pub(crate) schemas: Option<Schemas>,
+    /// Whether it gets its first data, once.
+    pub(crate) seeds: bool,
 }
 
 impl Wanted {
@@ -111,6 +119,8 @@ pub(crate) enum Lack {
     Contents(&'static str),
     /// It is made, and its schema brought up to date.
     All(&'static str),
+    /// It is there as asked, and empty.
+    Data(&'static str),
 }
 
 /// How far a run is.
@@ -164,8 +174,10 @@ impl Known {
             made: before.and_then(|before| before.made),
             migration: before.and_then(|before| before.migration),
             schemas: before.and_then(|before| before.schemas),
+            seeded: before.is_some_and(|before| before.seeded),
         };
         if known.work.state == State::Done {
+            known.seeded |= known.work.seeds;
             known.made = known.work.made.or(known.made);
             if known.work.migration.is_some() {
                 known.migration = known.work.migration;
@@ -188,7 +200,8 @@ impl Databases {
         if known.is_elsewhere(volume) {
             return Lack::All("its volume is new");
         }
-        if known.work.state != State::Done {
+        let is_over = known.work.state == State::Done;
+        if !is_over && !known.work.seeds {
             return Lack::All("asked for again");
         }
         // A schema that is newer than this code stays: nothing leads back, and whether code runs on it was decided before.
@@ -198,6 +211,9 @@ impl Databases {
         }
         if known.made != Some(wanted.made) {
             return Lack::Contents("what is made in it changed");
+        }
+        if wanted.seeds && !known.seeded {
+            return Lack::Data(if is_over { "its first data" } else { "asked for again" });
         }
         Lack::Nothing
     }
@@ -222,22 +238,25 @@ impl Databases {
             if let Some(moved) = moved(known, wanted) {
                 return Err(Error::Refused(moved));
             }
-            let what = || format!("the migration of {address}");
+            let (verb, its) = if known.work.seeds { ("up", "seed") } else { ("deploy", "migration") };
+            let what = || format!("the {its} of {address}");
             match known.work.state {
                 _ if known.is_elsewhere(volume) => {}
+                // What is not asked for any more needs nobody's look.
+                _ if known.work.seeds && !wanted.seeds => {}
                 State::Running if job_exists(&known.work) => return Ok(Need::Await),
                 State::Running if !retry => {
                     return Err(Error::Refused(format!(
-                        "{} was interrupted: its Job {} is gone and nobody knows how far it came. Check the schema, then run \
-                         `komandan deploy --retry-migration`",
+                        "{} was interrupted: its Job {} is gone and nobody knows how far it came. Check the data, then run \
+                         `komandan {verb} --retry-migration`",
                         what(),
                         known.work.job
                     )));
                 }
                 State::Failed if !retry => {
                     return Err(Error::Refused(format!(
-                        "{} failed at {} and may have left a part of itself. Check the schema and mend the migration, then run \
-                         `komandan deploy --retry-migration`; `kubectl logs job/{}` says what it said",
+                        "{} failed at {} and may have left a part of itself. Check the data and mend the {its}, then run \
+                         `komandan {verb} --retry-migration`; `kubectl logs job/{}` says what it said",
                         what(),
                         known.work.time,
                         known.work.job
@@ -248,7 +267,7 @@ impl Databases {
         }
         Ok(match self.lack(wanted, volume) {
             Lack::Nothing => Need::Nothing,
-            Lack::Contents(reason) | Lack::All(reason) => Need::Run(reason.to_owned()),
+            Lack::Contents(reason) | Lack::All(reason) | Lack::Data(reason) => Need::Run(reason.to_owned()),
         })
     }
 

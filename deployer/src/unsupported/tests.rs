@@ -132,16 +132,28 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
         "lends: true",
         "size: { web/nothing: 5Gi }",
-        "ttl: 4h",
         "seed: true",
         "secrets_from: dev",
         "quota: { memory: 8Gi }",
+        "ttl: 4h, lends: true",
+        "ttl: 4h, secrets_from: production",
+        "ttl: 4h, databases: { web/orders: { secret: db } }",
     ] {
-        let name = setting.split(':').next().unwrap();
+        let name = setting.trim_start_matches("ttl: 4h, ").split(':').next().unwrap();
         let found = refused(HELLO, &format!("clusters:\n  production: {{ {setting} }}\n"));
         assert!(found.len() == 1 && found[0].contains(&format!("`{name}`")), "{setting}: {found:#?}");
         assert_eq!(refused(HELLO, &format!("clusters:\n  other: {{ {setting} }}\n")), Vec::<String>::new());
     }
+}
+
+#[test]
+fn what_clusters_have_that_end_by_themselves_is_honoured_with_a_time_to_live() {
+    let settings = "ttl: 4h, seed: true, secrets_from: dev-secrets, quota: { memory: 8Gi }, \
+                    domain: 'pr-{n}.shop.example', ingress: { class: nginx, tls: shop-tls }";
+    let cluster = |settings: &str| format!("clusters:\n  production: {{ {settings} }}\n");
+    assert_eq!(refused(HELLO, &cluster(settings)), Vec::<String>::new());
+    let fixed = refused(HELLO, &cluster("ttl: 4h, domain: shop.example, ingress: { class: nginx }"));
+    assert!(fixed.len() == 1 && fixed[0].contains("would ask for the same host"), "{fixed:#?}");
 }
 
 #[test]

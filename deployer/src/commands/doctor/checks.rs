@@ -167,6 +167,15 @@ pub(super) fn volumes(classes: &[StorageClass]) -> Check {
     }
 }
 
+/// Whether a namespace can be owned by what ends with a deadline.
+pub(super) fn end(has_addresses: bool, kind: &str) -> Check {
+    if has_addresses {
+        return Check::ok("end", "clusters end by themselves");
+    }
+    let found = "no IPAddress objects (Kubernetes 1.33 and newer have them): clusters do not end by themselves";
+    Check::note("end", found, Some(format!("run `komandan gc --cluster {kind}` now and then: it ends what is over")))
+}
+
 /// Whether the store is at rest.
 pub(super) fn head(head: &Head) -> Check {
     match (&head.intent, head.current) {

@@ -226,6 +226,7 @@ mod tests {
                 made: None,
                 migration: None,
                 schemas: None,
+                seeds: false,
                 time: Timestamp::UNIX_EPOCH,
             };
             (format!("api/{name}"), Known::doing(&wanted("15", None), None, work, None))

@@ -21,6 +21,7 @@ pub(crate) fn wanted(version: &str, level: Option<Level>) -> Wanted {
         made: key("made"),
         migration: level.map(|level| level.migration),
         schemas: level.and_then(|level| level.schemas),
+        seeds: false,
     }
 }
 
@@ -41,6 +42,7 @@ fn known(state: State, level: Option<Level>) -> Databases {
         made: Some(wanted.made),
         migration: wanted.migration,
         schemas: wanted.schemas,
+        seeds: false,
         time: Timestamp::UNIX_EPOCH,
     };
     let known = Known::doing(&wanted, Some("v".into()), work, None);
@@ -105,6 +107,7 @@ fn what_is_done_is_known_only_when_it_ended_well() {
         made: Some(key("more")),
         migration: next.migration,
         schemas: next.schemas,
+        seeds: false,
         time: Timestamp::UNIX_EPOCH,
     };
     let running = Known::doing(&next, Some("v".into()), work(State::Running), Some(&before));
@@ -113,6 +116,51 @@ fn what_is_done_is_known_only_when_it_ended_well() {
     assert_eq!((done.level(), done.made), (numbered(1, 2), Some(key("more"))));
     let anew = Known::doing(&next, Some("other".into()), work(State::Running), Some(&done));
     assert_eq!((anew.level(), anew.made), (None, None), "another volume is empty");
+}
+
+#[test]
+fn the_first_data_comes_once_after_everything_else_and_stays_with_its_volume() {
+    let wanted = Wanted { seeds: true, ..wanted("15", at("1")) };
+    let made = known(State::Done, at("1"));
+    assert_eq!(Databases::default().lack(&wanted, Some("v")), Lack::All("new"), "it is made first");
+    assert_eq!(made.lack(&wanted, Some("v")), Lack::Data("its first data"));
+    assert_eq!(made.lack(&Wanted { seeds: false, ..wanted.clone() }, Some("v")), Lack::Nothing);
+    let seed = |state, before: &Databases| {
+        let work = Work {
+            state,
+            job: "seed-1".into(),
+            uid: "s".into(),
+            made: None,
+            migration: None,
+            schemas: None,
+            seeds: true,
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let before = before.0.get("api/orders");
+        Databases([("api/orders".to_owned(), Known::doing(&wanted, Some("v".into()), work, before))].into())
+    };
+    let need = |known: &Databases, wanted: &Wanted, job: bool, retry| {
+        known.need(wanted, Some("v"), |_| job, retry).map_err(|error| error.to_string())
+    };
+    let running = seed(State::Running, &made);
+    assert_eq!(need(&running, &wanted, true, false), Ok(Need::Await));
+    let lost = need(&running, &wanted, false, false).unwrap_err();
+    assert!(lost.contains("the seed of api/orders") && lost.contains("komandan up --retry-migration"), "{lost}");
+    assert_eq!(need(&running, &wanted, false, true), Ok(Need::Run("asked for again".to_owned())), "and no migration");
+    assert_eq!(need(&running, &Wanted { seeds: false, ..wanted.clone() }, false, false), Ok(Need::Nothing));
+    let done = seed(State::Done, &running);
+    assert_eq!(done.lack(&wanted, Some("v")), Lack::Nothing);
+    assert_eq!(done.level("api/orders", Some("v")), at("1"), "what was there before stays");
+    assert_eq!(done.lack(&wanted, Some("other")), Lack::All("its volume is new"));
+    let newer = Wanted { migration: Some(key("2")), ..wanted.clone() };
+    assert_eq!(done.lack(&newer, Some("v")), Lack::All("its migration changed"));
+    assert_eq!(
+        seed(State::Failed, &made).lack(&newer, Some("v")),
+        Lack::All("its migration changed"),
+        "before its data"
+    );
+    assert_eq!(Databases::decode(&done.encode().unwrap()).unwrap(), done);
+    assert!(!format!("{:?}", made.encode().unwrap()).contains("seed"), "where there is none, nothing is said");
 }
 
 #[test]
