@@ -69,11 +69,14 @@ pub fn revisions(namespace: &Namespace) -> BTreeMap<String, String> {
     let items = list["items"].as_array().expect("a list of objects");
     let revision = |item: &Value| {
         let metadata = &item["metadata"];
+        let fence = &metadata["annotations"]["clustergraph.dev/fence"];
         match &metadata["generation"] {
-            Value::Null => format!("{} {}", metadata["uid"], metadata["resourceVersion"]),
-            generation => {
-                format!("{} {generation} {}", metadata["uid"], metadata["annotations"]["clustergraph.dev/fence"])
+            // Its status changes while nobody is told of a generation.
+            Value::Null if item["kind"] == "HorizontalPodAutoscaler" => {
+                format!("{} {} {fence}", metadata["uid"], item["spec"])
             }
+            Value::Null => format!("{} {}", metadata["uid"], metadata["resourceVersion"]),
+            generation => format!("{} {generation} {fence}", metadata["uid"]),
         }
     };
     items.iter().map(|item| (name(item), revision(item))).collect()
