@@ -222,4 +222,9 @@ fn tests_run_in_the_stage_that_they_name_with_no_more_rights_than_their_service_
     let calc = &result(&run)["services"][0];
     assert_eq!((&calc["passed"], &calc["tests"][0]["name"]), (&1.into(), &"adds".into()), "{calc}");
     assert_eq!(shop.result("smoke")["passed"], 1, "nobody may call it but its own checks");
+    shop.repository.replace("calc/Dockerfile", "FROM base AS test", "FROM base AS test\nUSER root");
+    shop.repository.commit("tests as root");
+    let _ = shop.komandan("deploy").run().succeeds();
+    let refused = test(&shop, "calc").run().ends_with(3).stderr();
+    assert!(refused.contains("the image of calc would run as root"), "{refused}");
 }

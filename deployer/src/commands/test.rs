@@ -15,6 +15,7 @@ use crate::cluster::view::View;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::images::{self, Registry};
+use crate::render::Images;
 use crate::repository::{self, Repository};
 use crate::session::interrupted;
 use crate::settings::Global;
@@ -126,10 +127,11 @@ pub(crate) async fn test(
     let how = How { shards: usize::from(args.shards), wait: args.timeout, force: args.force };
     let registry = Registry::new();
     let images = if subjects.iter().any(|subject| suites::runs(subject, how)) {
-        images::tests::of_stages(repository, &services, &registry, console).await?
+        images::stages::of_tests(repository, &services, &registry, console).await?
     } else {
         BTreeMap::new()
     };
+    images::user::refuse_root(repository, &images, &Images::default(), &registry).await?;
     let view = View::start(cluster).await?;
     let jobs = Jobs::new(cluster, &view);
     let tested = tokio::select! {

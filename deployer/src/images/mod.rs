@@ -4,7 +4,7 @@ mod context;
 mod docker;
 pub(crate) mod reference;
 mod registry;
-pub(crate) mod tests;
+pub(crate) mod stages;
 pub(crate) mod user;
 
 use std::collections::BTreeMap;

@@ -83,6 +83,14 @@ impl Question {
 /// services that are asked, each with its schedule.
 pub(crate) async fn follow(session: &Session<'_>) -> Result<Vec<(String, String)>> {
     let observed = session.view.now();
+    let is_check = |live: &CronJob| {
+        let component = live.metadata.labels.as_ref().and_then(|labels| labels.get(names::COMPONENT));
+        component.is_some_and(|component| component == Component::Smoke.as_str())
+            && session.cluster.owns(&live.metadata)
+    };
+    if !session.head.value.smoke && !observed.cron_jobs.values().any(|live| is_check(live)) {
+        return Ok(Vec::new());
+    }
     let live = |name: &str| observed.cron_jobs.get(name).map(|live| &live.metadata);
     let kept = session.kept().await?;
     let current = kept.current.as_ref().filter(|_| session.head.value.smoke);
@@ -105,13 +113,10 @@ pub(crate) async fn follow(session: &Session<'_>) -> Result<Vec<(String, String)
         }
         session.cluster.ensure(&object, live, session.guard).await?;
     }
-    for (name, live) in &observed.cron_jobs {
-        let component = live.metadata.labels.as_ref().and_then(|labels| labels.get(names::COMPONENT));
-        let is_check = component.is_some_and(|component| component == Component::Smoke.as_str());
-        if is_check && session.cluster.owns(&live.metadata) && !wanted.contains(name) {
-            refuse_newer(session, &live.metadata)?;
-            session.cluster.remove::<CronJob>(&live.metadata).await?;
-        }
+    let left = observed.cron_jobs.iter().filter(|(name, live)| is_check(live) && !wanted.contains(*name));
+    for (_, live) in left {
+        refuse_newer(session, &live.metadata)?;
+        session.cluster.remove::<CronJob>(&live.metadata).await?;
     }
     Ok(schedules)
 }

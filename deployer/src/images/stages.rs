@@ -12,7 +12,7 @@ use crate::repository::Repository;
 
 /// The images of the stages that the tests of services name, by service; built and pushed where the registry lacks them.
 /// Those whose tests name no stage run in their own images.
-pub(crate) async fn of_stages(
+pub(crate) async fn of_tests(
     repository: &Repository,
     services: &[&Service],
     registry: &Registry,
