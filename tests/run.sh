@@ -132,7 +132,7 @@ stage dist "$HERE/dist.sh"
 # The cluster comes last and goes first: at rest it takes a core of the machine.
 stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
 stage documents e2e architecture docs
-stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded large
+stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded transient confined large
 stage faults e2e faults
 "$HERE/cluster/down.sh" || true
 
