@@ -189,6 +189,11 @@ impl Global {
         Ok(Settings { life: Life::Kind, ..settings })
     }
 
+    /// Whether clustergraph.yaml has settings of clusters that end by themselves.
+    pub(crate) fn has_transient(&self) -> Result<bool> {
+        Ok(self.repository_file()?.clusters.values().any(|cluster| cluster.ttl.is_some()))
+    }
+
     fn repository_file(&self) -> Result<RepositoryFile> {
         let read = match Tree::of_worktree(&self.directory) {
             Ok(tree) => RepositoryFile::read(&tree),

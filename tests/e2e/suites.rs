@@ -228,3 +228,29 @@ fn tests_run_in_the_stage_that_they_name_with_no_more_rights_than_their_service_
     let refused = test(&shop, "calc").run().ends_with(3).stderr();
     assert!(refused.contains("the image of calc would run as root"), "{refused}");
 }
+
+#[test]
+fn tests_that_name_no_cluster_have_one_of_their_own_which_ends_after_them() {
+    let shop = Deployed::of_fixture("suites", "own");
+    shop.repository.append("clustergraph.yaml", "clusters: { pr: { ttl: 2h } }");
+    shop.repository.commit("clusters that end by themselves");
+    let run = |line: &str| {
+        let line = format!("test cart --shards 2 --output json {line}");
+        shop.komandan(&line).env("CLUSTERGRAPH_CACHE_DIR", shop.beside().join("cache")).run().ends_with(9)
+    };
+    let names = || {
+        let list = shop.json("list");
+        let clusters = list["clusters"].as_array().expect("clusters").iter();
+        clusters.filter_map(|it| it["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let tested = result(&run(""));
+    let cart = &tested["services"][0];
+    assert_eq!((&cart["passed"], &cart["failed"]), (&11.into(), &1.into()), "{cart}");
+    assert!(tested["cluster"].as_str().expect("a name").starts_with("test-"), "{tested}");
+    wait_until("the cluster is gone", || names().is_empty());
+
+    let kept = result(&run("--keep"));
+    assert_eq!(names(), [kept["cluster"].as_str().expect("a name")], "what failed can be looked at");
+    let _ = shop.komandan(&format!("down --name {} --wait", names()[0])).run().succeeds();
+    assert_eq!(names(), Vec::<String>::new());
+}

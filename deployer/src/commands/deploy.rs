@@ -48,8 +48,7 @@ use report::{report, show, unchanged};
   komandan deploy --wait            after whoever is deploying now
   komandan deploy --smoke --revert-on-failure
                                     and back if what serves then does not do its work
-  komandan deploy --if-tests-pass --tests-cluster staging
-                                    only if the core suite passes in the cluster `staging`")]
+  komandan deploy --if-tests-pass   only if the core suite passes in a cluster of its own")]
 pub(crate) struct Args {
     /// The commit
     #[arg(default_value = "HEAD")]
@@ -76,9 +75,9 @@ pub(crate) struct Args {
     #[arg(long, requires = "smoke")]
     pub(crate) revert_on_failure: bool,
     /// Only if tests pass on this commit: those of the suite `core`, or all where there is none
-    #[arg(long, requires = "tests_cluster")]
+    #[arg(long)]
     pub(crate) if_tests_pass: bool,
-    /// The cluster that these tests run in: this commit must be deployed there
+    /// The cluster that these tests run in, to which this commit is deployed [default: one that is made for them]
     #[arg(long, value_name = "NAME", requires = "if_tests_pass")]
     pub(crate) tests_cluster: Option<String>,
 }
@@ -153,8 +152,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         )));
     }
     repository.refuse_unpinned()?;
-    if let Some(name) = args.tests_cluster.as_ref().filter(|_| args.if_tests_pass && !args.dry_run) {
-        super::test::before_deploy(name, &args.commit, global, console).await?;
+    if args.if_tests_pass && !args.dry_run {
+        super::test::before_deploy(args.tests_cluster.as_ref(), &args.commit, global, console).await?;
     }
     let cluster = Cluster::connect(&repository.settings).await?.taking(takes(args.force_conflicts));
     let found = Found::read(&cluster).await?;

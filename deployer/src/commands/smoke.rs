@@ -20,6 +20,7 @@ use crate::smoke::schedule::follow;
 use crate::smoke::{Asked, Question, Verdict, questions, sum};
 use crate::store::Store;
 use crate::store::record::Record;
+use crate::transient;
 
 /// Checks that are run at once.
 const AT_ONCE: usize = 8;
@@ -58,7 +59,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let cluster = Cluster::connect(&global.settings_without_graph()?).await?;
+    let cluster = transient::connect(global).await?;
     let (_, record) = served(&cluster).await?;
     if args.install || args.uninstall {
         return under_lock(&cluster, console, false, async |session| schedule(session, args.install).await).await;

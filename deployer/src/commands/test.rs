@@ -1,5 +1,7 @@
 //! `komandan test`
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,20 +25,21 @@ use crate::store::Store;
 use crate::suites::report::{self, count};
 use crate::suites::{self, How, Tested, junit};
 use crate::target;
+use crate::transient;
 
 /// How long the tests of a service may take where nothing is said.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Runs tests of services in a cluster that runs those services
+/// Runs tests of services, in a cluster of their own or in one that runs those services
 ///
 /// A suite's tests (`suites` of clustergraph.yaml), those of one service, or all. Each service's tests are listed by its `test.list`,
 /// divided among --shards by how long they took the last time, and run as pods in the image that `test.target` names, with the
-/// environment of the service: they call what it calls and store where it stores. So name a cluster that may be written to. What
-/// has passed at the same version of a service does not run again.
-#[derive(Debug, clap::Args)]
+/// environment of the service: they call what it calls and store where it stores. So they make a cluster of their own, as `up` does,
+/// and end it after them; or name one that may be written to. What has passed at the same version of a service does not run again.
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
-  komandan test --cluster staging                     all tests, of the commit that is deployed there
-  komandan test core --cluster staging --shards 4 --junit report.xml
+  komandan test core --shards 4 --junit report.xml    a suite's tests, in a cluster that is there for them alone
+  komandan test --cluster staging                     all tests, in a cluster that this commit is deployed to
   komandan test order v1.4 --cluster staging --force  one service's, also if they have passed")]
 pub(crate) struct Args {
     /// A suite, or a service; all tests when nothing is named
@@ -54,54 +57,54 @@ pub(crate) struct Args {
     /// Run tests again that have passed as they are
     #[arg(long)]
     pub(crate) force: bool,
+    /// Leave the cluster that was made for these tests if they fail, until its time is over
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// How long the tests of a service may take
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = super::span)]
     pub(crate) timeout: Duration,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
-    let repository = repository::read(global, &args.commit).await?;
-    within(global, &repository, async |cluster| {
-        let tested = test(cluster, &repository, args, console).await?;
-        sum(&tested)
-    })
-    .await
+    within(&args.commit, global, console, |_| args.clone()).await
 }
 
-/// Does `work` with the cluster that tests run in: the one that is named.
-///
-/// This is the place for another one that is made for them before, and ended after them, where none is named.
-async fn within<T>(
+/// Runs tests in the cluster that is named, else in one that is made for them.
+async fn within(
+    commit: &str,
     global: &Global,
-    repository: &Repository,
-    work: impl AsyncFnOnce(&Cluster) -> Result<T>,
-) -> Result<T> {
-    if global.cluster.is_none() && global.name()?.is_none() {
-        return Err(Error::Usage(
-            "tests write where their services do: name the cluster to run them in with `--cluster NAME`, to which this commit is deployed"
-                .to_owned(),
-        ));
+    console: &Console,
+    args: impl FnOnce(&Repository) -> Args,
+) -> Result<()> {
+    let own = own::named(global)?;
+    let global = own.as_ref().unwrap_or(global);
+    let repository = repository::read(global, commit).await?;
+    let args = args(&repository);
+    let work = async |cluster: &Cluster| sum(&test(cluster, &repository, &args, console).await?);
+    match own {
+        Some(_) => own::within(global, &args, console, work).await,
+        None => work(&transient::connect(global).await?).await,
     }
-    let cluster = Cluster::connect(&repository.settings).await?;
-    work(&cluster).await
 }
 
 /// The suite that decides on a deploy, where there is one.
 const CORE: &str = "core";
 
-/// Runs the tests that decide on a deploy of a commit, in a cluster that it is deployed to.
-pub(crate) async fn before_deploy(name: &str, commit: &str, global: &Global, console: &Console) -> Result<()> {
+/// Runs the tests that decide on a deploy of a commit: in the cluster of this name, to which it is deployed, else in one of their own.
+pub(crate) async fn before_deploy(
+    name: Option<&String>,
+    commit: &str,
+    global: &Global,
+    console: &Console,
+) -> Result<()> {
     // What the command line says of context and namespace is said of the cluster that is deployed to.
-    let cluster = Some(name.to_owned());
+    let cluster = name.cloned();
     let global = Global { cluster, named: None, pr: None, context: None, namespace: None, ..global.clone() };
-    let repository = repository::read(&global, commit).await?;
-    let suite = repository.graph.repository.suites.contains_key(CORE).then(|| CORE.to_owned());
-    let args = Args { suite, commit: commit.to_owned(), shards: 1, junit: None, force: false, timeout: HOUR };
-    let tested = within(&global, &repository, async |cluster| {
-        let tested = test(cluster, &repository, &args, console).await?;
-        sum(&tested)
-    });
-    tested.await.map_err(|error| match error {
+    let args = |repository: &Repository| {
+        let suite = repository.graph.repository.suites.contains_key(CORE).then(|| CORE.to_owned());
+        Args { suite, commit: commit.to_owned(), shards: 1, junit: None, force: false, keep: false, timeout: HOUR }
+    };
+    within(commit, &global, console, args).await.map_err(|error| match error {
         Error::Checks(why) => Error::Checks(format!("{why}. Nothing was deployed")),
         other => other,
     })

@@ -63,9 +63,13 @@ impl Name {
 
     /// A namespace that no other cluster of this name has, now or before: who ends takes a while, and nobody waits for that.
     pub(crate) fn namespace(&self) -> String {
+        format!("{self}-{}", Self::token())
+    }
+
+    /// Some letters that nobody else has.
+    pub(crate) fn token() -> String {
         let letter = |byte: u8| char::from(LETTERS[usize::from(byte) % LETTERS.len()]);
-        let token: String = rand::random::<[u8; TOKEN]>().into_iter().map(letter).collect();
-        format!("{self}-{token}")
+        rand::random::<[u8; TOKEN]>().into_iter().map(letter).collect()
     }
 }
 
