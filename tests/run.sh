@@ -131,7 +131,7 @@ stage examples example_tests
 stage dist "$HERE/dist.sh"
 # The cluster comes last and goes first: at rest it takes a core of the machine.
 stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
-stage documents e2e architecture docs
+stage documents e2e architecture docs ci
 stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded ownership large
 stage suites e2e smoke suites
 stage transient e2e transient confined
