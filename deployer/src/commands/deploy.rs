@@ -1,6 +1,7 @@
 //! `komandan deploy`
 
 mod report;
+mod serve;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 
 use super::scale;
-use crate::apply::handover::{self, First};
-use crate::apply::{Work, collect, external, switch, warm};
+use crate::apply::{Work, collect, external, switch};
 use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Takes};
 use crate::cluster::view::{Named, Observed, View, list};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::images::{self, Registry, user};
 use crate::names;
-use crate::plan::{Action, Step, Stranger, Target, conflicts, plan, strangers, take_over};
+use crate::plan::{Step, Stranger, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
 use crate::repository::{self, Repository};
@@ -30,7 +30,6 @@ use crate::schemas;
 use crate::secrets::Secrets;
 use crate::session::{self, Kept, Session, under_lock};
 use crate::settings::{Global, Life};
-use crate::smoke::schedule;
 use crate::store::bundle::Bundle;
 use crate::store::databases::{Databases, Need, State};
 use crate::store::head::{Head, Size};
@@ -39,6 +38,7 @@ use crate::store::tasks::Tasks;
 use crate::store::{Store, Stored};
 use crate::target;
 use report::{report, show, unchanged};
+pub(super) use serve::{restore, serve, tidy};
 
 /// Makes a commit's cluster real beside what runs, and then sends the requests to it
 #[derive(Debug, clap::Args)]
@@ -462,78 +462,4 @@ async fn deploy(
         tidy(session).await;
     }
     asked
-}
-
-/// Gives back their form and size to what serves and was changed in place by a command that failed.
-pub(super) async fn restore(session: &Session<'_>, steps: &[Step], current: Option<&Record>) {
-    let in_place = |step: &&Step| matches!(step.action, Action::Change | Action::Scale);
-    let Some(current) = current.filter(|_| steps.iter().any(|step| in_place(&step))) else { return };
-    let shown = session.console.step("restore", "what was changed in place");
-    let restored = async {
-        let target = target::of_record(current, session.store()).await?;
-        let logical = BTreeMap::new();
-        Work::new(session, &target, &logical, Stored::default()).restore(steps).await
-    };
-    match restored.await {
-        Ok(()) => shown.done("what was changed in place is as it was"),
-        Err(error) => shown.failed(&error.to_string()),
-    }
-}
-
-/// Sends the requests to a version whose nodes all take them: intent, switch, verification, commit. What must not run
-/// beside its former version is handed over, and schedules follow. If anything of that fails, all of it is undone.
-pub(super) async fn serve(session: &mut Session<'_>, record: &Record, target: Option<&Target>, by: &str) -> Result<()> {
-    let kept = session.kept().await?;
-    let current = kept.current.as_ref().map(|current| &current.content);
-    let first = if by == "revert" { First::Entries } else { First::Handover };
-    let step = session.console.step("switch", &format!("to version {}", record.number));
-    session.head.value.intend(record.number, by);
-    session.head.value.has_routes |= record.content.front.as_ref().is_some_and(|front| front.gateway.is_some());
-    session.save_head().await?;
-    fault::point("intent-written");
-    if let Err(error) = handover::bring(session, record, target, current, first).await {
-        step.failed("failed");
-        fault::point("switch-failed");
-        // Of a lost lock the next holder takes care; everything else is undone here.
-        if matches!(error, Error::Locked(_)) {
-            return Err(error);
-        }
-        if let Some(current) = &kept.current {
-            handover::bring(session, current, None, None, First::Entries).await?;
-        }
-        session.head.value.abandon();
-        session.save_head().await?;
-        return Err(error);
-    }
-    fault::point("switched");
-    let intended = session.head.value.clone();
-    session.head.value.commit(&session.author.clone(), Timestamp::now());
-    if let Err(error) = session.save_head().await {
-        step.failed("it could not be written down");
-        session.head.value = intended;
-        return Err(error);
-    }
-    fault::point("committed");
-    step.done(&format!("version {} serves", record.number));
-    Ok(())
-}
-
-/// Takes away what no kept version needs, and gives the version before its deadline. What cannot go now goes the next time.
-pub(super) async fn tidy(session: &Session<'_>) {
-    let gone = async {
-        let kept = session.kept().await?;
-        let gone = collect::collect(session, &kept.all()).await?;
-        let until = warm::retain(session, &kept).await?;
-        schedule::follow(session).await?;
-        if let (Some(until), Some(previous)) = (until, &kept.previous) {
-            session.console.note(&format!("  version {} stays warm until {until}", previous.number));
-        }
-        Ok::<usize, Error>(gone)
-    };
-    match gone.await {
-        Ok(0) => {}
-        Ok(1) => session.console.note("  1 workload of a former version is going"),
-        Ok(count) => session.console.note(&format!("  {count} workloads of former versions are going")),
-        Err(error) => session.console.note(&format!("  left for the next time: {error}")),
-    }
 }
