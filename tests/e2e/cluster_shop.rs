@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clustergraph_tests::local::wait_until;
@@ -13,6 +13,12 @@ use serde_json::{Value, json};
 
 /// Ten images are built, some of them compiled.
 const FIRST_DEPLOY: Duration = Duration::from_secs(900);
+
+/// A node of two processors has room for one shop.
+fn room() -> MutexGuard<'static, ()> {
+    static ROOM: Mutex<()> = Mutex::new(());
+    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 struct There {
     repository: Repository,
@@ -126,6 +132,7 @@ impl Place for There {
 
 #[test]
 fn a_purchase_on_kubernetes() {
+    let _room = room();
     let there = There::new("shop");
     // What has no value is told with its place before anything is made.
     let refused = there.komandan("deploy").within(FIRST_DEPLOY).run().ends_with(4).stderr();
@@ -149,6 +156,7 @@ fn a_purchase_on_kubernetes() {
 
 #[test]
 fn a_purchase_from_the_shop_of_a_pull_request() {
+    let _room = room();
     let mut there = There::new("pull-request");
     let settings = "{ ttl: 1h, seed: true, secrets_from: dev-secrets, quota: { pods: 80 } }";
     there.repository.append("clustergraph.yaml", &format!("clusters: {{ pr: {settings} }}"));

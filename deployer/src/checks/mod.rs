@@ -10,7 +10,8 @@ use futures_util::io::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{LogParams, ObjectMeta, PostParams};
+use kube::api::{LogParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::view::View;
@@ -84,6 +85,15 @@ impl<'c> Jobs<'c> {
         };
         self.lock().insert(object.name().to_owned(), made.clone());
         Ok(made)
+    }
+
+    /// Lets a Job have so many pods at once that was made without any.
+    pub(crate) async fn begin(&self, job: &ObjectMeta, pods: usize) -> Result<()> {
+        let name = job.name.clone().unwrap_or_default();
+        let change = Patch::Merge(json!({ "metadata": { "uid": job.uid }, "spec": { "parallelism": pods } }));
+        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
+        let begun = self.cluster.api::<Job>().patch(&name, &parameters, &change).await;
+        begun.map(drop).map_err(|error| Error::cluster(format!("beginning Job {name}"), &error))
     }
 
     /// Makes something that goes with a Job.

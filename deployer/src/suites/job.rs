@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{LogParams, ObjectMeta};
+use serde_json::json;
 
 use super::judge::Said;
 use super::pods::{REPORT, TESTS};
@@ -56,9 +57,19 @@ pub(crate) async fn run(
     wait: Duration,
     mut tell: impl FnMut(&str),
 ) -> Result<Vec<Shard>> {
-    let job = jobs.make(object).await?;
+    // Pods that look for what is not there yet are told to wait for ever longer. A Job without pods has its deadline all the same,
+    // which one that is suspended has not: whoever is killed here leaves nothing for good.
+    let is_alone = beside(&ObjectMeta::default()).is_empty();
+    let mut first = object.clone();
+    if !is_alone {
+        first.set_spec("parallelism", json!(0));
+    }
+    let job = jobs.make(&first).await?;
     for map in beside(&job) {
         jobs.make_beside(&map).await?;
+    }
+    if !is_alone {
+        jobs.begin(&job, count).await?;
     }
     let end = jobs.end(&job, wait, |live, why| tell(&progress(live, count, why))).await;
     let mut shards = Vec::new();
