@@ -3,6 +3,9 @@
 
 #![allow(clippy::print_stdout, reason = "it is for somebody who looks on")]
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use clustergraph_tests::local::wait_until;
@@ -14,6 +17,8 @@ const LIMIT: Duration = Duration::from_secs(1800);
 const VISITORS: usize = 10;
 /// How long the load goes on before and after a change.
 const LOOK: Duration = Duration::from_secs(3);
+/// How long a node takes to know an address that is new, and more.
+const NEAR: Duration = Duration::from_secs(5);
 /// What changes: the shop's page calls it, and it calls nobody.
 const EDITED: &str = "services/catalog/app.py";
 
@@ -44,6 +49,40 @@ impl Demo {
     }
 }
 
+/// The way to the shop: the address of its entry where this machine is in the cluster's network, else a port of this machine.
+struct Way {
+    page: String,
+    connection: Option<Child>,
+}
+
+impl Way {
+    fn to(demo: &Demo, entry: String) -> Self {
+        let address = entry.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address");
+        let began = Instant::now();
+        while began.elapsed() < NEAR {
+            if TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok() {
+                return Self { page: entry, connection: None };
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        println!("$ komandan connect www");
+        let mut child = demo.komandan("connect www").spawn();
+        let mut page = String::new();
+        let out = child.stdout.as_mut().expect("its output");
+        BufReader::new(out).read_line(&mut page).expect("an address");
+        Self { page: page.trim().to_owned(), connection: Some(child) }
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.connection {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 fn main() {
     let mut demo = Demo { repository: Repository::of_shop(), namespace: Namespace::new("demo"), rows: Vec::new() };
     for (service, name) in [("payment", "PROCESSOR_KEY"), ("www", "STAFF_CODE")] {
@@ -52,7 +91,9 @@ fn main() {
     demo.step("the shop, images included", "deploy");
     let _ = demo.komandan("exec catalog -- python seed.py").run().succeeds();
     let status = demo.komandan("status --output json").run().succeeds().json();
-    let page = status["entries"]["www"].as_str().expect("the page's address").to_owned();
+    let entry = status["entries"]["www"].as_str().expect("the page's address").to_owned();
+    let way = Way::to(&demo, entry);
+    let page = way.page.clone();
     wait_until("the shop answers", || get(&page).status == 200);
     println!(
         "The shop is open at {page} until this is over. {VISITORS} visitors on new connections and {VISITORS} on kept ones come now."
@@ -68,6 +109,7 @@ fn main() {
     demo.step("taken back", "revert");
     std::thread::sleep(LOOK);
     let served = load.stop();
+    drop(way);
     demo.step("ended, with its data", "down --delete-data");
 
     println!();

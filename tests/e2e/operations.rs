@@ -6,7 +6,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Deployed, Load, Namespace, get};
+use clustergraph_tests::{Deployed, Load, Namespace, Versions, get};
 use serde_json::Value;
 
 /// Reads the lines of a program that goes on, until one of them is as wanted.
@@ -254,6 +254,21 @@ fn people_look_into_what_runs_by_logs_exec_and_connect() {
         line
     });
     assert!(restarted.contains("\"service\":\"api\""), "{restarted}");
+    assert_eq!(interrupt(child), Some(0));
+}
+
+#[test]
+fn who_stays_connected_is_led_to_what_serves_then() {
+    let shop = Versions::new("connected", "strategy: atomic");
+    let _ = shop.komandan("deploy").run().succeeds();
+    let mut child = shop.komandan("connect www").spawn();
+    let url = line_of(&mut child, |line| line.starts_with("http://127.0.0.1:"));
+    assert_eq!(shop.answers(&url), shop.workloads(1));
+    shop.edit("the second");
+    let _ = shop.komandan("deploy").run().succeeds();
+    assert_eq!(shop.answers(&url), shop.workloads(2));
+    let _ = shop.komandan("revert").run().succeeds();
+    assert_eq!(shop.answers(&url), shop.workloads(1));
     assert_eq!(interrupt(child), Some(0));
 }
 

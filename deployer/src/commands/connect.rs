@@ -23,7 +23,7 @@ use crate::transient;
 
 /// Opens a port of this machine that leads to a service or database, until it is interrupted
 ///
-/// Each connection goes to an instance that is ready, past any entry. Without a name, all entries of the version that serves.
+/// Each connection goes to a ready instance of the version that serves then, past any entry. Without a name, all entries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan connect                    every public service, each on a port of its own
@@ -46,6 +46,8 @@ struct Reach {
     instances: Instances,
     port: u16,
     url: Url,
+    /// Of a service, the version whose instances these are: each connection goes to that which serves when it begins.
+    version: Option<u64>,
 }
 
 /// How the address is written for those who use it.
@@ -99,6 +101,7 @@ fn entries(record: &Record) -> Result<Vec<Reach>> {
             instances: Instances::of_workload(&entry.service, &node.workload),
             port: entry.port,
             url: Url::Service { scheme: entry.scheme.clone(), path: entry.path.clone() },
+            version: Some(record.number),
         })
     });
     let entries: Vec<Reach> = entries.collect();
@@ -116,7 +119,7 @@ async fn reach(cluster: &Cluster, record: &Record, target: &str) -> Result<Reach
     let Some(node) = record.content.nodes.get(name) else {
         let instances = super::instances(cluster, record, name).await?;
         let (port, _) = server_port(cluster, &instances.name).await?;
-        return Ok(Reach { instances, port, url: Url::None });
+        return Ok(Reach { instances, port, url: Url::None, version: None });
     };
     let instances = Instances::of_workload(name, &node.workload);
     let objects = target::of_record(record, Store::new(cluster)).await?.objects;
@@ -137,7 +140,7 @@ async fn reach(cluster: &Cluster, record: &Record, target: &str) -> Result<Reach
         }
         None => Url::None,
     };
-    Ok(Reach { instances, port, url })
+    Ok(Reach { instances, port, url, version: Some(record.number) })
 }
 
 /// The port that is meant: the one that is named, else the only one, else `http`.
@@ -166,7 +169,7 @@ async fn database(cluster: &Cluster, address: &str) -> Result<Reach> {
     let (port, kind) = server_port(cluster, &server).await?;
     let url = Url::Database { kind, secret: names::credentials(address) };
     let instances = Instances::of_server(&server).called(address);
-    Ok(Reach { instances, port, url })
+    Ok(Reach { instances, port, url, version: None })
 }
 
 /// A server's port and kind.
@@ -236,10 +239,14 @@ async fn credentials_of(cluster: &Cluster, secret: &str) -> Result<(String, Stri
 }
 
 /// Leads every connection to an instance that is ready.
-async fn serve(cluster: Cluster, reach: Reach, listener: TcpListener, console: Console) {
+async fn serve(cluster: Cluster, mut reach: Reach, listener: TcpListener, console: Console) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((connection, _)) = listener.accept().await else { return };
+        if let Err(error) = follow(&cluster, &mut reach).await {
+            console.note(&format!("  {}: {error}", reach.instances.name));
+            continue;
+        }
         let (cluster, reach, console) = (cluster.clone(), reach.clone(), console.clone());
         connections.spawn(async move {
             if let Err(error) = forward(&cluster, &reach, connection).await {
@@ -248,6 +255,23 @@ async fn serve(cluster: Cluster, reach: Reach, listener: TcpListener, console: C
         });
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Looks up the instances of the version that serves now, if it is another one than before.
+async fn follow(cluster: &Cluster, reach: &mut Reach) -> Result<()> {
+    let Some(version) = reach.version else { return Ok(()) };
+    if Store::new(cluster).head().await?.value.current == Some(version) {
+        return Ok(());
+    }
+    let (_, record) = super::served(cluster).await?;
+    let name = reach.instances.name.clone();
+    let node = super::node(&record, &name)?;
+    *reach = Reach {
+        instances: Instances::of_workload(&name, &node.workload),
+        version: Some(record.number),
+        ..reach.clone()
+    };
+    Ok(())
 }
 
 async fn forward(cluster: &Cluster, reach: &Reach, mut connection: TcpStream) -> Result<()> {
