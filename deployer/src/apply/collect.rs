@@ -46,12 +46,40 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
             session.cluster.remove::<Service>(&service.metadata).await?;
         }
     }
+    lonely_services(session, &observed, kept, &garbage).await?;
     files(session, kept).await?;
     task::expire_ended(session, kept).await?;
     replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
     adopt::adopt(session).await?;
     Ok(count(&observed, &garbage))
+}
+
+/// Takes away the Services of a version that was given up before it had their Deployments, which come after them.
+async fn lonely_services(
+    session: &Session<'_>,
+    observed: &Observed,
+    kept: &[&Record],
+    garbage: &Garbage,
+) -> Result<()> {
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
+    for (name, service) in &observed.services {
+        let labels = service.metadata.labels.as_ref();
+        let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
+        let is_lonely = !observed.deployments.contains_key(name)
+            && !workloads.contains(name.as_str())
+            && !garbage.now.contains(name)
+            && !garbage.later.contains_key(name);
+        if is_lonely
+            && component == Some(Component::Service.as_str())
+            && session.cluster.owns(&service.metadata)
+            && !is_leaving(service.as_ref())
+        {
+            session.cluster.remove::<Service>(&service.metadata).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes away the files of what no kept version has. Those of Deployments go with these, but where a command was killed
