@@ -72,7 +72,8 @@ pub(crate) fn deployment(observed: &Observed, name: &str, now: Timestamp) -> Pro
     let (updated, available, all) =
         (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0), status.replicas.unwrap_or(0));
     if updated >= wanted && available >= wanted && all == updated {
-        return Progress::Ready;
+        // Fewer are wanted than before, and one that is to end still takes requests.
+        return if all > wanted { waiting(&format!("{all} instances, {wanted} wanted")) } else { Progress::Ready };
     }
     let sets = |event: &Event| {
         let of = &event.involved_object;

@@ -30,6 +30,8 @@ fn at(place: usize) -> usize {
 
 /// How often each is measured; what takes a minute is measured once.
 const RUNS: usize = 3;
+/// How many writes there are in half a second of a cluster on which nothing happens: nodes say that they live.
+const FEW: u64 = 6;
 /// Without these Helm asks at most 5 times a second.
 const TUNED: [&str; 4] = ["--qps", "1000", "--burst-limit", "2000"];
 
@@ -127,7 +129,8 @@ struct Times {
 pub(crate) fn deploy() -> Vec<Row> {
     if std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_none() {
         eprintln!(
-            "missing: deploy: there is no cluster: `tests/machine/up.sh` makes one, `eval \"$(tests/machine/env.sh)\"` names it"
+            "missing: deploy: there is no cluster: `CG_CLUSTER_API=only tests/cluster/up.sh` makes one that is nothing but an API, \
+             `eval \"$(tests/machine/env.sh)\"` names it"
         );
         return Vec::new();
     }
@@ -140,7 +143,9 @@ pub(crate) fn deploy() -> Vec<Row> {
         let (namespace, floor) = (Namespace::without_processes("bench"), Namespace::without_processes("floor"));
         let mut before = deployed.objects(&floor);
         objects = before.len();
+        quiet();
         raw.first.push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &before)));
+        quiet();
         ours.first.push(time(deployed.komandan(&namespace, &["deploy"])));
         ours.again.push(time(deployed.komandan(&namespace, &["deploy"])));
         for (place, renamed) in renamed.iter_mut().enumerate() {
@@ -151,7 +156,9 @@ pub(crate) fn deploy() -> Vec<Row> {
             let new: Vec<Value> =
                 after.iter().filter(|object| !names(std::slice::from_ref(object)).is_subset(&known)).cloned().collect();
             *renamed = new.iter().filter(|object| object["kind"] == "Deployment").count();
+            quiet();
             raw.changed[place].push(timed(|| apply::apply(floor.kubeconfig(), floor.name(), &new)));
+            quiet();
             ours.changed[place].push(time(deployed.komandan(&namespace, &["deploy"])));
             before = after;
         }
@@ -238,6 +245,29 @@ fn target_beside(place: usize) -> Target {
     if place == 0 { Target::Within(Duration::from_secs(2)) } else { Target::Times(1.0) }
 }
 
+/// Waits until nearly nothing changes any more: what was measured last, and namespaces that go, have their own work, which
+/// nobody else's figure is to hold.
+fn quiet() {
+    let revision = || {
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", std::env::var_os("KOMANDAN_TEST_KUBECONFIG").expect("a cluster"));
+        let output = command.args(["get", "--raw", "/api/v1/namespaces?limit=1"]).output().expect("kubectl runs");
+        let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
+        list["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse::<u64>().ok()).expect("a revision")
+    };
+    let (mut before, mut calm) = (revision(), 0);
+    for _ in 0..240 {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = revision();
+        calm = if now - before <= FEW { calm + 1 } else { 0 };
+        if calm == 4 {
+            return;
+        }
+        before = now;
+    }
+    eprintln!("somebody else is at work on this cluster: the figures are theirs, too");
+}
+
 fn timed(doing: impl FnOnce()) -> Duration {
     let began = Instant::now();
     doing();
@@ -251,6 +281,7 @@ fn kubectl(deployed: &Deployed) -> Duration {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("objects.json");
     std::fs::write(&file, objects.to_string()).expect("a file");
+    quiet();
     let run = |words: &[&str]| {
         let mut command = Command::new("kubectl");
         command.args(["--kubeconfig", namespace.kubeconfig(), "--namespace", namespace.name()]).args(words);
@@ -290,12 +321,14 @@ fn with_helm(helm: &Path, deployed: &Deployed, flags: &[&str], edits: &mut usize
     let upgrade: &[&str] = &["upgrade", "bench", path, "--wait", "--timeout", "15m"];
     let mut times = Times::default();
     write();
+    quiet();
     times.first.push(run(&["install", "bench", path, "--wait", "--timeout", "15m"]));
     times.again.push(run(upgrade));
     for place in 0..PLACES.len() {
         *edits += 1;
         deployed.edit(at(place), *edits);
         write();
+        quiet();
         times.changed[place].push(run(upgrade));
     }
     times.back.push(run(&["rollback", "bench", "--wait", "--timeout", "15m"]));

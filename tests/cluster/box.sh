@@ -59,18 +59,20 @@ P=$STATE/pki
   keep etcd true . etcd --name n --data-dir "$STATE/etcd" --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster n=http://127.0.0.1:2380 \
     --unsafe-no-fsync --log-level warn --heartbeat-interval 100 --election-timeout 500
-  keep containerd true . containerd -c "$STATE/containerd.toml" --log-level info
   keep apiserver port 2379 kube-apiserver $(apiserver 6443)
   # The controller-manager's default of 20 requests a second would be what the tests measure.
   keep kcm ready 6443 kube-controller-manager $(as kcm) --leader-elect=false --use-service-account-credentials=true \
     --service-account-private-key-file "$P/sa.key" --root-ca-file "$P/ca.crt" --cluster-signing-cert-file "$P/ca.crt" --cluster-signing-key-file "$P/ca.key" \
     --allocate-node-cidrs=false --kube-api-qps "$QPS" --kube-api-burst "$((QPS * 2))" --bind-address 127.0.0.1
   keep sched ready 6443 kube-scheduler $(as sched) --leader-elect=false --kube-api-qps 200 --kube-api-burst 400 --bind-address 127.0.0.1
-  keep kubelet sock "$STATE/containerd.sock" kubelet --config "$STATE/kubelet.yaml" --kubeconfig "$STATE/kubelet.kubeconfig" --hostname-override node1 \
-    --node-ip "$NODE_IP" --root-dir /var/lib/kubelet --oom-score-adj 0 --v 1
-  keep proxy ready 6443 kube-proxy --config "$STATE/proxy.yaml"
-  keep netpol ready 6443 netpol -kubeconfig "$KUBECONFIG_OF_BOX"          # NetworkPolicies, see build/netpol
-  keep volumes ready 6443 recycle
+  if real; then
+    keep containerd true . containerd -c "$STATE/containerd.toml" --log-level info
+    keep kubelet sock "$STATE/containerd.sock" kubelet --config "$STATE/kubelet.yaml" --kubeconfig "$STATE/kubelet.kubeconfig" --hostname-override node1 \
+      --node-ip "$NODE_IP" --root-dir /var/lib/kubelet --oom-score-adj 0 --v 1
+    keep proxy ready 6443 kube-proxy --config "$STATE/proxy.yaml"
+    keep netpol ready 6443 netpol -kubeconfig "$KUBECONFIG_OF_BOX"          # NetworkPolicies, see build/netpol
+    keep volumes ready 6443 recycle
+  fi
   # Nodes without a kubelet, on which pods only say that they run: for what is about the API alone, in any number. A
   # namespace asks for them by its annotations (tests/harness/namespace.rs).
   keep kwok ready 6443 kwok --kubeconfig "$KUBECONFIG_OF_BOX" --config "$PROGRAMS/kwok.stages" \

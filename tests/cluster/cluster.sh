@@ -18,6 +18,9 @@ QPS=${CG_CLUSTER_QPS:-200}                # requests a second of the controller-
 
 k() { "$BIN/kubectl" --kubeconfig "$KUBECONFIG_OF_BOX" "$@"; }
 
+# CG_CLUSTER_API=only: nothing runs there, all nodes are KWOK's. What measures the API server shares the machine with nobody then.
+real() { [ "${CG_CLUSTER_API:-}" != only ]; }
+
 # apiserver PORT: the arguments of an API server of this cluster, words without blanks.
 apiserver() {
   local p=$STATE/pki

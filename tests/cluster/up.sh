@@ -21,7 +21,7 @@ alone "$KUBERNETES/lock-$N"
 
 if ours "$INIT" >/dev/null; then
   if [ "$(sed -n 2p "$INIT")" != "$STATE" ]; then die "cluster $N runs from another cache ($(sed -n 2p "$INIT")): choose another CG_CLUSTER_N"; fi
-  if k get --raw /readyz >/dev/null 2>&1 && k wait --for=condition=Ready node/node1 --timeout=5s >/dev/null 2>&1; then
+  if k get --raw /readyz >/dev/null 2>&1 && { ! real || k wait --for=condition=Ready node/node1 --timeout=5s >/dev/null 2>&1; }; then
     stage "number $N is already up"; echo "KUBECONFIG=$KUBECONFIG_OF_BOX"; exit
   fi
 fi
@@ -128,7 +128,7 @@ volumes >"$STATE/volumes.json"
 cgroup_make "$NAME"; cgroup_make "$NAME-system"          # pods; everything else
 (
   cgroup_join "$NAME-system"          # in every hierarchy the same, or kubelet refuses
-  export CLUSTERGRAPH_CACHE=$CACHE CG_CLUSTER_N=$N
+  export CLUSTERGRAPH_CACHE=$CACHE CG_CLUSTER_N=$N CG_CLUSTER_API=${CG_CLUSTER_API:-}
   PROGRAMS=$(readlink -f "$BIN"); export PROGRAMS
   detach "$STATE/log/box.log" unshare --net --mount --pid --fork --kill-child --mount-proc bash "$HERE/box.sh"
 ) &
@@ -156,11 +156,19 @@ stage "configuration, network, control groups"
 
 logged() { "$@" >"$STATE/log/up.log" 2>&1 || { tail -5 "$STATE/log/up.log" >&2; die "failed: $*"; }; }
 alive() { ours "$INIT" >/dev/null || { tail -5 "$STATE"/log/*.log >&2; die "the box ended (logs: $STATE/log)"; }; }
-until "$BIN/ctr" -a "$STATE/containerd.sock" version >/dev/null 2>&1; do alive; sleep 0.1; done
-for i in pause coredns; do logged "$BIN/ctr" -a "$STATE/containerd.sock" -n k8s.io images import --local "$BIN/$i.tar"; done
-stage "containerd answers, with its two images"
+if real; then
+  until "$BIN/ctr" -a "$STATE/containerd.sock" version >/dev/null 2>&1; do alive; sleep 0.1; done
+  for i in pause coredns; do logged "$BIN/ctr" -a "$STATE/containerd.sock" -n k8s.io images import --local "$BIN/$i.tar"; done
+  stage "containerd answers, with its two images"
+fi
 until k get --raw /readyz >/dev/null 2>&1; do alive; sleep 0.1; done
 stage "API server ready"
+if ! real; then
+  until k create -f "$HERE/kwok.yaml" >"$STATE/log/apply.log" 2>&1; do alive; sleep 0.2; done
+  until k -n default get serviceaccount default >/dev/null 2>&1; do alive; sleep 0.1; done
+  stage "number $N is up, without a node on which anything runs"
+  echo "KUBECONFIG=$KUBECONFIG_OF_BOX"; exit
+fi
 until sed "s/@DNS_IP@/$DNS_IP/" "$HERE/coredns.yaml" | k apply -f - >"$STATE/log/apply.log" 2>&1; do alive; sleep 0.2; done
 logged k create -f "$STATE/volumes.json" -f "$HERE/kwok.yaml"
 stage "DNS and $VOLUMES volumes applied"

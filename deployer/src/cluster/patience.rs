@@ -64,7 +64,7 @@ impl Tenure {
 /// Whether and when a request is made again.
 #[derive(Debug, Clone)]
 pub(crate) struct Patience {
-    /// Whether the API server has answered anything yet. One that never did is not waited for: its name may be wrong.
+    /// Whether the API server has answered anything yet. One that never did is not waited for long: its name may be wrong.
     known: Arc<AtomicBool>,
     begun: Option<Instant>,
     failures: u32,
@@ -86,13 +86,19 @@ enum Outcome {
     Busy(Option<Duration>),
     /// The API server failed at this.
     Failed,
-    /// No answer came.
+    /// Somebody took the connection, and it broke before an answer came.
+    Broken,
+    /// Nobody is there.
     Unreachable,
 }
 
 impl Outcome {
     fn of<B>(result: &Result<Response<B>, BoxError>) -> Self {
-        let Ok(response) = result else { return Self::Unreachable };
+        let response = match result {
+            Ok(response) => response,
+            Err(error) if was_connected(error.as_ref()) => return Self::Broken,
+            Err(_) => return Self::Unreachable,
+        };
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -104,26 +110,33 @@ impl Outcome {
     }
 }
 
+/// Whether an error came after there was a connection, certificates included.
+fn was_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>()).is_some_and(|it| !it.is_connect())
+}
+
 impl Patience {
     /// The pause before the next try; none when there is none.
     fn next(&mut self, outcome: Outcome, now: Instant) -> Option<Duration> {
         let begun = *self.begun.get_or_insert(now);
         let was_known = self.known.load(Ordering::Relaxed);
-        if outcome != Outcome::Unreachable {
+        if !matches!(outcome, Outcome::Unreachable | Outcome::Broken) {
             self.known.store(true, Ordering::Relaxed);
         }
         let pause = self.pause;
         let pause = match outcome {
             Outcome::Answered => return None,
             Outcome::Busy(asked) => asked.unwrap_or(pause).max(pause),
-            Outcome::Failed => {
+            Outcome::Broken | Outcome::Unreachable if was_known => pause,
+            // One of the first connections may break of many that are made at once, before any has brought an answer.
+            Outcome::Failed | Outcome::Broken => {
                 self.failures += 1;
                 if self.failures > FAILURES {
                     return None;
                 }
                 pause
             }
-            Outcome::Unreachable if was_known => pause,
             Outcome::Unreachable => return None,
         };
         self.pause = (self.pause * 2).min(LONGEST);
@@ -170,11 +183,14 @@ mod tests {
 
     #[test]
     fn what_passes_is_waited_for_and_what_does_not_is_told() {
-        use Outcome::{Answered, Busy, Failed, Unreachable};
+        use Outcome::{Answered, Broken, Busy, Failed, Unreachable};
         assert_eq!(pauses(true, &[Answered]), [None]);
         assert_eq!(pauses(false, &[Unreachable]), [None], "a name that may be wrong");
         assert_eq!(pauses(true, &[Unreachable; 3]), [Some(50), Some(100), Some(200)]);
         assert_eq!(pauses(true, &[Unreachable; 20]).iter().flatten().sum::<u128>() / 1000, 11, "at last it is told");
+        assert_eq!(pauses(true, &[Broken; 20]), pauses(true, &[Unreachable; 20]));
+        assert_eq!(pauses(false, &[Broken; 7])[4..], [Some(800), None, None], "somebody is there, but who?");
+        assert_eq!(pauses(false, &[Broken, Answered]), [Some(50), None]);
         let asked = Busy(Some(Duration::from_secs(2)));
         assert_eq!(
             pauses(false, &[asked, asked, Busy(None), Unreachable]),

@@ -421,7 +421,10 @@ async fn deploy(
             restore(session, &prepared.steps, current.as_ref()).await;
             return Err(error);
         }
-        work.settle().await;
+        // Where nothing served before, nobody can ask before the switch, after which as much time is given.
+        if current.is_some() {
+            work.settle().await;
+        }
     }
     stages.push(("apply", applying.elapsed()));
     fault::point("applied");

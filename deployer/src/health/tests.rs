@@ -54,6 +54,10 @@ fn a_deployment_is_ready_when_all_of_its_generation_are() {
             "an old pod is left",
             json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 }),
         ),
+        (
+            "one too many takes requests",
+            json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
+        ),
         ("none available", json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1 })),
         ("no status", json!({})),
     ] {

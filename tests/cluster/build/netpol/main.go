@@ -26,6 +26,7 @@ const table = "clustergraph_netpol"
 
 func main() {
 	kc := flag.String("kubeconfig", "", "kubeconfig")
+	node := flag.String("node", "node1", "the node whose pods' traffic this decides")
 	flag.Parse()
 	cfg, err := clientcmd.BuildConfigFromFlags("", *kc)
 	if err != nil {
@@ -33,7 +34,12 @@ func main() {
 	}
 	cs := kubernetes.NewForConfigOrDie(cfg)
 	f := informers.NewSharedInformerFactory(cs, 0)
-	pods, nss, pols := f.Core().V1().Pods(), f.Core().V1().Namespaces(), f.Networking().V1().NetworkPolicies()
+	nss, pols := f.Core().V1().Namespaces(), f.Networking().V1().NetworkPolicies()
+	// Pods of other nodes only say that they run: hundreds of them come and go, and nothing they send passes here.
+	own := informers.NewSharedInformerFactoryWithOptions(cs, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		o.FieldSelector = "spec.nodeName=" + *node
+	}))
+	pods := own.Core().V1().Pods()
 	dirty := make(chan struct{}, 1)
 	mark := func() {
 		select {
@@ -46,7 +52,9 @@ func main() {
 	nss.Informer().AddEventHandler(h)
 	pols.Informer().AddEventHandler(h)
 	f.Start(nil)
+	own.Start(nil)
 	f.WaitForCacheSync(nil)
+	own.WaitForCacheSync(nil)
 	mark()
 	last := ""
 	for range dirty {
