@@ -71,8 +71,8 @@ P=$STATE/pki
       --node-ip "$NODE_IP" --root-dir /var/lib/kubelet --oom-score-adj 0 --v 1
     keep proxy ready 6443 kube-proxy --config "$STATE/proxy.yaml"
     keep netpol ready 6443 netpol -kubeconfig "$KUBECONFIG_OF_BOX"          # NetworkPolicies, see build/netpol
-    keep volumes ready 6443 recycle
   fi
+  keep volumes ready 6443 recycle
   # Nodes without a kubelet, on which pods only say that they run: for what is about the API alone, in any number. A
   # namespace asks for them by its annotations (tests/harness/namespace.rs).
   keep kwok ready 6443 kwok --kubeconfig "$KUBECONFIG_OF_BOX" --config "$PROGRAMS/kwok.stages" \

@@ -165,6 +165,7 @@ until k get --raw /readyz >/dev/null 2>&1; do alive; sleep 0.1; done
 stage "API server ready"
 if ! real; then
   until k create -f "$HERE/kwok.yaml" >"$STATE/log/apply.log" 2>&1; do alive; sleep 0.2; done
+  logged k create -f "$STATE/volumes.json"
   until k -n default get serviceaccount default >/dev/null 2>&1; do alive; sleep 0.1; done
   stage "number $N is up, without a node on which anything runs"
   echo "KUBECONFIG=$KUBECONFIG_OF_BOX"; exit
