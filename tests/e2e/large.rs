@@ -9,9 +9,9 @@ use serde_json::Value;
 /// What one object of the store may hold, packed.
 const MOST: usize = 900 * 1024;
 
-/// How many; 300 take some minutes on a small machine.
+/// How many; `CLUSTERGRAPH_TEST_SERVICES` says another number.
 fn count() -> usize {
-    std::env::var("CLUSTERGRAPH_TEST_SERVICES").ok().and_then(|count| count.parse().ok()).unwrap_or(60)
+    std::env::var("CLUSTERGRAPH_TEST_SERVICES").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
 /// Text that does not pack, always the same.
