@@ -113,7 +113,9 @@ impl Outcome {
 /// Whether an error came after there was a connection, certificates included.
 fn was_connected(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.find_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>()).is_some_and(|it| !it.is_connect())
+    causes
+        .find_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
+        .is_some_and(|it| !it.is_connect())
 }
 
 impl Patience {
