@@ -1,9 +1,10 @@
 //! Has a Deployment's instances made anew, one after the other.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
+use crate::cluster::as_manager;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::session::Session;
@@ -15,7 +16,6 @@ const TRIES: usize = 8;
 pub(crate) async fn mark(session: &Session<'_>, workload: &str, time: Option<&str>) -> Result<i64> {
     let what = || format!("restarting {workload}");
     let api = session.cluster.api::<Deployment>();
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     for _ in 0..TRIES {
         let live = api.get(workload).await.map_err(|error| Error::cluster(what(), &error))?;
         session.cluster.refuse_foreign(&format!("Deployment {workload}"), &live.metadata)?;
@@ -27,7 +27,7 @@ pub(crate) async fn mark(session: &Session<'_>, workload: &str, time: Option<&st
             },
             "spec": { "template": { "metadata": { "annotations": { (names::RESTARTED): time } } } },
         }));
-        match api.patch(workload, &parameters, &patch).await {
+        match api.patch(workload, &as_manager(), &patch).await {
             Ok(marked) => return Ok(marked.metadata.generation.unwrap_or(0)),
             // Most often only its state has changed.
             Err(kube::Error::Api(status)) if status.code == 409 => {}

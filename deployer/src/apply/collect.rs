@@ -6,10 +6,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch};
 use serde_json::json;
 
 use super::{adopt, policy, task};
+use crate::cluster::as_manager;
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -203,12 +204,12 @@ async fn hand_over(
     }
     let api = session.cluster.api::<Deployment>();
     if let Some(live) = observed.deployments.get(workload) {
-        let patched = api.patch_metadata(workload, &parameters(), &patch(session, &live.metadata, &owners)).await;
+        let patched = api.patch_metadata(workload, &as_manager(), &patch(session, &live.metadata, &owners)).await;
         fine_if_gone(workload, patched.map(drop))?;
     }
     let api = session.cluster.api::<Service>();
     if let Some(live) = observed.services.get(workload) {
-        let patched = api.patch_metadata(workload, &parameters(), &patch(session, &live.metadata, &owners)).await;
+        let patched = api.patch_metadata(workload, &as_manager(), &patch(session, &live.metadata, &owners)).await;
         fine_if_gone(workload, patched.map(drop))?;
     }
     Ok(())
@@ -244,10 +245,6 @@ fn fine_if_gone(workload: &str, patched: kube::Result<()>) -> Result<()> {
         }
         other => other.map_err(|error| Error::cluster(format!("handing {workload} over"), &error)),
     }
-}
-
-fn parameters() -> PatchParams {
-    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 #[cfg(test)]

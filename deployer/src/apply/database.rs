@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::Work;
+use crate::cluster::as_manager;
 use crate::console;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -168,7 +169,7 @@ impl Work<'_> {
             "metadata": { "uid": run.uid, "annotations": { (names::FENCE): session.guard.fence.to_string() } },
             "spec": { "suspend": false },
         }));
-        let patched = session.cluster.api::<Job>().patch(&run.job, &parameters(), &patch).await;
+        let patched = session.cluster.api::<Job>().patch(&run.job, &as_manager(), &patch).await;
         patched.map(drop).map_err(|error| Error::cluster(format!("starting the Job {}", run.job), &error))
     }
 
@@ -208,7 +209,7 @@ impl Work<'_> {
     async fn expire(&self, job: &str) {
         let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": 3600 } }));
         // It is no harm if it stays.
-        let _ = self.session.cluster.api::<Job>().patch(job, &parameters(), &patch).await;
+        let _ = self.session.cluster.api::<Job>().patch(job, &as_manager(), &patch).await;
     }
 }
 
@@ -237,10 +238,6 @@ fn run_of(wanted: &Wanted, job: &str, uid: &str, verb: Verb) -> Run {
         seeds: verb == Verb::Seed,
         time: Timestamp::now(),
     }
-}
-
-fn parameters() -> PatchParams {
-    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 #[cfg(test)]

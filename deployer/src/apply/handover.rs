@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
 use super::{Work, node, switch, warm};
+use crate::cluster::as_manager;
 use crate::cluster::ensure::hash_of_live;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -137,8 +138,7 @@ async fn end(session: &Session<'_>, live: &Deployment) -> Result<()> {
             },
             "spec": { "replicas": 0 },
         }));
-        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-        match api.patch(&name, &parameters, &change).await {
+        match api.patch(&name, &as_manager(), &change).await {
             Ok(_) => break,
             Err(kube::Error::Api(status)) if status.code == 404 => break,
             Err(kube::Error::Api(status)) if status.code == 409 && tried < TRIES => {}

@@ -1,9 +1,10 @@
 //! What is scaled by load has none while it is kept warm: its autoscaler is told not to make it smaller until it serves again.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
+use crate::cluster::as_manager;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::session::Session;
@@ -23,8 +24,7 @@ pub(super) async fn one(session: &Session<'_>, workload: &str, held: bool) -> Re
         "metadata": { "annotations": { (names::FENCE): session.guard.fence.to_string() } },
         "spec": { "behavior": behavior },
     }));
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    match session.cluster.api::<HorizontalPodAutoscaler>().patch(workload, &parameters, &change).await {
+    match session.cluster.api::<HorizontalPodAutoscaler>().patch(workload, &as_manager(), &change).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(Error::cluster(format!("keeping {workload} at its size"), &error)),

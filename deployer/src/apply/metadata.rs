@@ -6,11 +6,12 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::switch::refuse_newer;
+use crate::cluster::as_manager;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::names;
@@ -42,7 +43,6 @@ where
 {
     let name = live.name.clone().unwrap_or_default();
     let api = session.cluster.api::<K>();
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
     let mut metadata = live.clone();
     for _ in 0..TRIES {
         session.cluster.refuse_foreign(&format!("{} {name}", K::kind(&())), &metadata)?;
@@ -57,7 +57,7 @@ where
             let annotations = body.entry("annotations").or_insert_with(|| json!({}));
             annotations[names::FENCE] = json!(session.guard.fence.to_string());
         }
-        match api.patch_metadata(&name, &parameters, &Patch::Merge(body)).await {
+        match api.patch_metadata(&name, &as_manager(), &Patch::Merge(body)).await {
             Ok(_) => return Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
             // Often only its status has changed.

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Work, again, hold, secret};
+use crate::cluster::as_manager;
 use crate::cluster::ensure::{hash_of_live, is_leaving};
 use crate::cluster::view::Observed;
 use crate::console;
@@ -352,8 +353,7 @@ async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<Value>) -> ku
 where
     K: ResourceExt + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_metadata(name, &parameters, patch).await.map(|patched| patched.metadata)
+    api.patch_metadata(name, &as_manager(), patch).await.map(|patched| patched.metadata)
 }
 
 /// Nothing that is held here can be left half done.

@@ -8,10 +8,11 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::cluster::as_manager;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::health::{self, Progress};
@@ -95,8 +96,7 @@ where
     let name = live.name.clone().unwrap_or_default();
     let annotations = json!({ (names::FENCE): session.guard.fence.to_string(), (names::SIZE): size });
     let change = Patch::Merge(json!({ "metadata": { "uid": live.uid, "annotations": annotations }, "spec": spec }));
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    match session.cluster.api::<K>().patch(&name, &parameters, &change).await {
+    match session.cluster.api::<K>().patch(&name, &as_manager(), &change).await {
         Ok(_) => Ok(()),
         // It went meanwhile: nothing of it runs.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

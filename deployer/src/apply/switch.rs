@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch};
 use serde_json::json;
 
 use super::{PROXIES, front};
+use crate::cluster::as_manager;
 use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
@@ -139,8 +140,7 @@ async fn merge(session: &Session<'_>, live: &Service, mut change: serde_json::Va
     let mut object = Object { body: std::mem::take(&mut change) };
     object.annotate(names::FENCE, &session.guard.fence.to_string());
     object.set_metadata("resourceVersion", json!(live.metadata.resource_version));
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    match session.cluster.api::<Service>().patch(&name, &parameters, &Patch::Merge(&object)).await {
+    match session.cluster.api::<Service>().patch(&name, &as_manager(), &Patch::Merge(&object)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 409 => {
             Err(Error::Locked(format!("the entry {name} was changed by somebody else while this ran. Run this again")))

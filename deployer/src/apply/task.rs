@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
 use super::{Work, node};
+use crate::cluster::as_manager;
 use crate::console;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
-use crate::names;
 use crate::render::{Kind, Object};
 use crate::session::Session;
 use crate::store::databases::State;
@@ -83,8 +83,7 @@ impl Work<'_> {
 /// Lets the Job of a task go some time after its end, which is written down. It is no harm if it stays.
 async fn expire(session: &Session<'_>, job: &str) {
     let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": KEPT } }));
-    let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    let _ = session.cluster.api::<Job>().patch(job, &parameters, &patch).await;
+    let _ = session.cluster.api::<Job>().patch(job, &as_manager(), &patch).await;
 }
 
 /// Lets the Jobs of tasks and migrations go whose good end is written down: whoever did that may have been killed before

@@ -10,10 +10,11 @@ use futures_util::io::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{LogParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{LogParams, ObjectMeta, Patch, PostParams};
 use serde_json::json;
 
 use crate::cluster::Cluster;
+use crate::cluster::as_manager;
 use crate::cluster::view::View;
 use crate::commands::logs::printable;
 use crate::error::{Error, Result};
@@ -91,8 +92,7 @@ impl<'c> Jobs<'c> {
     pub(crate) async fn begin(&self, job: &ObjectMeta, pods: usize) -> Result<()> {
         let name = job.name.clone().unwrap_or_default();
         let change = Patch::Merge(json!({ "metadata": { "uid": job.uid }, "spec": { "parallelism": pods } }));
-        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-        let begun = self.cluster.api::<Job>().patch(&name, &parameters, &change).await;
+        let begun = self.cluster.api::<Job>().patch(&name, &as_manager(), &change).await;
         begun.map(drop).map_err(|error| Error::cluster(format!("beginning Job {name}"), &error))
     }
 

@@ -44,6 +44,11 @@ const IN_FLIGHT: usize = 32;
 /// The label by which a namespace says which pods it takes.
 pub(crate) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
+/// What every change of an object says: who makes it.
+pub(crate) fn as_manager() -> PatchParams {
+    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}
+
 /// A connection to one cluster's namespace.
 #[derive(Clone)]
 pub(crate) struct Cluster {
@@ -199,8 +204,7 @@ impl Cluster {
         let change = Patch::Merge(json!({
             "metadata": { "resourceVersion": live.resource_version, "labels": { (ENFORCE): "baseline" } },
         }));
-        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = Api::<Namespace>::all(self.client.clone()).patch(&self.namespace, &parameters, &change).await;
+        let patched = Api::<Namespace>::all(self.client.clone()).patch(&self.namespace, &as_manager(), &change).await;
         let what = || format!("letting pods of `security: baseline` into the namespace {}", self.namespace);
         patched.map(drop).map_err(|error| Error::cluster(what(), &error))
     }

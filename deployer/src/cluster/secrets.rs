@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, ObjectMeta, Patch, PostParams};
 use serde_json::{Value, json};
 
 use super::{Cluster, Condition};
+use crate::cluster::as_manager;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 
@@ -39,7 +40,7 @@ impl Cluster {
                 Some(found) => {
                     // Other names may be given at the same moment: only that it is the very same object matters.
                     let patch = json!({ "metadata": { "uid": found.uid }, "data": data });
-                    api.patch_metadata(&name, &parameters(), &Patch::<Value>::Merge(patch)).await.map(drop)
+                    api.patch_metadata(&name, &as_manager(), &Patch::<Value>::Merge(patch)).await.map(drop)
                 }
                 None => {
                     let mut labels = names::labels(self.name(), Component::Secrets);
@@ -82,7 +83,7 @@ impl Cluster {
             } else {
                 let nothing: BTreeMap<&String, Value> = gone.iter().map(|name| (name, Value::Null)).collect();
                 let patch = json!({ "metadata": { "uid": found.metadata.uid }, "data": nothing });
-                api.patch_metadata(&name, &parameters(), &Patch::<Value>::Merge(patch)).await.map(drop)
+                api.patch_metadata(&name, &as_manager(), &Patch::<Value>::Merge(patch)).await.map(drop)
             };
             match tried {
                 Ok(()) => return Ok(()),
@@ -102,8 +103,4 @@ impl Cluster {
         self.refuse_foreign(&what, &found.metadata)?;
         Ok(Some(found.metadata))
     }
-}
-
-fn parameters() -> PatchParams {
-    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
 }

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::overview::overview;
 use super::{Claim, Home, annotation, deadline};
 use crate::cluster::Condition;
+use crate::cluster::as_manager;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::names;
@@ -83,8 +84,7 @@ impl Home {
 
     async fn change(&self, claim: &Claim, mut change: Value) -> Result<Claim> {
         change["metadata"]["uid"] = json!(claim.uid);
-        let parameters = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-        match self.cluster.api::<Job>().patch(&claim.name, &parameters, &Patch::Merge(change)).await {
+        match self.cluster.api::<Job>().patch(&claim.name, &as_manager(), &Patch::Merge(change)).await {
             Ok(job) if !super::claim::is_over(&job) => Claim::of(&job).ok_or_else(|| self.nobody()),
             Ok(_) => Err(self.nobody()),
             // It is another one by now.
