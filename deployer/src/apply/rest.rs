@@ -38,11 +38,11 @@ pub(crate) async fn sleep(session: &Session<'_>) -> Result<()> {
     }
     let is_server = |pod: &Pod| pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(SERVER));
     ended(session, is_server).await?;
-    for live in ours(session, observed.stateful_sets.values().map(|live| &live.metadata)) {
-        let replicas = observed.stateful_sets.values().find(|set| set.metadata.uid == live.uid);
-        let replicas = replicas.and_then(|set| set.spec.as_ref()?.replicas).unwrap_or(1);
+    for set in observed.stateful_sets.values().filter(|set| session.cluster.owns(&set.metadata)) {
+        let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         if replicas > 0 {
-            change::<StatefulSet>(session, live, json!({ "replicas": 0 }), json!(replicas.to_string())).await?;
+            change::<StatefulSet>(session, &set.metadata, json!({ "replicas": 0 }), json!(replicas.to_string()))
+                .await?;
         }
     }
     ended(session, |_| false).await
@@ -106,10 +106,7 @@ where
 
 /// Waits until no pod runs but those that may.
 async fn ended(session: &Session<'_>, may_run: impl Fn(&Pod) -> bool) -> Result<()> {
-    let runs = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !matches!(phase, Some("Succeeded" | "Failed")) && !may_run(pod)
-    };
+    let runs = |pod: &Pod| !health::is_over(pod) && !may_run(pod);
     let over = session.view.until(|observed| (!observed.pods.values().any(|pod| runs(pod))).then_some(()));
     if tokio::time::timeout(PATIENCE, over).await.is_ok() {
         return Ok(());

@@ -24,12 +24,8 @@ use crate::transient::{Claim, Home};
   komandan sleep pr-123
   komandan sleep --pr 123")]
 pub(crate) struct Sleep {
-    /// Its name
-    #[arg(conflicts_with_all = ["named", "pr"])]
-    pub(crate) name: Option<String>,
-    /// Wait while somebody else changes the cluster
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    of: Of,
 }
 
 /// Lets a cluster run again that was put to sleep
@@ -38,18 +34,25 @@ pub(crate) struct Sleep {
   komandan wake pr-123
   komandan wake --pr 123")]
 pub(crate) struct Wake {
-    /// Its name
-    #[arg(conflicts_with_all = ["named", "pr"])]
-    pub(crate) name: Option<String>,
-    /// Wait while somebody else changes the cluster
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    of: Of,
 }
 
-pub(crate) async fn sleep(args: &Sleep, global: &Global, console: &Console) -> Result<()> {
-    let home = Home::of_one(global, args.name.as_deref()).await?;
+/// Whose sleep it is.
+#[derive(Debug, clap::Args)]
+struct Of {
+    /// Its name
+    #[arg(conflicts_with_all = ["named", "pr"])]
+    name: Option<String>,
+    /// Wait while somebody else changes the cluster
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(crate) async fn sleep(Sleep { of }: &Sleep, global: &Global, console: &Console) -> Result<()> {
+    let home = Home::of_one(global, of.name.as_deref()).await?;
     let claim = home.claim().await?.ok_or_else(|| home.nobody())?;
-    let claim = under_lock(&home.of(&claim), console, args.wait, async |session| {
+    let claim = under_lock(&home.of(&claim), console, of.wait, async |session| {
         // Said before it is done: what is interrupted is put to sleep, or woken, by the next one.
         let since = claim.asleep.is_none().then(Timestamp::now);
         let claim = match since {
@@ -66,10 +69,10 @@ pub(crate) async fn sleep(args: &Sleep, global: &Global, console: &Console) -> R
     Ok(())
 }
 
-pub(crate) async fn wake(args: &Wake, global: &Global, console: &Console) -> Result<()> {
-    let home = Home::of_one(global, args.name.as_deref()).await?;
+pub(crate) async fn wake(Wake { of }: &Wake, global: &Global, console: &Console) -> Result<()> {
+    let home = Home::of_one(global, of.name.as_deref()).await?;
     let claim = home.claim().await?.ok_or_else(|| home.nobody())?;
-    let claim = wake_up(&home, &claim, args.wait, console).await?;
+    let claim = wake_up(&home, &claim, of.wait, console).await?;
     report("wake", &claim, console);
     Ok(())
 }
