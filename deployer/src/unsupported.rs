@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use clustergraph::diagnostic::{Place, Problem};
-use clustergraph::format::repository::Cluster;
+use clustergraph::format::repository::{Cluster, Strategy};
 use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
 use clustergraph::wiring::{Hole, Piece, Value};
@@ -230,7 +230,22 @@ impl Found {
             }
         }
         if let Some(place) = said("lends").filter(|_| cluster.lends) {
-            self.add(place, "this `lends`");
+            if cluster.ttl.is_some() {
+                self.never(
+                    place,
+                    "`lends` of clusters that end by themselves",
+                    "who borrows would outlive it",
+                    "write it of a cluster without `ttl`",
+                );
+            }
+            if cluster.strategy == Strategy::Rolling {
+                self.never(
+                    place,
+                    "`lends` with `strategy: rolling`",
+                    "its instances are exchanged in place, so no version of it stays for those who borrow it",
+                    "write `strategy: atomic`, or `lends: false`",
+                );
+            }
         }
     }
 }
