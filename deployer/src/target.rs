@@ -64,7 +64,8 @@ pub(crate) fn of_graph(
         schemas: BTreeMap::new(),
         is_closed: settings.is_some_and(|it| it.egress == Egress::Deny),
         warm_seconds: settings.and_then(|it| it.warm).map(warm_seconds),
-        lends: None,
+        lends: settings.is_some_and(|it| it.lends && it.ttl.is_none()),
+        lets_in: None,
         borrowed: images.borrowed.clone(),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
@@ -152,10 +153,9 @@ fn servers(service: &Service, graph: &Graph) -> BTreeSet<String> {
 }
 
 impl Target {
-    /// Says that it lends to clusters that are labelled with the name of its namespace, where clustergraph.yaml says so.
-    pub(crate) fn lending(mut self, graph: &Graph, cluster: &str, namespace: &str) -> Self {
-        let lends = graph.repository.clusters.get(cluster).is_some_and(|settings| settings.lends);
-        self.content.lends = lends.then(|| namespace.to_owned());
+    /// Lets in those who are labelled with the name of its namespace, where it lends.
+    pub(crate) fn letting_in(mut self, namespace: &str) -> Self {
+        self.content.lets_in = self.content.lends.then(|| namespace.to_owned());
         self
     }
 

@@ -231,12 +231,9 @@ impl Found {
         }
         if let Some(place) = said("lends").filter(|_| cluster.lends) {
             if cluster.ttl.is_some() {
-                self.never(
-                    place,
-                    "`lends` of clusters that end by themselves",
-                    "who borrows would outlive it",
-                    "write it of a cluster without `ttl`",
-                );
+                let message = "`lends` of clusters that end by themselves: who borrowed would be left with nothing";
+                let mend = "leave it out, or write it in the settings of a permanent cluster";
+                self.problems.push(Problem::new("contradiction", place.clone(), message).mend(mend));
             }
             if cluster.strategy == Strategy::Rolling {
                 self.never(

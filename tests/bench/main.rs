@@ -10,6 +10,7 @@ mod generate;
 mod kubernetes;
 mod local;
 mod measure;
+mod overlay;
 mod rows;
 mod server;
 
@@ -28,13 +29,14 @@ fn main() {
         }
         _ => {}
     }
-    let rows: [(&str, Measure); 6] = [
+    let rows: [(&str, Measure); 7] = [
         ("start", rows::start),
         ("read", rows::read),
         ("diff", rows::diff),
         ("docker", local::docker),
         ("process", local::process),
         ("deploy", kubernetes::deploy),
+        ("overlay", overlay::overlay),
     ];
     let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {

@@ -356,7 +356,7 @@ fn prepare(wanted: &Wanted<'_>, found: &Found, asked: &Asked, cluster: &str, arg
     let logical = rendered.databases.clone();
     let volumes = volumes(&rendered, observed);
     let (target, bundles) = target::of_graph(graph, rendered, images, cluster, &kept.all())?;
-    let target = target.lending(graph, cluster, &wanted.repository.settings.namespace);
+    let target = target.letting_in(&wanted.repository.settings.namespace);
     let mut target = Target { codes, ..target.with_policies(&kept.all(), cluster) };
     let declared = target.content.clone();
     let mut head = head.clone();

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let images = Images { services, servers, numbers, borrowed: None };
     let rendered = render::render(&repository.graph, &images, &settings.cluster)?;
     let (target, _) = target::of_graph(&repository.graph, rendered.clone(), &images, &settings.cluster, &[])?;
-    let target = target.lending(&repository.graph, &settings.cluster, &settings.namespace);
+    let target = target.letting_in(&settings.namespace);
     let mut objects: Vec<Object> = rendered.all().into_iter().cloned().collect();
     objects.extend(policy::policies(&settings.cluster, &[&target.content]));
     objects.extend(rendered.entry_objects(&settings.cluster));

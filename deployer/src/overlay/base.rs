@@ -80,7 +80,7 @@ fn refuse(name: &str, record: &Record) -> Result<()> {
     let why = if record.content.nodes.values().any(|node| node.kind != crate::render::Kind::Job && node.is_rolling()) {
         "is deployed by `strategy: rolling`, so its instances are exchanged in place, and no version of it stays for those who borrow \
          it. `strategy: atomic` and `lends: true` in what is deployed there change that"
-    } else if record.content.lends.is_none() {
+    } else if !record.content.lends {
         "does not lend. What it serves decides that, whatever this commit says: write `lends: true` beside it in clustergraph.yaml, and \
          deploy that to it"
     } else {
@@ -119,7 +119,7 @@ mod tests {
     fn only_what_serves_says_whether_it_is_lent() {
         let record = |lends: bool, workload: Option<&str>| {
             let mut content = content(&[("api", "1", 1)]);
-            content.lends = lends.then(|| "shop".to_owned());
+            content.lends = lends;
             if let Some(workload) = workload {
                 content.nodes.get_mut("api").unwrap().workload = workload.to_owned();
             }

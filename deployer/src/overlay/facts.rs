@@ -183,7 +183,7 @@ mod tests {
             let running = running(&graph);
             assert_eq!(running.iter().map(String::as_str).collect::<Vec<_>>(), names(&decision.own), "{changed:?}");
             let nodes = decision.borrowed.keys().map(|name| {
-                let lent = render::Lent { workload: format!("{name}-{}", ids[name]), ports: [("http".to_owned(), 80)].into(), writes: Vec::new() };
+                let lent = render::Loan { workload: format!("{name}-{}", ids[name]), ports: [("http".to_owned(), 80)].into(), writes: Vec::new() };
                 (name.clone(), lent)
             });
             let borrowed = render::Borrowed {

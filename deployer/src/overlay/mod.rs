@@ -19,7 +19,7 @@ pub(crate) use base::Base;
 pub(crate) use trouble::{Trouble, refuse_what_is_borrowed, trouble};
 
 use crate::cluster::Cluster;
-use crate::render::{Borrowed, Lent};
+use crate::render::{Borrowed, Loan};
 use crate::store::record::Record;
 use decide::{Reason, decide};
 
@@ -41,7 +41,7 @@ impl Overlay {
             let workload = record.content.nodes.get(&name)?.workload.clone();
             let ports = &graph.services.get(&name)?.ports;
             let ports = ports.iter().map(|port| (port.name.clone(), port.number)).collect();
-            Some((name, Lent { workload, ports, writes: writes.into_iter().collect() }))
+            Some((name, Loan { workload, ports, writes: writes.into_iter().collect() }))
         };
         let borrowed = Borrowed {
             from: base.name().to_owned(),

@@ -29,7 +29,7 @@ async fn look(overlay: &Cluster, base: &Cluster, borrowed: &Borrowed) -> Result<
         return Ok(Some(format!("{from} is gone, and with it what is borrowed from it")));
     };
     let serves = store.record(current).await?;
-    if serves.is_none_or(|record| record.content.lends.is_none()) {
+    if serves.is_none_or(|record| !record.content.lends) {
         return Ok(Some(format!("{from} does not lend any more: nobody is let in from here")));
     }
     let record = store.record(*version).await?;

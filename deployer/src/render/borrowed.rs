@@ -14,12 +14,12 @@ pub(crate) struct Borrowed {
     /// The number of its version.
     pub(crate) version: u64,
     /// The services of it that are called, by name.
-    pub(crate) nodes: BTreeMap<String, Lent>,
+    pub(crate) nodes: BTreeMap<String, Loan>,
 }
 
 /// One service that is lent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lent {
+pub(crate) struct Loan {
     /// The name of its Deployment and Service there.
     pub(crate) workload: String,
     /// Its ports, by name.

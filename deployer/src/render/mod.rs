@@ -28,7 +28,7 @@ use clustergraph::graph::{Database, Graph, Role, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) use borrowed::{Borrowed, Lent};
+pub(crate) use borrowed::{Borrowed, Loan};
 pub(crate) use front::Front;
 pub(crate) use object::{Object, hash_of, hash_of_node};
 

@@ -56,7 +56,7 @@ pub(crate) fn policies(cluster: &str, versions: &[&Content]) -> Vec<Object> {
     }
     let scene = Scene { cluster };
     let mut policies = vec![scene.default(first.is_closed)];
-    policies.extend(first.lends.as_ref().map(|label| scene.to_lent(label, versions)));
+    policies.extend(first.lets_in.as_ref().map(|label| scene.to_lent(label, versions)));
     let called: BTreeSet<&str> = edges.callers.keys().chain(edges.entries.keys()).copied().collect();
     policies.extend(called.into_iter().map(|service| scene.to_service(service, &edges)));
     policies.extend(edges.clients.iter().map(|(server, clients)| scene.to_server(server, clients)));
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn who_lends_lets_in_overlays_but_not_to_what_is_never_lent_and_who_borrows_is_let_out() {
         let mut base = version(&[("www", &["api", "pay"]), ("api", &[]), ("pay", &[])], false);
-        base.lends = Some("shop".to_owned());
+        base.lets_in = Some("shop".to_owned());
         base.nodes.get_mut("pay").unwrap().never_lent = true;
         insta::assert_yaml_snapshot!("lending", policies("production", &[&base])[1]);
         let mut overlay = version(&[("www", &[]), ("pay", &[])], true);

@@ -53,9 +53,12 @@ pub(crate) struct Content {
     /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_seconds: Option<u64>,
-    /// The name with which those are labelled who may borrow from it: its namespace's. Nobody may, where it lends nothing.
+    /// Whether others may use its instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lends: bool,
+    /// What the namespaces of those are labelled with who are let in to borrow: the name of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) lends: Option<String>,
+    pub(crate) lets_in: Option<String>,
     /// What it takes from another cluster instead of running it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) borrowed: Option<Borrowed>,
@@ -187,7 +190,7 @@ impl Content {
                 })
                 .collect();
             let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
-            let others = (&content.lends, &content.borrowed);
+            let others = (content.lends, &content.lets_in, &content.borrowed);
             hash_of(&(content.version, nodes, &content.entries, more, others))
         };
         strip(self) == strip(other)
@@ -259,7 +262,8 @@ pub(crate) mod tests {
             schemas: BTreeMap::new(),
             is_closed: false,
             warm_seconds: None,
-            lends: None,
+            lends: false,
+            lets_in: None,
             borrowed: None,
         }
     }

@@ -44,7 +44,7 @@ pub(in crate::commands) async fn serve(
     let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
-    if record.content.lends.is_some() && !session.head.value.has_lent {
+    if record.content.lends && !session.head.value.has_lent {
         pins::make(session.store()).await?;
         session.head.value.has_lent = true;
     }
