@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use clustergraph_tests::{Clusters, Deployed, EveryImage, Namespace};
 use clustergraph_tests::local::wait_until;
+use clustergraph_tests::{Clusters, Deployed, EveryImage, Namespace};
 
 /// What is in no namespace; gone when dropped, whatever the test did.
 struct Granted<'c>(&'c Clusters);

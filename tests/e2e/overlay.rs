@@ -55,7 +55,8 @@ impl Lent {
     fn edit(&self, service: &str, words: &str) {
         let path = format!("{service}/service.yaml");
         let text = std::fs::read_to_string(self.base.repository.path().join(&path)).expect("the file is there");
-        let rest: String = text.lines().filter(|line| !line.starts_with("env:")).map(|line| format!("{line}\n")).collect();
+        let rest: String =
+            text.lines().filter(|line| !line.starts_with("env:")).map(|line| format!("{line}\n")).collect();
         self.base.repository.write(&path, &format!("{rest}env: {{ EDIT: \"{words}\" }}\n"));
         self.base.repository.commit(words);
     }
@@ -128,11 +129,7 @@ fn what_is_borrowed_is_held_until_it_is_let_go_of() {
     assert_eq!(died.code(), None, "{}", died.stderr());
     let up = lent.clusters.result("up --pr 7 --from production");
     let namespace = text(&up["namespace"]);
-    assert_eq!(
-        (keys(&up["overlay"]["own"]), keys(&up["overlay"]["borrowed"])),
-        (vec!["www"], vec!["api"]),
-        "{up}"
-    );
+    assert_eq!((keys(&up["overlay"]["own"]), keys(&up["overlay"]["borrowed"])), (vec!["www"], vec!["api"]), "{up}");
     assert_eq!(running(lent.clusters.home(), &namespace), ["www".to_owned()].into());
     let host = text(&up["overlay"]["borrowed"]["api"]["host"]);
     let www = lent.clusters.home().kubectl(&format!("get deployments --namespace {namespace}"))["items"][0].clone();
@@ -205,9 +202,12 @@ impl Lent {
 fn one_of_a_hundred_changed_at_the_entry_is_a_twentieth_of_the_objects() {
     let image = "demo@sha256:7777777777777777777777777777777777777777777777777777777777777777";
     let service = |number: usize| {
-        let calls: Vec<String> = (1..=3).map(|step| number * 2 + step).filter(|it| *it < 98).map(|it| format!("s{it}")).collect();
+        let calls: Vec<String> =
+            (1..=3).map(|step| number * 2 + step).filter(|it| *it < 98).map(|it| format!("s{it}")).collect();
         let calls = if number == 0 { format!("api, {}", calls.join(", ")) } else { calls.join(", ") };
-        let text = format!("name: s{number}\nimage: {image}\nsecurity: baseline\nports: {{ http: 8000 }}\nstop: {{ grace: 1s }}\ndependencies: [{calls}]\n");
+        let text = format!(
+            "name: s{number}\nimage: {image}\nsecurity: baseline\nports: {{ http: 8000 }}\nstop: {{ grace: 1s }}\ndependencies: [{calls}]\n"
+        );
         (format!("s{number}/service.yaml"), text)
     };
     let services: Vec<(String, String)> = (0..98).map(service).collect();
@@ -234,10 +234,16 @@ fn one_of_a_hundred_changed_at_the_entry_is_a_twentieth_of_the_objects() {
 fn shop() -> (Deployed, Deployed) {
     let program = include_str!("../fixtures/overlay/shop.py");
     let services = [
-        ("www", "dependencies: [catalog, hints, order]\nenv: { NODE_ID: \"${version}\", CALLS: CATALOG HINTS ORDER }\npublic: {}\n"),
+        (
+            "www",
+            "dependencies: [catalog, hints, order]\nenv: { NODE_ID: \"${version}\", CALLS: CATALOG HINTS ORDER }\npublic: {}\n",
+        ),
         ("catalog", "env: { NODE_ID: \"${version}\" }\n"),
         ("hints", "dependencies: [catalog]\nenv: { NODE_ID: \"${version}\", CALLS: CATALOG }\n"),
-        ("order", "dependencies: [payment]\nenv: { NODE_ID: \"${version}\", CALLS: PAYMENT }\ndatabases: [{ kind: redis, version: \"7.0\", as: orders }]\n"),
+        (
+            "order",
+            "dependencies: [payment]\nenv: { NODE_ID: \"${version}\", CALLS: PAYMENT }\ndatabases: [{ kind: redis, version: \"7.0\", as: orders }]\n",
+        ),
         ("payment", "env: { NODE_ID: \"${version}\" }\nborrow: never\n"),
     ];
     let (base, home) = (Namespace::new("lender"), Namespace::new("borrower"));
@@ -295,7 +301,10 @@ fn an_overlay_answers_with_what_changed_and_what_it_borrows_whatever_becomes_of_
     for _ in 0..3 {
         assert_eq!(ask(&entry, "/buy").status, 200);
     }
-    assert_eq!((counts(&entry), counts(&page)), (json!({ "order": 3, "payment": 3 }), json!({ "order": 1, "payment": 1 })));
+    assert_eq!(
+        (counts(&entry), counts(&page)),
+        (json!({ "order": 3, "payment": 3 }), json!({ "order": 1, "payment": 1 }))
+    );
     // And the base calls nobody but its own.
     assert_eq!(nodes(&page), first);
     // The overlay's pods are let in where something is lent, and nowhere else; nobody else is.
@@ -306,7 +315,18 @@ fn an_overlay_answers_with_what_changed_and_what_it_borrows_whatever_becomes_of_
         let pods = pr.namespace.kubectl(&format!("get pods --namespace {from} --selector app.kubernetes.io/name=www"));
         let pod = text(&pods["items"][0]["metadata"]["name"]);
         let mut kubectl = std::process::Command::new("kubectl");
-        kubectl.args(["--kubeconfig", pr.namespace.kubeconfig(), "exec", "--namespace", from, &pod, "--", "python", "-c", &program]);
+        kubectl.args([
+            "--kubeconfig",
+            pr.namespace.kubeconfig(),
+            "exec",
+            "--namespace",
+            from,
+            &pod,
+            "--",
+            "python",
+            "-c",
+            &program,
+        ]);
         kubectl.output().expect("kubectl runs").status.success()
     };
     assert!(reaches(&namespace, "catalog") && !reaches(&namespace, "payment"));

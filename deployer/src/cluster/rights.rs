@@ -140,8 +140,7 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let lists =
-            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER];
+        let lists = [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER];
         let all = lists.into_iter().flatten();
         self.group == EVERYBODYS_GROUP
             || all.into_iter().any(|right: &Right| {

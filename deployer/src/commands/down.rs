@@ -62,12 +62,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         report(console, &cluster, 0, namespace, data == 0);
         return Ok(());
     }
-    let (gone, left) =
-        under_lock(&cluster, console, args.wait, async |session| {
-            refuse_what_is_lent(session, args.force).await?;
-            down(session, args.delete_data).await
-        })
-        .await?;
+    let (gone, left) = under_lock(&cluster, console, args.wait, async |session| {
+        refuse_what_is_lent(session, args.force).await?;
+        down(session, args.delete_data).await
+    })
+    .await?;
     // The lock goes last, when nobody holds it any more.
     lock::forget(&cluster).await?;
     let namespace = args.delete_data && cluster.delete_namespace().await?;

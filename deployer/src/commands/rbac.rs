@@ -62,9 +62,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
                 settings.namespace
             )));
         }
-        Life::Kind | Life::Transient { .. } => {
-            transient::objects(&subject, &settings.namespace, lender.as_deref())
-        }
+        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace, lender.as_deref()),
     };
     if console.is_json() {
         console.json(json!({

@@ -27,8 +27,7 @@ impl Base {
 
     /// The one of this name in clustergraph.yaml. It is a permanent one, on the same Kubernetes as the overlay.
     pub(crate) fn named(name: &str, repository: &Repository, global: &Global) -> Result<Self> {
-        let of_it =
-            Global { cluster: Some(name.to_owned()), named: None, pr: None, namespace: None, ..global.clone() };
+        let of_it = Global { cluster: Some(name.to_owned()), named: None, pr: None, namespace: None, ..global.clone() };
         let settings = of_it.settings(&repository.graph.repository)?;
         if settings.life != Life::Permanent {
             return Err(Error::Usage(format!(
@@ -37,7 +36,8 @@ impl Base {
         }
         let own = &repository.settings;
         if !is_same_kubernetes(&settings, own) {
-            let context = |settings: &Settings| settings.context.clone().unwrap_or_else(|| "the current one".to_owned());
+            let context =
+                |settings: &Settings| settings.context.clone().unwrap_or_else(|| "the current one".to_owned());
             return Err(Error::Usage(format!(
                 "{name} is on another Kubernetes (context {}) than {} (context {}): only what runs on the same one can be borrowed. \
                  Leave `--from` out for a whole cluster",

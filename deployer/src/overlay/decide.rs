@@ -67,7 +67,8 @@ pub(crate) fn decide(all: &All) -> Decision {
     loop {
         let reached = reached(all, own.keys().map(String::as_str));
         let rest = all.iter().filter(|(name, _)| !own.contains_key(*name));
-        let more: Own = rest.filter_map(|(name, node)| Some((name.clone(), why(name, node, all, &own, &reached)?))).collect();
+        let more: Own =
+            rest.filter_map(|(name, node)| Some((name.clone(), why(name, node, all, &own, &reached)?))).collect();
         if more.is_empty() {
             break;
         }
@@ -92,7 +93,8 @@ fn why(name: &str, node: &Candidate, all: &All, own: &Own, reached: &BTreeSet<&s
         return Some(Reason::Calls(called.clone()));
     }
     let with = |data: &String| {
-        let mut with = own.keys().filter(|name| all.get(*name).is_some_and(|node| node.runs && node.stores.contains(data)));
+        let mut with =
+            own.keys().filter(|name| all.get(*name).is_some_and(|node| node.runs && node.stores.contains(data)));
         with.next().cloned()
     };
     node.stores.iter().find_map(|data| Some(Reason::Stores(data.clone(), with(data)?)))
@@ -169,7 +171,10 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, own: &[&str], borrowed: &[&str]) {
-        assert_eq!(decided(text), (own.iter().map(|it| (*it).to_owned()).collect(), borrowed.iter().map(|it| (*it).to_owned()).collect()));
+        assert_eq!(
+            decided(text),
+            (own.iter().map(|it| (*it).to_owned()).collect(), borrowed.iter().map(|it| (*it).to_owned()).collect())
+        );
     }
 
     #[test]
@@ -271,16 +276,36 @@ mod tests {
             &["order: it calls payment, which is own", "www: requests come in here"],
             &[],
         );
-        check("www@ -> order\n order -> flags\n flags? | toggles", &["www: requests come in here"], &["order: toggles"]);
+        check(
+            "www@ -> order\n order -> flags\n flags? | toggles",
+            &["www: requests come in here"],
+            &["order: toggles"],
+        );
     }
 
     fn candidates() -> impl Strategy<Value = All> {
         let flag = || proptest::bool::weighted(0.15);
         let names = || proptest::collection::btree_set(0..9_usize, 0..4);
-        let node = (proptest::bool::weighted(0.9), flag(), flag(), flag(), flag(), names(), proptest::collection::btree_set(0..4_usize, 0..2));
+        let node = (
+            proptest::bool::weighted(0.9),
+            flag(),
+            flag(),
+            flag(),
+            flag(),
+            names(),
+            proptest::collection::btree_set(0..4_usize, 0..2),
+        );
         proptest::collection::vec(node, 1..10).prop_map(|nodes| {
             let name = |number: usize| format!("s{number}");
-            let candidate = |(runs, differs, is_entry, is_never_lent, is_alone, calls, stores): (_, bool, _, _, _, BTreeSet<usize>, BTreeSet<usize>)| Candidate {
+            let candidate = |(runs, differs, is_entry, is_never_lent, is_alone, calls, stores): (
+                _,
+                bool,
+                _,
+                _,
+                _,
+                BTreeSet<usize>,
+                BTreeSet<usize>,
+            )| Candidate {
                 runs,
                 differs: differs.then(|| "changed".to_owned()),
                 is_entry,

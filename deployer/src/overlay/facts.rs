@@ -37,7 +37,9 @@ fn of_service(service: &Service, graph: &Graph, running: &BTreeSet<String>, base
         runs: true,
         is_entry: service.public.is_some(),
         is_never_lent: !service.borrow || there.is_some_and(|node| node.never_lent),
-        is_alone: service.singleton || !service.volumes.is_empty() || same.is_some_and(|node| node.kind == Kind::HandedOver),
+        is_alone: service.singleton
+            || !service.volumes.is_empty()
+            || same.is_some_and(|node| node.kind == Kind::HandedOver),
         calls: calls.filter(takes_requests).cloned().collect(),
         stores: stored.map(|database| data(graph, database)).collect(),
         differs,
@@ -74,7 +76,11 @@ fn differs(service: &Service, there: Option<&Node>) -> Option<String> {
 /// What data a database is: what all share in a server is the same data, whoever calls it what.
 fn data(graph: &Graph, database: &Database) -> String {
     let kind = graph.catalogue.databases.get(&database.kind);
-    if kind.is_some_and(|kind| kind.scope == Scope::Shared) { database.server.clone() } else { database.address.clone() }
+    if kind.is_some_and(|kind| kind.scope == Scope::Shared) {
+        database.server.clone()
+    } else {
+        database.address.clone()
+    }
 }
 
 /// Leaves of a graph what an overlay runs itself: that is all that starts, whatever would be started by itself or by others. What
@@ -109,13 +115,22 @@ mod tests {
 
     /// A shop: what is stored in an order's database is told by a worker, and each order is paid for.
     const SHOP: &[(&str, &str)] = &[
-        ("www", "dependencies: [catalog, order, { service: hints, optional: true }]\nports: { http: 80 }\npublic: {}\n"),
+        (
+            "www",
+            "dependencies: [catalog, order, { service: hints, optional: true }]\nports: { http: 80 }\npublic: {}\n",
+        ),
         ("catalog", "ports: { http: 80 }\ndatabases: [{ kind: postgres, as: products }]\n"),
-        ("order", "dependencies: [catalog, payment]\nports: { http: 80 }\ndatabases: [{ kind: postgres, as: orders }]\nprocesses: { teller: { run: [./tell] } }\n"),
+        (
+            "order",
+            "dependencies: [catalog, payment]\nports: { http: 80 }\ndatabases: [{ kind: postgres, as: orders }]\nprocesses: { teller: { run: [./tell] } }\n",
+        ),
         ("payment", "ports: { http: 80 }\nborrow: never\n"),
         ("hints", "ports: { http: 80 }\ndatabases: [kafka]\n"),
         ("etl", "databases: [kafka]\njobs: [{ name: load, schedule: \"0 3 * * *\", run: [./load] }]\n"),
-        ("report", "databases: [{ from: catalog/products }]\njobs: [{ name: daily, schedule: \"0 3 * * *\", run: [./report] }]\n"),
+        (
+            "report",
+            "databases: [{ from: catalog/products }]\njobs: [{ name: daily, schedule: \"0 3 * * *\", run: [./report] }]\n",
+        ),
     ];
 
     fn graph(edit: impl Fn(&str, &str) -> String) -> Graph {
@@ -132,8 +147,16 @@ mod tests {
 
     fn images(graph: &Graph) -> Images {
         Images {
-            services: graph.services.values().map(|service| (service.owner.clone(), "image@sha256:0".to_owned())).collect(),
-            servers: graph.databases.values().map(|database| (database.server.clone(), "server@sha256:0".to_owned())).collect(),
+            services: graph
+                .services
+                .values()
+                .map(|service| (service.owner.clone(), "image@sha256:0".to_owned()))
+                .collect(),
+            servers: graph
+                .databases
+                .values()
+                .map(|database| (database.server.clone(), "server@sha256:0".to_owned()))
+                .collect(),
             ..Images::default()
         }
     }
@@ -151,7 +174,8 @@ mod tests {
     /// What an overlay of the shop runs when these services have another environment.
     fn own(changed: &[&str]) -> (Graph, Decision) {
         let base = version(&graph(unchanged));
-        let graph = graph(|name, text| format!("{text}{}", if changed.contains(&name) { "env: { A: b }\n" } else { "" }));
+        let graph =
+            graph(|name, text| format!("{text}{}", if changed.contains(&name) { "env: { A: b }\n" } else { "" }));
         let decision = decide(&candidates(&graph, &base));
         (graph, decision)
     }
@@ -183,17 +207,28 @@ mod tests {
             let running = running(&graph);
             assert_eq!(running.iter().map(String::as_str).collect::<Vec<_>>(), names(&decision.own), "{changed:?}");
             let nodes = decision.borrowed.keys().map(|name| {
-                let lent = render::Loan { workload: format!("{name}-{}", ids[name]), ports: [("http".to_owned(), 80)].into(), writes: Vec::new() };
+                let lent = render::Loan {
+                    workload: format!("{name}-{}", ids[name]),
+                    ports: [("http".to_owned(), 80)].into(),
+                    writes: Vec::new(),
+                };
                 (name.clone(), lent)
             });
             let borrowed = render::Borrowed {
-                from: "production".to_owned(), namespace: "shop".to_owned(), version: 12, nodes: nodes.collect(),
+                from: "production".to_owned(),
+                namespace: "shop".to_owned(),
+                version: 12,
+                nodes: nodes.collect(),
             };
             let images = Images { borrowed: Some(borrowed), ..images(&graph) };
             let rendered = render::render(&graph, &images, "pr-7").unwrap();
             let env = serde_json::to_string(&rendered.nodes["www"].objects[0].body).unwrap();
             for (name, id) in ["order", "catalog", "hints"].map(|name| (name, &ids[name])) {
-                let host = if decision.own.contains_key(name) { format!("{name}-{id}") } else { format!("{name}-{id}.shop.svc") };
+                let host = if decision.own.contains_key(name) {
+                    format!("{name}-{id}")
+                } else {
+                    format!("{name}-{id}.shop.svc")
+                };
                 let url = format!("{{\"name\":\"{}_URL\",\"value\":\"http://{host}:80\"}}", name.to_uppercase());
                 assert!(env.contains(&url), "{url} is not in {env}");
             }

@@ -16,8 +16,7 @@ const BEYOND: SignedDuration = SignedDuration::from_mins(2);
 pub(crate) async fn hold(base: &Cluster, overlay: &Cluster, version: u64, ends: Timestamp) -> Result<bool> {
     let store = Store::new(base);
     let until = beyond(ends);
-    let (before, _) =
-        pins::change(store, |pins| pins.pin(overlay.namespace(), overlay.name(), version, until)).await?;
+    let (before, _) = pins::change(store, |pins| pins.pin(overlay.namespace(), overlay.name(), version, until)).await?;
     fault::point("pinned");
     // What is written down, by whomever, is not ended.
     if before.versions().contains(&version) {
@@ -41,7 +40,11 @@ pub(crate) async fn hold(base: &Cluster, overlay: &Cluster, version: u64, ends: 
 pub(crate) async fn settle(base: &Cluster, overlay: &Cluster, kept: &[&Record]) -> Result<()> {
     let needed = |version: &u64| {
         kept.iter().any(|record| {
-            record.content.borrowed.as_ref().is_some_and(|it| it.namespace == base.namespace() && it.version == *version)
+            record
+                .content
+                .borrowed
+                .as_ref()
+                .is_some_and(|it| it.namespace == base.namespace() && it.version == *version)
         })
     };
     let change = pins::change(Store::new(base), |pins| {

@@ -38,7 +38,11 @@ impl Overlay {
         let mut rows: Vec<Vec<String>> =
             self.own.iter().map(|(name, reason)| vec!["own".to_owned(), name.clone(), reason.to_string()]).collect();
         rows.extend(self.borrowed.nodes.iter().map(|(name, lent)| {
-            let writes = if lent.writes.is_empty() { String::new() } else { format!("; may write {} there", lent.writes.join(", ")) };
+            let writes = if lent.writes.is_empty() {
+                String::new()
+            } else {
+                format!("; may write {} there", lent.writes.join(", "))
+            };
             vec!["borrowed".to_owned(), name.clone(), format!("from {}{writes}", self.borrowed.label())]
         }));
         console.table(&["", "SERVICE", "WHY"], &rows);

@@ -218,7 +218,9 @@ pub(crate) fn changes(from: Option<&Content>, to: &Content) -> String {
     let (old, new) = (&from.entries, &to.entries);
     words.extend(new.keys().filter(|name| !old.contains_key(*name)).map(|name| entry("+", name)));
     words.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| entry("-", name)));
-    if let Some(now) = to.borrowed.as_ref().filter(|now| from.borrowed.as_ref().map(|then| then.label()) != Some(now.label())) {
+    if let Some(now) =
+        to.borrowed.as_ref().filter(|now| from.borrowed.as_ref().map(|then| then.label()) != Some(now.label()))
+    {
         words.push(format!("from {}", now.label()));
     }
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }

@@ -11,8 +11,8 @@ use crate::fault;
 use crate::plan::{Action, Step, Target};
 use crate::session::Session;
 use crate::smoke::schedule;
-use crate::store::{Stored, pins};
 use crate::store::record::Record;
+use crate::store::{Stored, pins};
 use crate::target;
 
 /// Gives back their form and size to what serves and was changed in place by a command that failed.

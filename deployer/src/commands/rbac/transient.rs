@@ -70,7 +70,8 @@ fn policy(subject: &Subject, home: &str, name: &str, inside: &str, lender: Optio
     // Who is labelled so is let in by the cluster that lends.
     let overlay = names::OVERLAY_OF;
     let no_overlay = format!("!has(object.metadata.labels) || !('{overlay}' in object.metadata.labels)");
-    let lent = lender.map(|lender| format!(" || object.metadata.labels['{overlay}'] == '{lender}'")).unwrap_or_default();
+    let lent =
+        lender.map(|lender| format!(" || object.metadata.labels['{overlay}'] == '{lender}'")).unwrap_or_default();
     let borrows = format!("{no_namespace} || request.operation == 'DELETE' || {no_overlay}{lent}");
     let only = format!("only namespaces of clusters that are at home in {home}, and only the role {inside} in them");
     let validation = |(expression, message): (String, &str)| json!({ "expression": expression, "message": message });
