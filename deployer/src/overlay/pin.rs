@@ -12,20 +12,17 @@ use crate::store::{Store, pins};
 /// How long something stays borrowed beyond the end of who borrows it: its last requests are answered, too.
 const BEYOND: SignedDuration = SignedDuration::from_mins(2);
 
-/// Borrows a version for an overlay until its end. `false` when the base serves another one by now, and nobody holds this one.
+/// Borrows a version for an overlay until its end. `false` when the base serves another one by now, and the overlay did not borrow
+/// this one before.
 pub(crate) async fn hold(base: &Cluster, overlay: &Cluster, version: u64, ends: Timestamp) -> Result<bool> {
     let store = Store::new(base);
     let until = beyond(ends);
     let (before, _) = pins::change(store, |pins| pins.pin(overlay.namespace(), overlay.name(), version, until)).await?;
     fault::point("pinned");
-    // What is written down, by whomever, is not ended.
-    if before.versions().contains(&version) {
-        return Ok(true);
-    }
-    if store.head().await?.value.current == Some(version) {
-        return Ok(true);
-    }
     let namespace = overlay.namespace();
+    if before.holds(namespace, version) || store.head().await?.value.current == Some(version) {
+        return Ok(true);
+    }
     pins::change(store, |pins| {
         if let Some(pin) = pins.overlays.get_mut(namespace) {
             pin.versions.remove(&version);
