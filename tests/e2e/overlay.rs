@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clustergraph_tests::local::wait_until;
 use clustergraph_tests::{Clusters, Deployed, EveryImage, Namespace, Repository, Session, get};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> String {
@@ -183,6 +184,25 @@ fn what_is_borrowed_is_held_until_it_is_let_go_of() {
     lent.base.namespace.kubectl_takes("replace --filename -", &over.to_string());
     let _ = lent.base.komandan("gc").run().succeeds();
     assert_eq!(lent.pins(), Vec::new());
+}
+
+#[test]
+fn what_moves_on_while_an_overlay_begins_is_borrowed_as_it_is_then() {
+    let lent = Lent::with("race", "lends: true, warm: 1s", &[]);
+    lent.deploy();
+    let commit = lent.base.repository.git(&["rev-parse", "HEAD"]);
+    let line = format!("up --pr 7 --from production {commit} --output json");
+    let child = lent.clusters.komandan(&line).env("KOMANDAN_PAUSE", "namespace-made").spawn();
+    let stat = format!("/proc/{}/stat", child.id());
+    wait_until("it is paused", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    lent.edit("api", "two");
+    lent.deploy();
+    kill_process(Pid::from_child(&child), Signal::CONT).expect("it goes on");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let done: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).expect("a result");
+    assert_eq!((keys(&done["overlay"]["own"]), &done["overlay"]["version"]), (vec!["api", "www"], &2.into()), "{done}");
+    assert_eq!(lent.pins(), [("pr-7".to_owned(), json!([2]))]);
 }
 
 impl Lent {
