@@ -16,6 +16,7 @@ mod fault;
 mod health;
 mod images;
 mod names;
+mod overlay;
 mod plan;
 mod quota;
 mod render;

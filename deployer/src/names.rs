@@ -63,6 +63,13 @@ pub(crate) const AUTHOR: &str = "clustergraph.dev/author";
 /// On that Job: since when the cluster sleeps.
 pub(crate) const ASLEEP: &str = "clustergraph.dev/asleep-since";
 
+/// On that Job: from which cluster it borrows, if it does.
+pub(crate) const FROM: &str = "clustergraph.dev/from";
+/// On that Job: that cluster's namespace.
+pub(crate) const FROM_NAMESPACE: &str = "clustergraph.dev/from-namespace";
+/// On the namespace of what borrows: the namespace of the cluster that lends, whose policy lets it in.
+pub(crate) const OVERLAY_OF: &str = "clustergraph.dev/overlay-of";
+
 /// On a pod: when its service was last restarted by hand.
 pub(crate) const RESTARTED: &str = "clustergraph.dev/restarted-at";
 
@@ -77,6 +84,8 @@ pub(crate) const HEAD: &str = "komandan-head";
 pub(crate) const DATABASES: &str = "komandan-databases";
 /// The ConfigMap that says which tasks have run.
 pub(crate) const TASKS: &str = "komandan-tasks";
+/// The ConfigMap that says which versions are borrowed, by whom, and for how long.
+pub(crate) const PINS: &str = "komandan-pins";
 /// The Secret with the key by which secrets are compared. No database's credentials have a name of two parts.
 pub(crate) const KEY_SECRET: &str = "credentials.komandan";
 /// The container of a service's pod.
@@ -94,6 +103,10 @@ pub(crate) const GRANTS: &str = "clustergraph.dev/grants";
 pub(crate) const QUOTA: &str = "komandan-quota";
 /// The policy of all pods.
 pub(crate) const DEFAULT_POLICY: &str = "komandan-default";
+/// The policy that lets in who borrows.
+pub(crate) const LENDING_POLICY: &str = "komandan-lending";
+/// The policy that lets out who borrows, where nobody else is.
+pub(crate) const BORROWING_POLICY: &str = "komandan-borrowing";
 /// The policy of what makes databases.
 pub(crate) const MIGRATIONS_POLICY: &str = "komandan-migrations";
 

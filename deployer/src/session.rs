@@ -1,5 +1,6 @@
 //! A change of a cluster: under its lock, with what is seen of it and what is stored.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::health::{self, Progress};
 use crate::plan;
 use crate::store::head::Head;
+use crate::store::pins::{self, Pins};
 use crate::store::record::Record;
 use crate::store::{Store, Stored};
 use crate::target;
@@ -60,6 +62,9 @@ async fn begin<T>(
         let mut head = store.head().await?;
         head.value.fence += 1;
         store.save_head(&mut head).await?;
+        if head.value.has_lent {
+            pins::let_go_of_what_is_over(store).await?;
+        }
         Ok(head)
     };
     let (view, head) = tokio::try_join!(View::start(cluster), raise)?;
@@ -143,34 +148,58 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The versions that are served and kept warm.
+/// The versions that are served, kept warm, and borrowed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
     pub(crate) current: Option<Record>,
     pub(crate) previous: Option<Record>,
+    /// Those that others borrow. One that also serves or is kept warm is not among them.
+    pub(crate) borrowed: Vec<Record>,
+    /// The numbers of all that others borrow.
+    pub(crate) pinned: BTreeSet<u64>,
+    /// Whether somebody borrows something whose time is over: who comes next lets go of it.
+    pub(crate) is_over: bool,
 }
 
 impl Kept {
-    /// Both.
+    /// All of them, the one that serves first.
     pub(crate) fn all(&self) -> Vec<&Record> {
-        self.current.iter().chain(&self.previous).collect()
+        self.current.iter().chain(&self.previous).chain(&self.borrowed).collect()
+    }
+
+    /// Those that others borrow.
+    pub(crate) fn lent(&self) -> impl Iterator<Item = &Record> {
+        self.all().into_iter().filter(|record| self.pinned.contains(&record.number))
     }
 }
 
-/// Reads the versions that are served and kept warm, at the sizes that were chosen by hand.
+/// Reads the versions that are served, kept warm and borrowed, at the sizes that were chosen by hand.
+///
+/// What is borrowed counts for as long as it is written down: only whoever takes it out, by a write that nobody else's change gets
+/// past, may act as if it were over.
 pub(crate) async fn kept(store: Store<'_>, head: &Head) -> Result<Kept> {
     let read = async |number: Option<u64>| match number {
         Some(number) => store.record(number).await,
         None => Ok(None),
     };
-    let (mut current, mut previous) = tokio::try_join!(read(head.current), read(head.previous))?;
-    for record in current.iter_mut().chain(&mut previous) {
+    let pins = async {
+        match head.has_lent {
+            true => store.pins().await.map(|pins| pins.value),
+            false => Ok(Pins::default()),
+        }
+    };
+    let (mut current, mut previous, pins) = tokio::try_join!(read(head.current), read(head.previous), pins)?;
+    let pinned = pins.versions();
+    let others = pinned.iter().copied().filter(|number| ![head.current, head.previous].contains(&Some(*number)));
+    let others = futures_util::future::try_join_all(others.map(|number| store.record(number))).await?;
+    let mut borrowed: Vec<Record> = others.into_iter().flatten().collect();
+    for record in current.iter_mut().chain(&mut previous).chain(&mut borrowed) {
         head.resize(&mut record.content);
     }
     if let (Some(number), None) = (head.current, &current) {
         return Err(Error::Store(format!("the record of version {number}, which is served, is gone")));
     }
-    Ok(Kept { current, previous })
+    Ok(Kept { current, previous, borrowed, pinned, is_over: pins.is_any_over(Timestamp::now()) })
 }
 
 /// Whether every node of a version takes requests, or starts at the switch.

@@ -64,6 +64,9 @@ pub(crate) fn of_graph(
         schemas: BTreeMap::new(),
         is_closed: settings.is_some_and(|it| it.egress == Egress::Deny),
         warm_seconds: settings.and_then(|it| it.warm).map(warm_seconds),
+        lends: settings.is_some_and(|it| it.lends && it.ttl.is_none()),
+        lets_in: None,
+        borrowed: images.borrowed.clone(),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()
@@ -79,6 +82,8 @@ pub(crate) fn of_graph(
         let bundle = is_stored(&node.workload, &node.hash).or_else(|| packed.map(|bundle| bundle.name.clone()));
         let edges = || service.dependencies.iter().filter(|edge| rendered.nodes.contains_key(&edge.service));
         let dependencies: BTreeSet<String> = edges().map(|edge| edge.service.clone()).collect();
+        let lent = images.borrowed.iter().flat_map(|borrowed| borrowed.nodes.keys());
+        let called = |name: &&String| service.dependencies.iter().any(|edge| edge.service == **name);
         let waited: BTreeSet<String> =
             edges().filter(|edge| edge.wait != Wait::None).map(|edge| edge.service.clone()).collect();
         content.nodes.insert(
@@ -104,6 +109,8 @@ pub(crate) fn of_graph(
                     env: check::own_address(service, &node.workload),
                 }),
                 calls_itself: !service.ports.is_empty() && (service.smoke.is_some() || service.test.is_some()),
+                borrows: lent.filter(called).cloned().collect(),
+                never_lent: !service.borrow,
             },
         );
     }
@@ -146,6 +153,12 @@ fn servers(service: &Service, graph: &Graph) -> BTreeSet<String> {
 }
 
 impl Target {
+    /// Lets in those who are labelled with the name of its namespace, where it lends.
+    pub(crate) fn letting_in(mut self, namespace: &str) -> Self {
+        self.content.lets_in = self.content.lends.then(|| namespace.to_owned());
+        self
+    }
+
     /// Adds who may call whom, in this version and in those that are kept beside it.
     pub(crate) fn with_policies(mut self, kept: &[&Record], cluster: &str) -> Self {
         let mut versions = vec![&self.content];

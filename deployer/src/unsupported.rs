@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use clustergraph::diagnostic::{Place, Problem};
-use clustergraph::format::repository::Cluster;
+use clustergraph::format::repository::{Cluster, Strategy};
 use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
 use clustergraph::wiring::{Hole, Piece, Value};
@@ -230,7 +230,19 @@ impl Found {
             }
         }
         if let Some(place) = said("lends").filter(|_| cluster.lends) {
-            self.add(place, "this `lends`");
+            if cluster.ttl.is_some() {
+                let message = "`lends` of clusters that end by themselves: who borrowed would be left with nothing";
+                let mend = "leave it out, or write it in the settings of a permanent cluster";
+                self.problems.push(Problem::new("contradiction", place.clone(), message).mend(mend));
+            }
+            if cluster.strategy == Strategy::Rolling {
+                self.never(
+                    place,
+                    "`lends` with `strategy: rolling`",
+                    "its instances are exchanged in place, so no version of it stays for those who borrow it",
+                    "write `strategy: atomic`, or `lends: false`",
+                );
+            }
         }
     }
 }

@@ -16,15 +16,15 @@ use crate::measure::{Amount, Row, Target, median, time};
 use crate::rows::program;
 
 /// How many services there are; `CLUSTERGRAPH_BENCH_SERVICES` says another number.
-fn size() -> usize {
+pub(crate) fn size() -> usize {
     std::env::var("CLUSTERGRAPH_BENCH_SERVICES").ok().and_then(|number| number.parse().ok()).unwrap_or(100)
 }
 
 /// Each is edited: first, middle, last.
-const PLACES: [&str; 3] = ["entry", "median node", "deepest leaf"];
+pub(crate) const PLACES: [&str; 3] = ["entry", "median node", "deepest leaf"];
 
 /// The number of the service at a place.
-fn at(place: usize) -> usize {
+pub(crate) fn at(place: usize) -> usize {
     [0, size() / 2, size() - 1][place]
 }
 
@@ -36,18 +36,23 @@ const FEW: u64 = 6;
 const TUNED: [&str; 4] = ["--qps", "1000", "--burst-limit", "2000"];
 
 /// A repository of services whose images nobody builds.
-struct Deployed {
+pub(crate) struct Deployed {
     folder: TempDir,
     images: EveryImage,
 }
 
 impl Deployed {
     fn new() -> Self {
+        Self::with("production: {}")
+    }
+
+    /// The same with these settings of clusters.
+    pub(crate) fn with(clusters: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("komandan-bench-").tempdir().expect("a temporary folder");
         let deployed = Self { folder, images: EveryImage::new() };
         std::fs::write(
             deployed.path().join("clustergraph.yaml"),
-            "services: [\"services/*\"]\nclusters: { production: {} }\n",
+            format!("services: [\"services/*\"]\nclusters: {{ {clusters} }}\n"),
         )
         .expect("a file");
         for number in 0..size() {
@@ -81,7 +86,7 @@ impl Deployed {
     }
 
     /// Changes what a service is: another environment.
-    fn edit(&self, number: usize, nth: usize) {
+    pub(crate) fn edit(&self, number: usize, nth: usize) {
         let file = self.path().join("services").join(name(number)).join("service.yaml");
         let text = std::fs::read_to_string(&file).expect("a file");
         let text: String =
@@ -90,7 +95,7 @@ impl Deployed {
         self.commit("an edit");
     }
 
-    fn komandan(&self, namespace: &Namespace, words: &[&str]) -> Command {
+    pub(crate) fn komandan(&self, namespace: &Namespace, words: &[&str]) -> Command {
         let mut command = Command::new(program("komandan"));
         command.current_dir(self.path()).env("KUBECONFIG", namespace.kubeconfig());
         command.env("CLUSTERGRAPH_MIRROR", self.images.address().to_string());
@@ -247,7 +252,7 @@ fn target_beside(place: usize) -> Target {
 
 /// Waits until nearly nothing changes any more: what was measured last, and namespaces that go, have their own work, which
 /// nobody else's figure is to hold.
-fn quiet() {
+pub(crate) fn quiet() {
     let revision = || {
         let mut command = Command::new("kubectl");
         command.env("KUBECONFIG", std::env::var_os("KOMANDAN_TEST_KUBECONFIG").expect("a cluster"));

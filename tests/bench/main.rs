@@ -10,6 +10,7 @@ mod generate;
 mod kubernetes;
 mod local;
 mod measure;
+mod overlay;
 mod rows;
 mod server;
 mod shop;
@@ -29,13 +30,14 @@ fn main() {
         }
         _ => {}
     }
-    let rows: [(&str, Measure); 7] = [
+    let rows: [(&str, Measure); 8] = [
         ("start", rows::start),
         ("read", rows::read),
         ("diff", rows::diff),
         ("docker", local::docker),
         ("process", local::process),
         ("deploy", kubernetes::deploy),
+        ("overlay", overlay::overlay),
         ("shop", shop::shop),
     ];
     let known: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();

@@ -26,6 +26,8 @@ pub(crate) enum Amount {
     Time(Duration),
     /// The most memory that it held at once, in KiB.
     Memory(u64),
+    /// How many objects it is.
+    Objects(u64),
 }
 
 impl From<Duration> for Amount {
@@ -35,11 +37,12 @@ impl From<Duration> for Amount {
 }
 
 impl Amount {
-    /// Milliseconds or MB, for ratios of like amounts.
+    /// Milliseconds, MB or objects, for ratios of like amounts.
     fn number(self) -> f64 {
         match self {
             Self::Time(time) => time.as_secs_f64() * 1000.0,
             Self::Memory(kibibytes) => kibibytes as f64 * 1024.0 / 1e6,
+            Self::Objects(count) => count as f64,
         }
     }
 }
@@ -49,6 +52,7 @@ impl std::fmt::Display for Amount {
         let unit = match self {
             Self::Time(_) => "ms",
             Self::Memory(_) => "MB",
+            Self::Objects(count) => return write!(f, "{count}"),
         };
         write!(f, "{:.1} {unit}", self.number())
     }
@@ -57,7 +61,7 @@ impl std::fmt::Display for Amount {
 /// What we must reach.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// So many times the other's time.
+    /// So many times what the other takes.
     Times(f64),
     /// So much more than the other's time.
     More(Duration),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clustergraph_tests::local::wait_until;
@@ -21,7 +21,7 @@ fn room() -> MutexGuard<'static, ()> {
 }
 
 struct There {
-    repository: Repository,
+    repository: Arc<Repository>,
     namespace: Namespace,
     /// Of a cluster that ends by itself: the words that name it, and the namespace that it has.
     own: Option<(&'static str, String)>,
@@ -31,7 +31,12 @@ struct There {
 
 impl There {
     fn new(about: &str) -> Self {
-        let (repository, namespace) = (Repository::of_shop(), Namespace::new(about));
+        Self::of(Arc::new(Repository::of_shop()), about)
+    }
+
+    /// The same of a repository that is there.
+    fn of(repository: Arc<Repository>, about: &str) -> Self {
+        let namespace = Namespace::new(about);
         Self { repository, namespace, own: None, ways: Mutex::new(Vec::new()) }
     }
 
@@ -195,6 +200,60 @@ fn a_purchase_from_the_shop_of_a_pull_request() {
         found.is_null() || !found["metadata"]["deletionTimestamp"].is_null()
     };
     wait_until("it ends by itself", is_gone);
+}
+
+#[test]
+fn a_purchase_through_an_overlay_of_the_recommender_leaves_the_shop_as_it_was() {
+    let _room = room();
+    let base = There::new("lends");
+    let repository = Arc::clone(&base.repository);
+    // There is room for a shop and most of another one where each service has one instance.
+    for name in std::fs::read_dir(repository.path().join("services")).expect("services").flatten() {
+        let path = name.path().join("service.yaml");
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        std::fs::write(path, text.replace("replicas: 2", "replicas: 1").replace("min: 2", "min: 1")).expect("written");
+    }
+    let production = format!("{{ namespace: {}, lends: true }}", base.namespace.name());
+    let pr = "{ ttl: 1h, seed: true, secrets_from: dev-secrets }";
+    repository.append("clustergraph.yaml", &format!("clusters: {{ production: {production}, pr: {pr} }}"));
+    repository.commit("it lends");
+    base.namespace.kubectl_makes_it();
+    for (service, name) in [("payment", "PROCESSOR_KEY"), ("www", "STAFF_CODE")] {
+        let _ = base.komandan(&format!("secret set {service} {name}")).input("a-value-of-this-test").run().succeeds();
+    }
+    let _ = base.komandan("deploy").within(FIRST_DEPLOY).run().succeeds();
+    for service in ["catalog", "etl.load"] {
+        let _ = base.run(service, &["python", "seed.py"]);
+    }
+    // Every row of the databases that a purchase writes.
+    let rows = || {
+        let dump = ["exec", "db-postgres-15-0", "--", "pg_dumpall", "--host=127.0.0.1", "--username=postgres"];
+        let text = base.kubectl(&[&dump[..], &["--data-only", "--inserts"]].concat(), None);
+        text.lines().filter(|line| line.starts_with("INSERT")).count()
+    };
+    let before = rows();
+    assert!(before > 0, "the shelves are full");
+
+    let mut there = There::of(Arc::clone(&repository), "borrows");
+    repository.replace("services/recommender/service.yaml", "env: {", "env: { MIX: another,");
+    repository.commit("another mix");
+    there.namespace.kubectl_makes_it();
+    there.namespace.kubectl_does(
+        "create secret generic dev-secrets --from-literal=PROCESSOR_KEY=of-this-test --from-literal=STAFF_CODE=of-this-test",
+    );
+    let up = there.komandan("up --pr 7 --from production --output json").within(FIRST_DEPLOY).run().succeeds();
+    let up = up.json_lines().pop().expect("a result");
+    eprintln!("{} ms: {}", up["elapsed_ms"], up["stages_ms"]);
+    let borrowed: Vec<&String> = up["overlay"]["borrowed"].as_object().expect("what is borrowed").keys().collect();
+    assert_eq!(borrowed, ["catalog", "flags"], "{up}");
+    there.own = Some(("--pr 7", up["namespace"].as_str().expect("a namespace").to_owned()));
+    let address = there.address("www");
+    wait_until("the overlay answers", || get(&address).status == 200);
+    a_purchase(&there);
+    base.run_job("etl.load");
+    assert_eq!(rows(), before, "nobody bought anything there");
+    let _ = there.komandan("down").run().succeeds();
+    let _ = base.komandan("down --delete-data").within(FIRST_DEPLOY).run().succeeds();
 }
 
 fn every_service_finds_the_variables_that_it_finds_on_a_laptop(there: &There) {

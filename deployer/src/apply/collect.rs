@@ -139,7 +139,7 @@ fn mounted(deployment: &Deployment) -> impl Iterator<Item = &str> {
 /// Whether something is there that no kept version needs and that nobody has taken away yet, or that ought to end by itself
 /// and does not.
 pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bool {
-    count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0 || warm::is_endless(observed, kept)
+    kept.is_over || count(observed, &garbage_of(observed, &kept.all(), cluster)) > 0 || warm::is_endless(observed, kept)
 }
 
 /// What goes once `target` serves. The version that serves now is kept warm then; where it is the target itself, that is the
@@ -147,7 +147,7 @@ pub(crate) fn is_littered(observed: &Observed, kept: &Kept, cluster: &str) -> bo
 pub(crate) fn leaving(observed: &Observed, target: &Content, kept: &Kept, cluster: &str) -> Vec<String> {
     let is_same = kept.current.as_ref().is_some_and(|current| current.content.same_cluster(target));
     let before = if is_same { &kept.previous } else { &kept.current };
-    let stay = before.iter().map(|record| &record.content).chain([target]);
+    let stay = before.iter().chain(kept.lent()).map(|record| &record.content).chain([target]);
     let garbage = garbage_but(observed, stay, cluster);
     there(observed, &garbage).cloned().collect()
 }
@@ -266,13 +266,17 @@ mod tests {
             let live = json!({ "metadata": { "name": name, "labels": labels, "annotations": calls } });
             observed.deployments.insert(name, Arc::new(serde_json::from_value(live).unwrap()));
         }
-        let kept = Kept { current: Some(record(3, of("3"))), previous: Some(record(2, of("2"))) };
-        let left = |target: &str| leaving(&observed, &of(target), &kept, "production");
+        let (current, previous) = (Some(record(3, of("3"))), Some(record(2, of("2"))));
+        let mut kept = Kept { current, previous, ..Kept::default() };
+        let left = |kept: &Kept, target: &str| leaving(&observed, &of(target), kept, "production");
         let names = |versions: &[&str]| -> Vec<String> {
             versions.iter().map(|version| of(version).nodes["api"].workload.clone()).collect()
         };
-        assert_eq!(left("3"), names(&["1"]), "nothing new serves: the version before stays");
-        assert_eq!(left("4"), names(&["1", "2"]), "the one that serves is the one before then");
-        assert_eq!(left("2"), names(&["1"]));
+        assert_eq!(left(&kept, "3"), names(&["1"]), "nothing new serves: the version before stays");
+        assert_eq!(left(&kept, "4"), names(&["1", "2"]), "the one that serves is the one before then");
+        assert_eq!(left(&kept, "2"), names(&["1"]));
+        kept.borrowed = vec![record(1, of("1"))];
+        kept.pinned = [1].into();
+        assert_eq!(left(&kept, "4"), names(&["2"]), "others borrow the first");
     }
 }

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::images::{self, Registry, user};
 use crate::names;
+use crate::overlay::Overlay;
 use crate::plan::{Step, Stranger, Target, conflicts, plan, strangers, take_over};
 use crate::quota::{Extra, Room};
 use crate::render::{self, Images, Logical, Rendered};
@@ -121,6 +122,8 @@ pub(super) struct Wanted<'w> {
     /// The images that the registry lacks.
     missing: Vec<String>,
     images_took: Duration,
+    /// What it borrows, where it is an overlay.
+    pub(super) overlay: Option<&'w Overlay>,
 }
 
 /// What was found on a cluster before anything was locked.
@@ -163,6 +166,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 }
 
 impl Found {
+    /// Whether there are versions already, and not only what was never finished.
+    pub(super) fn has_versions(&self) -> bool {
+        self.head.current.is_some()
+    }
+
     /// Reads what is there.
     pub(super) async fn read(cluster: &Cluster) -> Result<Self> {
         let store = Store::new(cluster);
@@ -216,9 +224,10 @@ impl<'w> Wanted<'w> {
             user::refuse_root(repository, &built, &known, &registry).await?;
             services
         };
-        let images = Images { services, servers, numbers: BTreeMap::new() };
+        let images = Images { services, servers, ..Images::default() };
         let more = serde_json::Map::new();
-        Ok(Self { command, more, begun, repository, secrets, images, missing, images_took: begun.elapsed() })
+        let images_took = begun.elapsed();
+        Ok(Self { command, more, begun, repository, secrets, images, missing, images_took, overlay: None })
     }
 
     /// A result with what is said beside it.
@@ -245,7 +254,7 @@ pub(super) fn bring_to_nothing(wanted: &Wanted<'_>, room: Room, args: &Args, con
     let prepared = prepare(wanted, &found, &Asked::default(), name, args)?;
     let decided = wanted.decide(prepared, room, &found.observed);
     if args.dry_run {
-        show(&decided, &wanted.missing, &[], console);
+        show(&decided, wanted, &[], console);
     }
     decided.room.refuse(&decided.extra)
 }
@@ -277,7 +286,7 @@ pub(super) async fn bring(
     if args.dry_run {
         let prepared = &decided.prepared;
         let going = collect::leaving(&found.observed, &prepared.target.content, &prepared.kept, cluster.name());
-        show(&decided, &wanted.missing, &going, console);
+        show(&decided, wanted, &going, console);
         return decided.room.refuse(&decided.extra);
     }
     decided.room.refuse(&decided.extra)?;
@@ -340,11 +349,14 @@ impl Asked {
 fn prepare(wanted: &Wanted<'_>, found: &Found, asked: &Asked, cluster: &str, args: &Args) -> Result<Prepared> {
     let Found { head, observed, kept, databases, codes } = found;
     let (graph, codes) = (&wanted.repository.graph, codes.clone());
-    let images = &Images { numbers: databases.value.numbers(graph, cluster)?, ..wanted.images.clone() };
+    let numbers = databases.value.numbers(graph, cluster)?;
+    let borrowed = wanted.overlay.map(|overlay| overlay.borrowed.clone());
+    let images = &Images { numbers, borrowed, ..wanted.images.clone() };
     let rendered = render::render(graph, images, cluster)?;
     let logical = rendered.databases.clone();
     let volumes = volumes(&rendered, observed);
     let (target, bundles) = target::of_graph(graph, rendered, images, cluster, &kept.all())?;
+    let target = target.letting_in(&wanted.repository.settings.namespace);
     let mut target = Target { codes, ..target.with_policies(&kept.all(), cluster) };
     let declared = target.content.clone();
     let mut head = head.clone();

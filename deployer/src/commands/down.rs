@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
@@ -14,6 +15,7 @@ use crate::cluster::{Cluster, lock};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
+use crate::overlay::pin;
 use crate::session::{Session, under_lock};
 use crate::settings::{Global, Life};
 use crate::transient::{self, Home};
@@ -39,6 +41,9 @@ pub(crate) struct Args {
     /// Wait while somebody else changes the cluster; of one that ends by itself, until nothing of it is left
     #[arg(long)]
     pub(crate) wait: bool,
+    /// End it although others borrow from it: what they borrow is gone then
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
@@ -57,8 +62,11 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         report(console, &cluster, 0, namespace, data == 0);
         return Ok(());
     }
-    let (gone, left) =
-        under_lock(&cluster, console, args.wait, async |session| down(session, args.delete_data).await).await?;
+    let (gone, left) = under_lock(&cluster, console, args.wait, async |session| {
+        refuse_what_is_lent(session, args.force).await?;
+        down(session, args.delete_data).await
+    })
+    .await?;
     // The lock goes last, when nobody holds it any more.
     lock::forget(&cluster).await?;
     let namespace = args.delete_data && cluster.delete_namespace().await?;
@@ -66,11 +74,37 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     Ok(())
 }
 
+/// Refuses to end what others borrow from at this moment.
+async fn refuse_what_is_lent(session: &Session<'_>, force: bool) -> Result<()> {
+    if force || !session.head.value.has_lent {
+        return Ok(());
+    }
+    let pins = session.store().pins().await?.value;
+    let borrowers: Vec<&str> = pins.live(Timestamp::now()).map(|pin| pin.name.as_str()).collect();
+    if borrowers.is_empty() {
+        return Ok(());
+    }
+    let name = session.cluster.name();
+    Err(Error::Refused(format!(
+        "{} borrow{} from {name}: what they borrow would be gone. End them first (`komandan down --name {}`), or say \
+         `komandan down --cluster {name} --force`",
+        borrowers.join(", "),
+        if borrowers.len() == 1 { "s" } else { "" },
+        borrowers.first().copied().unwrap_or_default(),
+    )))
+}
+
 /// Ends a cluster that would end by itself: its namespace goes, with all that is in it. Whoever changes it at this moment is not
 /// waited for, as its deadline would not wait either.
 async fn end(home: &Home, wait: bool, console: &Console) -> Result<()> {
     let mut step = console.step("down", "ending it");
+    let borrows = home.claim().await.ok().flatten().and_then(|claim| Some((claim.from?, claim.namespace)));
     let gone = home.end_now().await?;
+    if let Some((base, namespace)) = borrows
+        && let Err(error) = pin::release(&base.by(home.cluster()), &namespace).await
+    {
+        console.note(&format!("  what it borrows is let go of at its end, and not now: {error}"));
+    }
     if wait {
         while let Some(why) = home.remains().await? {
             step.doing(&why);

@@ -1,11 +1,12 @@
 //! `komandan extend`
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::up::{ends, seconds};
 use crate::console::Console;
 use crate::error::Result;
+use crate::overlay::pin;
 use crate::settings::Global;
 use crate::transient::Home;
 
@@ -26,6 +27,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let home = Home::of_one(global, args.name.as_deref()).await?;
     let claim = home.claim().await?.ok_or_else(|| home.nobody())?;
+    // What it borrows is kept first: an end that is moved for nothing harms nobody.
+    if let Some(base) = &claim.from {
+        let ends = Timestamp::now().checked_add(SignedDuration::from_secs(i64::try_from(args.ttl).unwrap_or(i64::MAX)));
+        let ends = ends.unwrap_or(Timestamp::MAX);
+        pin::extend(&base.by(home.cluster()), &home.of(&claim), ends).await?;
+    }
     let claim = home.extend(&claim, args.ttl).await?;
     if console.is_json() {
         console.json(json!({

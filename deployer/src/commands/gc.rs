@@ -2,6 +2,8 @@
 
 mod reach;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ObjectMeta;
@@ -53,8 +55,8 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let cluster = transient::connect(global).await?;
     let head = Store::new(&cluster).head().await?.value;
     let (jobs, observed) = tokio::try_join!(list::<Job>(&cluster), Observed::read(&cluster))?;
-    let waste = found(&cluster, &head, &jobs, keep).await?;
     let kept = kept(Store::new(&cluster), &head).await?;
+    let waste = found(&cluster, &head, &kept.pinned, &jobs, keep).await?;
     let littered = collect::is_littered(&observed, &kept, cluster.name());
     // Where nothing is to be done, there may not even be a namespace to lock.
     if args.dry_run || (waste.is_empty() && !littered) {
@@ -99,7 +101,7 @@ async fn collect_all(session: &mut Session<'_>, keep: u32) -> Result<Vec<Waste>>
     let jobs = session.view.now().jobs;
     collect::collect(session, &kept.all()).await?;
     warm::retain(session, &kept).await?;
-    let waste = found(session.cluster, &session.head.value, &jobs, keep).await?;
+    let waste = found(session.cluster, &session.head.value, &kept.pinned, &jobs, keep).await?;
     // Versions before the objects that only they name: what is interrupted leaves no version without its objects.
     for waste in waste.iter().filter(|waste| waste.kind != Kind::Bundle) {
         remove(session.cluster, waste).await?;
@@ -118,12 +120,18 @@ async fn remove(cluster: &Cluster, waste: &Waste) -> Result<()> {
     }
 }
 
-async fn found(cluster: &Cluster, head: &Head, jobs: &Named<Job>, keep: u32) -> Result<Vec<Waste>> {
+async fn found(
+    cluster: &Cluster,
+    head: &Head,
+    pinned: &BTreeSet<u64>,
+    jobs: &Named<Job>,
+    keep: u32,
+) -> Result<Vec<Waste>> {
     let store = Store::new(cluster);
     let (maps, databases) = tokio::try_join!(store.all(), store.databases())?;
     let stored = Stored::read(maps)?;
     let jobs = jobs.values().filter(|job| cluster.owns(&job.metadata)).map(AsRef::as_ref);
-    Ok(waste(&stored, head, jobs, &databases.value, keep))
+    Ok(waste(&stored, head, pinned, jobs, &databases.value, keep))
 }
 
 fn report(waste: &[Waste], littered: bool, cluster: &Cluster, keep: u32, dry_run: bool, console: &Console) {

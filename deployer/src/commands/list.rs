@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::overlay::{Trouble, trouble};
 use crate::quota::Extra;
 use crate::session;
 use crate::settings::Global;
@@ -35,6 +36,8 @@ struct Inside {
     current: Option<Record>,
     urls: BTreeMap<String, String>,
     asks: Extra,
+    /// Why what it borrows may not answer.
+    trouble: Trouble,
 }
 
 pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<()> {
@@ -63,7 +66,10 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
     }
     let rows: Vec<Vec<String>> =
         entries.iter().zip(&looked).map(|(entry, inside)| row(entry, inside.as_ref().ok(), now)).collect();
-    console.table(&["NAME", "NAMESPACE", "AGE", "ENDS", "OWNER", "COMMIT", "ASKS FOR", ""], &rows);
+    console.table(&["NAME", "NAMESPACE", "AGE", "ENDS", "OWNER", "COMMIT", "FROM", "ASKS FOR", ""], &rows);
+    for (entry, trouble) in entries.iter().zip(&looked).filter_map(|(entry, it)| Some((entry, trouble_of(it)?))) {
+        console.note(&format!("  {}: {trouble}", entry.name));
+    }
     for (entry, error) in entries.iter().zip(&looked).filter_map(|(entry, it)| Some((entry, it.as_ref().err()?))) {
         console.note(&format!("  {} could not be looked into: {error}", entry.name));
     }
@@ -86,7 +92,20 @@ async fn look(cluster: &Cluster) -> Result<Inside> {
         observed.services = crate::cluster::view::list(cluster).await?;
     }
     let urls = current.as_ref().map(|current| entry_urls(&current.content, &observed)).unwrap_or_default();
-    Ok(Inside { current, urls, asks: Extra::of_pods(pods.items.iter()) })
+    let trouble = match current.as_ref().and_then(|current| current.content.borrowed.as_ref()) {
+        Some(borrowed) => trouble(cluster, borrowed).await,
+        None => None,
+    };
+    Ok(Inside { current, urls, asks: Extra::of_pods(pods.items.iter()), trouble })
+}
+
+fn trouble_of(inside: &Result<Inside>) -> Option<&String> {
+    inside.as_ref().ok()?.trouble.as_ref()
+}
+
+/// From which version of which cluster it borrows.
+fn from(current: Option<&Record>) -> Option<String> {
+    Some(current?.content.borrowed.as_ref()?.label())
 }
 
 fn row(entry: &Entry, inside: Option<&Inside>, now: Timestamp) -> Vec<String> {
@@ -112,13 +131,14 @@ fn row(entry: &Entry, inside: Option<&Inside>, now: Timestamp) -> Vec<String> {
             .unwrap_or_default(),
         entry.author.clone(),
         current.map(|current| short(&current.content.commit.id).to_owned()).unwrap_or_default(),
+        from(current).unwrap_or_default(),
         inside.and_then(|inside| inside.asks.amounts()).unwrap_or_default(),
         last,
     ]
 }
 
 fn as_json(entry: &Entry, inside: &Result<Inside>) -> Value {
-    let error = inside.as_ref().err().map(ToString::to_string);
+    let (error, trouble) = (inside.as_ref().err().map(ToString::to_string), trouble_of(inside));
     let inside = inside.as_ref().ok();
     let current = inside.and_then(|inside| inside.current.as_ref());
     json!({
@@ -126,6 +146,7 @@ fn as_json(entry: &Entry, inside: &Result<Inside>) -> Value {
         "ends": entry.ends, "why": entry.why, "version": current.map(|current| current.number),
         "commit": current.map(|current| current.content.commit.id.clone()),
         "entries": inside.map(|inside| inside.urls.clone()).unwrap_or_default(),
+        "from": from(current), "trouble": trouble,
         "asks_for": inside.map(|inside| inside.asks.json()), "error": error,
     })
 }

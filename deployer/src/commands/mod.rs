@@ -36,6 +36,7 @@ use crate::cluster::pods::Instances;
 use crate::cluster::view::{Observed, list};
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::overlay::refuse_what_is_borrowed;
 use crate::plan::Step;
 use crate::store::record::{Content, Node, Record};
 use crate::store::{Store, head::Head};
@@ -60,6 +61,7 @@ fn nothing_served(cluster: &Cluster) -> Error {
 
 /// A service of a version.
 pub(crate) fn node<'r>(record: &'r Record, name: &str) -> Result<&'r Node> {
+    refuse_what_is_borrowed(record, name)?;
     record.content.nodes.get(name).ok_or_else(|| {
         let known = record.content.nodes.keys();
         unknown(name, known.map(String::as_str), &format!("version {}", record.number))
@@ -71,6 +73,7 @@ async fn instances(cluster: &Cluster, record: &Record, name: &str) -> Result<Ins
     if let Some(node) = record.content.nodes.get(name) {
         return Ok(Instances::of_workload(name, &node.workload));
     }
+    refuse_what_is_borrowed(record, name)?;
     let servers = list::<StatefulSet>(cluster).await?;
     let ours: Vec<&str> = servers
         .values()

@@ -22,7 +22,8 @@ use crate::settings::{Global, Life};
   komandan rbac | kubectl apply -f -                     for a ServiceAccount `komandan` of the namespace
   komandan rbac --group deployers                        for people of a group
   komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace
-  komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests")]
+  komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests
+  komandan rbac --cluster pr --from production            and for those of them that borrow from production")]
 pub(crate) struct Args {
     /// For a ServiceAccount, NAMESPACE:NAME or NAME [default: komandan, which is made]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "group"])]
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Also the rights to make and delete the namespace itself; else it must be there
     #[arg(long)]
     pub(crate) create_namespace: bool,
+    /// Also the rights that overlays take where this cluster is: to read what it serves, and to say that they borrow it
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: Option<String>,
 }
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -43,7 +47,14 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let settings = global.settings_without_graph()?;
     let subject = Subject::of(args, &settings.namespace);
+    let lender = args.from.as_ref().map(|from| lender(from, global)).transpose()?;
     let objects = match settings.life {
+        Life::Permanent if lender.is_some() => {
+            return Err(Error::Usage(format!(
+                "--from is for clusters that end by themselves, and {} does not: say whose, as in `--cluster pr`",
+                settings.cluster
+            )));
+        }
         Life::Permanent => objects(&subject, &settings.namespace, args.create_namespace),
         Life::Kind | Life::Transient { .. } if args.create_namespace => {
             return Err(Error::Usage(format!(
@@ -51,7 +62,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
                 settings.namespace
             )));
         }
-        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace),
+        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace, lender.as_deref()),
     };
     if console.is_json() {
         console.json(json!({
@@ -68,6 +79,16 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     }
     console.data(&text);
     Ok(())
+}
+
+/// The namespace of a cluster that others borrow from.
+fn lender(name: &str, global: &Global) -> Result<String> {
+    let of_it = Global { cluster: Some(name.to_owned()), named: None, pr: None, namespace: None, ..global.clone() };
+    let settings = of_it.settings_without_graph()?;
+    if settings.life == Life::Permanent {
+        return Ok(settings.namespace);
+    }
+    Err(Error::Usage(format!("{name} ends by itself: nobody borrows from it. `--from` takes a permanent cluster")))
 }
 
 /// Who gets rights.
@@ -159,7 +180,7 @@ mod tests {
     use super::*;
 
     fn args() -> Args {
-        Args { service_account: None, user: None, group: None, create_namespace: false }
+        Args { service_account: None, user: None, group: None, create_namespace: false, from: None }
     }
 
     fn made(args: &Args, namespace: &str) -> Vec<Value> {
@@ -195,10 +216,14 @@ mod tests {
 
     #[test]
     fn the_rights_of_clusters_that_end_by_themselves() {
-        let objects = transient::objects(&Subject::of(&args(), "pr"), "pr");
-        let text: String =
-            objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
-        insta::assert_snapshot!(text);
+        let objects = transient::objects(&Subject::of(&args(), "pr"), "pr", None);
+        let text = |objects: &[Value]| -> String {
+            objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect()
+        };
+        insta::assert_snapshot!(text(&objects));
+        let borrowing = transient::objects(&Subject::of(&args(), "pr"), "pr", Some("shop"));
+        let more: Vec<Value> = borrowing.into_iter().filter(|object| !objects.contains(object)).collect();
+        insta::assert_snapshot!("the_rights_of_those_that_borrow", text(&more));
         let who = |args: &Args| Subject::of(args, "pr").expression();
         assert_eq!(who(&Args { group: Some("dev's".to_owned()), ..args() }), "'dev\\'s' in request.userInfo.groups");
         assert_eq!(who(&Args { user: Some("ada".to_owned()), ..args() }), "request.userInfo.username == 'ada'");

@@ -14,6 +14,7 @@ use crate::cluster::ensure::hash_of_live;
 use crate::cluster::view::Observed;
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::overlay::pin;
 use crate::plan::{conflicts, plan, warm::is_ending};
 use crate::render::{Kind, hash_of};
 use crate::schemas;
@@ -74,6 +75,7 @@ pub(super) async fn revert(session: &mut Session<'_>, args: &Args, begun: Instan
     if !args.allow_downtime {
         refuse_what_does_not_run(session, &record).await?;
     }
+    pin::again(session.cluster, &record).await?;
     let mut warm = is_warm(&record, &session.view.now(), Timestamp::now());
     if number == current && warm {
         report(session, &record, begun.elapsed(), warm, true);

@@ -10,12 +10,14 @@ use crate::console::Console;
 use crate::error::Result;
 use crate::health::{self, Progress};
 use crate::names::{self, Component};
+use crate::overlay::trouble;
 use crate::plan::warm;
 use crate::render::Kind;
 use crate::session;
 use crate::settings::Global;
 use crate::store::Store;
-use crate::store::head::Size;
+use crate::store::head::{Head, Size};
+use crate::store::pins::Pin;
 use crate::transient;
 
 /// Shows what serves, and whether all of it is ready
@@ -63,6 +65,11 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
     let urls = entry_urls(content, &observed);
     let previous = kept.previous.as_ref().filter(|previous| is_warm(previous, &observed, now));
     let ready_before = previous.map(|previous| (previous.number, warm::version_until(&previous.content, &observed)));
+    let trouble = match &content.borrowed {
+        Some(borrowed) => trouble(&cluster, borrowed).await,
+        None => None,
+    };
+    let borrowers = borrowers(store, &head, now).await?;
     if console.is_json() {
         let nodes: serde_json::Map<_, _> = content
             .nodes
@@ -81,7 +88,8 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         console.json(json!({
             "command": "status", "cluster": cluster.name(), "namespace": cluster.namespace(), "version": current.number,
             "previous": head.previous, "graph": content.version, "commit": content.commit.id, "nodes": nodes,
-            "servers": servers, "entries": urls, "intent": head.intent,
+            "servers": servers, "entries": urls, "intent": head.intent, "borrowed": content.borrowed, "trouble": trouble,
+            "borrowers": borrowers.iter().map(|pin| json!({ "name": pin.name, "versions": pin.versions, "until": pin.until })).collect::<Vec<_>>(),
             "warm": ready_before.map(|(version, until)| json!({ "version": version, "until": until })),
         }));
         return Ok(());
@@ -114,7 +122,20 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         let ready = if note.is_empty() { "1/1" } else { "0/1" };
         rows.push(vec![name.clone(), name, ready.to_owned(), note]);
     }
+    for (borrowed, name, lent) in
+        content.borrowed.iter().flat_map(|it| it.nodes.iter().map(move |(name, lent)| (it, name, lent)))
+    {
+        let from = format!("from {}", borrowed.label());
+        rows.push(vec![name.clone(), lent.workload.clone(), "borrowed".to_owned(), from]);
+    }
     console.table(&["NODE", "WORKLOAD", "READY", ""], &rows);
+    if let Some(trouble) = trouble {
+        console.data(&format!("what it borrows may not answer: {trouble}"));
+    }
+    for pin in borrowers {
+        let versions: Vec<String> = pin.versions.iter().map(u64::to_string).collect();
+        console.note(&format!("{} borrows version {} until {}", pin.name, versions.join(", "), pin.until));
+    }
     for (name, url) in urls {
         console.data(&format!("{name}  {url}"));
     }
@@ -129,6 +150,14 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         ));
     }
     Ok(())
+}
+
+/// Who borrows from it.
+async fn borrowers(store: Store<'_>, head: &Head, now: Timestamp) -> Result<Vec<Pin>> {
+    if !head.has_lent {
+        return Ok(Vec::new());
+    }
+    Ok(store.pins().await?.value.live(now).cloned().collect())
 }
 
 /// What is said of a node, and of who chose its size.

@@ -10,21 +10,29 @@ use super::sleep::wake_up;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fault;
+use crate::overlay::{Base, Overlay, pin};
 use crate::quota::Room;
 use crate::render;
-use crate::repository;
+use crate::repository::{self, Repository};
+use crate::session;
 use crate::settings::{Global, Life};
+use crate::store::Store;
 use crate::transient::make::New;
-use crate::transient::{self, Claim, Home};
+use crate::transient::{self, Claim, Home, Name};
+
+/// How often it is begun anew where the cluster that it borrows from moves on meanwhile.
+const TRIES: u32 = 4;
 
 /// Makes a cluster of its own from a commit, which ends by itself; or brings the one of that name to another commit
 ///
 /// It has a namespace, databases and an address of its own, and takes what its settings in clustergraph.yaml leave to it: those that
-/// have a `ttl`. Said again, only what changed is touched; the end stays where it is, unless `--ttl` moves it.
+/// have a `ttl`. Said again, only what changed is touched; the end stays where it is, unless `--ttl` moves it. An overlay borrows then
+/// from what serves then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan up --pr 123                    the current commit, as the cluster of a pull request
   komandan up --name try --ttl 30m v1.4   another commit for half an hour
+  komandan up --pr 123 --from production  only what differs from what production serves; the rest is borrowed
   komandan up --pr 123 --dry-run          what that would do")]
 pub(crate) struct Args {
     /// The commit
@@ -33,6 +41,9 @@ pub(crate) struct Args {
     /// After which time it ends, from now [default: clusters.NAME.ttl when it is made]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) ttl: Option<u64>,
+    /// Run only what differs from what this permanent cluster serves, and borrow the rest from it
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: Option<String>,
     /// Print the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -49,8 +60,21 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let begun = Instant::now();
+    for _ in 0..TRIES {
+        if attempt(args, global, begun, console).await? {
+            return Ok(());
+        }
+        console.note("  the cluster that it borrows from serves another version by now: once more, with that one");
+    }
+    Err(Error::Locked(
+        "the cluster that it borrows from was changed again and again while this ran. Run this again".to_owned(),
+    ))
+}
+
+/// Does it. `false` when what it would borrow does not serve any more.
+async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console) -> Result<bool> {
     let name = global.name()?.ok_or_else(|| Error::Usage("say which cluster: --pr N or --name NAME".to_owned()))?;
-    let repository = repository::read(global, &args.commit).await?;
+    let mut repository = repository::read(global, &args.commit).await?;
     let Life::Transient { kind } = repository.settings.life.clone() else {
         return Err(Error::Usage(format!("{name} does not end by itself: `komandan deploy`")));
     };
@@ -60,13 +84,29 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     })?;
     repository.refuse_unpinned()?;
     let home = Home::connect(&repository.settings).await?;
-    let secrets = transient::given(&repository, &home).await?;
-    let certificate = transient::certificate(&repository, &home).await?;
-    let bounds = settings.quota.as_ref().map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
     let live = match home.claim().await? {
         Some(claim) => home.lives(&claim).await?.then_some(claim),
         None => None,
     };
+    let base = base(args, &name, live.as_ref(), &repository, global)?;
+    let overlay = match &base {
+        Some(base) => {
+            let cluster = base.by(home.cluster());
+            let record = base.serving(&cluster).await?;
+            let overlay = Overlay::of(&mut repository.graph, &cluster, &record);
+            if overlay.is_empty() {
+                return Err(Error::Usage(format!(
+                    "nothing of this commit differs from {}, and it has no entry (`public:`): there is nothing to run",
+                    overlay.borrowed.label()
+                )));
+            }
+            Some(overlay)
+        }
+        None => None,
+    };
+    let secrets = transient::given(&repository, &home).await?;
+    let certificate = transient::certificate(&repository, &home).await?;
+    let bounds = settings.quota.as_ref().map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
     if let (Some(claim), false) = (&live, args.dry_run) {
         home.grant(claim).await?;
     }
@@ -75,34 +115,25 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         None => Found::default(),
     };
     let mut wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
-    let as_deploy = deploy::Args {
-        commit: args.commit.clone(),
-        dry_run: args.dry_run,
-        wait: args.wait,
-        retry_migration: args.retry_migration,
-        allow_downtime: args.allow_downtime,
-        force_conflicts: false,
-        smoke: false,
-        revert_on_failure: false,
-        if_tests_pass: false,
-        tests_cluster: None,
-    };
+    wanted.overlay = overlay.as_ref();
+    let as_deploy = args.as_deploy();
     // What there will be no room for is told before anything is made.
     if live.is_none() {
         bring_to_nothing(&wanted, Room::of(bounds.as_ref()), &as_deploy, console)?;
     }
     if args.dry_run {
-        return match &live {
-            Some(claim) => bring(&wanted, found, &home.of(claim), &as_deploy, console).await,
-            None => Ok(()),
-        };
+        if let Some(claim) = &live {
+            bring(&wanted, found, &home.of(claim), &as_deploy, console).await?;
+        }
+        return Ok(true);
     }
     let mut claim = match &live {
         Some(claim) => claim.clone(),
         None => {
             let ttl = args.ttl.unwrap_or_else(|| ttl.as_secs().max(1));
             let security = render::security(&repository.graph);
-            let claim = home.make(&New { name: &name, kind: &kind, ttl, security }, console).await?;
+            let new = New { name: &name, kind: &kind, ttl, security, from: base.as_ref() };
+            let claim = home.make(&new, console).await?;
             home.grant(&claim).await?;
             claim
         }
@@ -112,6 +143,17 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         claim = home.extend(&claim, ttl).await?;
     }
     let cluster = home.of(&claim);
+    let lender = base.as_ref().map(|base| base.by(home.cluster()));
+    // Somebody else began it at the same moment, as another cluster than this one.
+    if claim.from != base {
+        return Err(is_other(&name, claim.from.as_ref()));
+    }
+    if let (Some(lender), Some(overlay)) = (&lender, &overlay) {
+        if !pin::hold(lender, &cluster, overlay.borrowed.version, claim.ends).await? {
+            return Ok(false);
+        }
+        wanted.more.insert("overlay".to_owned(), overlay.json());
+    }
     transient::bound(&cluster, bounds.as_ref()).await?;
     secrets.keep(&cluster).await?;
     if let Some(certificate) = &certificate {
@@ -127,13 +169,66 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         Some(_) if !was_asleep => found,
         _ => Found::read(&cluster).await?,
     };
+    let had_versions = found.has_versions();
     bring(&wanted, found, &cluster, &as_deploy, console).await?;
+    if let (Some(lender), true) = (&lender, had_versions) {
+        let store = Store::new(&cluster);
+        let kept = session::kept(store, &store.head().await?.value).await?;
+        pin::settle(lender, &cluster, &kept.all()).await?;
+    }
+    if let Some(overlay) = &overlay {
+        console.note(&format!("  {}", overlay.sentence()));
+    }
     console.note(&format!(
         "  {}; `komandan extend {} --ttl TIME` moves that",
         ends(&claim, Timestamp::now()),
         claim.name
     ));
-    Ok(())
+    Ok(true)
+}
+
+impl Args {
+    /// What a deploy of the same would be told.
+    fn as_deploy(&self) -> deploy::Args {
+        deploy::Args {
+            commit: self.commit.clone(),
+            dry_run: self.dry_run,
+            wait: self.wait,
+            retry_migration: self.retry_migration,
+            allow_downtime: self.allow_downtime,
+            force_conflicts: false,
+            smoke: false,
+            revert_on_failure: false,
+            if_tests_pass: false,
+            tests_cluster: None,
+        }
+    }
+}
+
+/// From whom it borrows: whoever has begun as an overlay stays one, of the same cluster, and whoever has not becomes none.
+fn base(
+    args: &Args,
+    name: &Name,
+    live: Option<&Claim>,
+    repository: &Repository,
+    global: &Global,
+) -> Result<Option<Base>> {
+    let said = args.from.as_ref().map(|from| Base::named(from, repository, global)).transpose()?;
+    match (live, said) {
+        (None, said) => Ok(said),
+        (Some(live), None) => Ok(live.from.clone()),
+        (Some(live), said) if live.from == said => Ok(said),
+        (Some(live), _) => Err(is_other(name, live.from.as_ref())),
+    }
+}
+
+/// It is there already, as something else.
+fn is_other(name: &Name, from: Option<&Base>) -> Error {
+    let is = match from {
+        Some(base) => format!("is there already, and borrows from {} (namespace {})", base.name, base.namespace),
+        None => "is there already as a whole cluster, which borrows nothing".to_owned(),
+    };
+    Error::Usage(format!("{name} {is}: `komandan down --name {name}` first, or choose another name"))
 }
 
 /// When a cluster ends, for people.

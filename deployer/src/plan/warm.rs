@@ -40,13 +40,14 @@ pub(crate) fn is_owned(metadata: &ObjectMeta) -> bool {
     metadata.deletion_timestamp.is_some() || metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
 }
 
-/// The workloads that the version before has, and the one that serves has not.
+/// The workloads that the version before has, and neither the one that serves nor one that others borrow has.
 pub(crate) fn own_workloads(kept: &Kept) -> BTreeSet<&str> {
     let of = |record: &'_ Option<Record>| -> BTreeSet<String> {
         let nodes = record.iter().flat_map(|record| record.content.nodes.values());
         nodes.map(|node| node.workload.clone()).collect()
     };
-    let serves = of(&kept.current);
+    let mut serves = of(&kept.current);
+    serves.extend(kept.lent().flat_map(|record| record.content.nodes.values()).map(|node| node.workload.clone()));
     let before = kept.previous.iter().flat_map(|record| record.content.nodes.values());
     before.map(|node| node.workload.as_str()).filter(|workload| !serves.contains(*workload)).collect()
 }
@@ -111,10 +112,15 @@ mod tests {
             observed.services.insert(workload.clone(), Arc::new(serde_json::from_value(live).unwrap()));
         }
         let names: Vec<&str> = ["old", "www"].map(|name| before.nodes[name].workload.as_str()).into();
-        let mut kept = Kept { current: Some(record(2, now)), previous: Some(record(1, before.clone())) };
+        let mut kept =
+            Kept { current: Some(record(2, now)), previous: Some(record(1, before.clone())), ..Kept::default() };
         assert_eq!(own_workloads(&kept).into_iter().collect::<Vec<_>>(), names);
         assert_eq!(own(&observed, &kept).count(), 4);
         assert!(is_endless(&observed, &kept));
+        kept.pinned = [1].into();
+        assert_eq!((own_workloads(&kept).len(), own(&observed, &kept).count()), (0, 0), "others borrow it");
+        assert!(!is_endless(&observed, &kept));
+        kept.pinned.clear();
         if let Some(current) = &mut kept.current {
             current.content.warm_seconds = None;
         }

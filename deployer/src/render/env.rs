@@ -34,7 +34,7 @@ impl Scene<'_> {
     /// The whole environment of a service, secrets first, then by name. What is made of an optional dependency that does
     /// not run is left out.
     pub(super) fn environment(&self, service: &Service) -> Result<Vec<serde_json::Value>> {
-        let env = self.graph.environment(service, self.running);
+        let env = self.graph.environment(service, self.wired);
         let values: Vec<(&str, Vec<Part<'_>>)> = env.iter().map(|(name, value)| (*name, self.parts(value))).collect();
         let mut secrets = Vec::new();
         let mut variables: BTreeMap<SecretKey, String> = BTreeMap::new();
@@ -121,6 +121,10 @@ impl Scene<'_> {
         let database = |address: &str| graph.databases.get(address).ok_or_else(|| unknown(address));
         let port = |address: &str| Ok::<_, Error>(kind(graph, database(address)?)?.port.to_string());
         Ok(match hole {
+            Hole::ServiceHost(name) if let Some(host) = self.borrowed().and_then(|it| it.host(name)) => host,
+            Hole::ServicePort(name, port) if let Some(number) = self.borrowed().and_then(|it| it.port(name, port)) => {
+                number.to_string()
+            }
             Hole::ServiceHost(name) => self.workload(graph.services.get(name).ok_or_else(|| unknown(name))?),
             Hole::ServicePort(name, port) => port_of(graph.services.get(name).ok_or_else(|| unknown(name))?, port)?,
             Hole::OwnPort(port) => port_of(service, port)?,

@@ -1,5 +1,6 @@
 //! From a graph to Kubernetes objects. Pure: the same graph and images give the same bytes.
 
+mod borrowed;
 mod catalogue;
 pub(crate) mod check;
 pub(crate) mod database;
@@ -27,6 +28,7 @@ use clustergraph::graph::{Database, Graph, Role, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use borrowed::{Borrowed, Loan};
 pub(crate) use front::Front;
 pub(crate) use object::{Object, hash_of, hash_of_node};
 
@@ -47,6 +49,8 @@ pub(crate) struct Images {
     pub(crate) servers: BTreeMap<String, String>,
     /// The number of each logical database that has one instead of a name, by address.
     pub(crate) numbers: BTreeMap<String, u32>,
+    /// What is called and runs elsewhere.
+    pub(crate) borrowed: Option<Borrowed>,
 }
 
 /// Everything that a graph is on Kubernetes.
@@ -181,7 +185,9 @@ pub(crate) struct Entry {
 /// Renders a graph for one cluster.
 pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Rendered> {
     let running = &running(graph);
-    let scene = Scene { graph, images, cluster, running };
+    let lent = images.borrowed.iter().flat_map(|borrowed| borrowed.nodes.keys());
+    let wired = &running.iter().chain(lent).cloned().collect();
+    let scene = Scene { graph, images, cluster, running, wired };
     let mut rendered = Rendered {
         base: vec![scene.account()],
         claims: Vec::new(),
@@ -311,13 +317,20 @@ struct Scene<'g> {
     graph: &'g Graph,
     images: &'g Images,
     cluster: &'g str,
-    /// The services that run: of optional ones, only these are wired.
+    /// The services that run.
     running: &'g BTreeSet<String>,
+    /// Those that run here or elsewhere: of optional ones, only these are wired.
+    wired: &'g BTreeSet<String>,
 }
 
 impl Scene<'_> {
     fn labels(&self, component: Component) -> BTreeMap<String, String> {
         names::labels(self.cluster, component)
+    }
+
+    /// What runs elsewhere.
+    fn borrowed(&self) -> Option<&Borrowed> {
+        self.images.borrowed.as_ref()
     }
 
     fn front(&self) -> Option<Front> {

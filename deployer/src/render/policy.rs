@@ -56,12 +56,14 @@ pub(crate) fn policies(cluster: &str, versions: &[&Content]) -> Vec<Object> {
     }
     let scene = Scene { cluster };
     let mut policies = vec![scene.default(first.is_closed)];
+    policies.extend(first.lets_in.as_ref().map(|label| scene.to_lent(label, versions)));
     let called: BTreeSet<&str> = edges.callers.keys().chain(edges.entries.keys()).copied().collect();
     policies.extend(called.into_iter().map(|service| scene.to_service(service, &edges)));
     policies.extend(edges.clients.iter().map(|(server, clients)| scene.to_server(server, clients)));
     if first.is_closed {
         policies.push(scene.reach_of_migrations());
         policies.extend(edges.outside.iter().filter_map(|(name, outside)| scene.reach_of(name, outside, &edges)));
+        policies.extend(scene.reach_of_borrowed(versions));
     }
     policies
 }
@@ -142,6 +144,46 @@ impl Scene<'_> {
             "ingress": [{ "from": from }],
         });
         self.policy(&names::policy_to_server(server), spec)
+    }
+
+    /// Namespaces of overlays call what is lent. It is the same policy whoever they are, and however many.
+    fn to_lent(&self, label: &str, versions: &[&Content]) -> Object {
+        let nodes = versions.iter().flat_map(|content| &content.nodes);
+        let never: BTreeSet<&str> = nodes.filter(|(_, node)| node.never_lent).map(|(name, _)| name.as_str()).collect();
+        let mut pods = self.pods(names::COMPONENT, &[Component::Service.as_str()].into());
+        if let (Some(rules), false) = (pods["matchExpressions"].as_array_mut(), never.is_empty()) {
+            rules.push(json!({ "key": names::NAME, "operator": "NotIn", "values": never }));
+        }
+        let from = json!({ "namespaceSelector": { "matchLabels": { (names::OVERLAY_OF): label } } });
+        let spec = json!({ "podSelector": pods, "policyTypes": ["Ingress"], "ingress": [{ "from": [from] }] });
+        self.policy(names::LENDING_POLICY, spec)
+    }
+
+    /// What is borrowed may be reached by who calls it, where nobody else is let out.
+    fn reach_of_borrowed(&self, versions: &[&Content]) -> Option<Object> {
+        let borrowers = versions.iter().flat_map(|content| &content.nodes);
+        let borrowers: BTreeSet<&str> =
+            borrowers.filter(|(_, node)| !node.borrows.is_empty()).map(|(name, _)| name.as_str()).collect();
+        let lenders = versions.iter().filter_map(|content| content.borrowed.as_ref());
+        let lenders: BTreeSet<(&str, &str)> = lenders.map(|it| (it.from.as_str(), it.namespace.as_str())).collect();
+        let to = lenders.into_iter().map(|(from, namespace)| {
+            json!({
+                "namespaceSelector": { "matchLabels": { (NAMESPACE): namespace } },
+                "podSelector": { "matchLabels": {
+                    (names::PART_OF): from, (names::COMPONENT): Component::Service.as_str(),
+                } },
+            })
+        });
+        let to: Vec<Value> = to.collect();
+        if to.is_empty() || borrowers.is_empty() {
+            return None;
+        }
+        let spec = json!({
+            "podSelector": self.pods(names::NAME, &borrowers),
+            "policyTypes": ["Egress"],
+            "egress": [{ "to": to }],
+        });
+        Some(self.policy(names::BORROWING_POLICY, spec))
     }
 
     fn reach_of_migrations(&self) -> Object {
@@ -246,6 +288,23 @@ mod tests {
             tls: None,
         });
         insta::assert_yaml_snapshot!("behind_an_ingress", policies("production", &[&now]));
+    }
+
+    #[test]
+    fn who_lends_lets_in_overlays_but_not_to_what_is_never_lent_and_who_borrows_is_let_out() {
+        let mut base = version(&[("www", &["api", "pay"]), ("api", &[]), ("pay", &[])], false);
+        base.lets_in = Some("shop".to_owned());
+        base.nodes.get_mut("pay").unwrap().never_lent = true;
+        insta::assert_yaml_snapshot!("lending", policies("production", &[&base])[1]);
+        let mut overlay = version(&[("www", &[]), ("pay", &[])], true);
+        overlay.nodes.get_mut("www").unwrap().borrows = vec!["api".to_owned()];
+        overlay.borrowed = Some(crate::render::Borrowed {
+            from: "production".to_owned(),
+            namespace: "shop".to_owned(),
+            version: 12,
+            nodes: BTreeMap::new(),
+        });
+        insta::assert_yaml_snapshot!("borrowing", policies("pr-7", &[&overlay]).last());
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn rendered(files: &[(&str, &str)]) -> Rendered {
         services: graph.services.values().map(|it| (it.owner.clone(), digest(&it.owner))).collect(),
         servers: graph.databases.values().map(|database| (database.server.clone(), digest(&database.kind))).collect(),
         numbers: Databases::default().numbers(&graph, "production").unwrap(),
+        borrowed: None,
     };
     render(&graph, &images, "production").unwrap()
 }
@@ -431,7 +432,7 @@ fn two_parts_of_one_name_are_refused() {
     let images = Images {
         services: graph.services.keys().map(|name| (name.clone(), "x@sha256:0".to_owned())).collect(),
         servers: [("postgres-15".to_owned(), "x@sha256:0".to_owned())].into(),
-        numbers: BTreeMap::new(),
+        ..Images::default()
     };
     let error = render(&graph, &images, "production").unwrap_err().to_string();
     assert!(error.contains("db-postgres-15"), "{error}");

@@ -38,6 +38,9 @@ pub(crate) struct Head {
     /// Whether the smoke checks of what serves are asked by schedules of the cluster.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) smoke: bool,
+    /// Whether versions of it were ever lent: then it is asked which are borrowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_lent: bool,
 }
 
 /// A size that somebody chose by hand.
@@ -90,6 +93,7 @@ impl Default for Head {
             sizes: BTreeMap::new(),
             has_routes: false,
             smoke: false,
+            has_lent: false,
         }
     }
 }

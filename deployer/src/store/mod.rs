@@ -4,6 +4,7 @@
 pub(crate) mod bundle;
 pub(crate) mod databases;
 pub(crate) mod head;
+pub(crate) mod pins;
 pub(crate) mod record;
 pub(crate) mod tasks;
 
@@ -19,6 +20,7 @@ use crate::names::{self, Component};
 use bundle::Bundle;
 use databases::Databases;
 use head::Head;
+use pins::Pins;
 use record::Record;
 use tasks::Tasks;
 
@@ -86,6 +88,18 @@ impl<'c> Store<'c> {
     pub(crate) async fn save_tasks(&self, tasks: &mut Stored<Tasks>) -> Result<()> {
         let data = tasks.value.encode()?;
         tasks.revision = self.save(self.metadata(names::TASKS, Component::Credentials), data, &tasks.revision).await?;
+        Ok(())
+    }
+
+    /// Which versions are borrowed.
+    pub(crate) async fn pins(&self) -> Result<Stored<Pins>> {
+        self.load(names::PINS, Pins::KEY, Pins::decode).await
+    }
+
+    /// Notes which versions are borrowed, provided that nobody else did since it was read.
+    pub(crate) async fn save_pins(&self, pins: &mut Stored<Pins>) -> Result<()> {
+        let data = [(Pins::KEY.to_owned(), pins.value.encode()?)].into();
+        pins.revision = self.save(self.metadata(names::PINS, Component::Store), data, &pins.revision).await?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::render::{Entry, Front, Kind, Object, front, hash_of};
+use crate::render::{Borrowed, Entry, Front, Kind, Object, front, hash_of};
 
 const SCHEMA: u32 = 1;
 
@@ -53,6 +53,15 @@ pub(crate) struct Content {
     /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_seconds: Option<u64>,
+    /// Whether others may use its instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lends: bool,
+    /// What the namespaces of those are labelled with who are let in to borrow: the name of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lets_in: Option<String>,
+    /// What it takes from another cluster instead of running it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) borrowed: Option<Borrowed>,
 }
 
 /// Where a version came from.
@@ -108,6 +117,12 @@ pub(crate) struct Node {
     /// Whether its own pods call it: those of its checks do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) calls_itself: bool,
+    /// What of another cluster it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) borrows: Vec<String>,
+    /// Whether it is never lent: its calls have effects outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) never_lent: bool,
 }
 
 /// A question that a service is asked while it serves.
@@ -171,11 +186,12 @@ impl Content {
                 .iter()
                 .map(|(name, node)| {
                     let runs = (node.workload.clone(), node.hash.clone(), node.replicas, node.egress.clone());
-                    (name.clone(), (runs, node.smoke.clone(), node.calls_itself))
+                    (name.clone(), (runs, node.smoke.clone(), node.calls_itself, node.never_lent))
                 })
                 .collect();
             let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
-            hash_of(&(content.version, nodes, &content.entries, more))
+            let others = (content.lends, &content.lets_in, &content.borrowed);
+            hash_of(&(content.version, nodes, &content.entries, more, others))
         };
         strip(self) == strip(other)
     }
@@ -202,6 +218,11 @@ pub(crate) fn changes(from: Option<&Content>, to: &Content) -> String {
     let (old, new) = (&from.entries, &to.entries);
     words.extend(new.keys().filter(|name| !old.contains_key(*name)).map(|name| entry("+", name)));
     words.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| entry("-", name)));
+    if let Some(now) =
+        to.borrowed.as_ref().filter(|now| from.borrowed.as_ref().map(|then| then.label()) != Some(now.label()))
+    {
+        words.push(format!("from {}", now.label()));
+    }
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
@@ -230,6 +251,8 @@ pub(crate) mod tests {
             egress: Vec::new(),
             smoke: None,
             calls_itself: false,
+            borrows: Vec::new(),
+            never_lent: false,
         };
         Content {
             version: key(&format!("{nodes:?}")),
@@ -241,6 +264,9 @@ pub(crate) mod tests {
             schemas: BTreeMap::new(),
             is_closed: false,
             warm_seconds: None,
+            lends: false,
+            lets_in: None,
+            borrowed: None,
         }
     }
 

@@ -7,6 +7,7 @@ use kube::api::ObjectMeta;
 
 use super::{LONGEST, annotation};
 use crate::names;
+use crate::overlay::Base;
 
 /// A cluster that ends by itself, as it is written down.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub(crate) struct Claim {
     pub(crate) ends: Timestamp,
     /// Since when it sleeps.
     pub(crate) asleep: Option<String>,
+    /// From whom it borrows, where it is an overlay.
+    pub(crate) from: Option<Base>,
     /// The Job's.
     pub(crate) metadata: ObjectMeta,
 }
@@ -57,6 +60,7 @@ impl Claim {
             counted_from,
             ends: counted_from.checked_add(SignedDuration::from_secs(seconds)).ok()?,
             asleep: text(names::ASLEEP),
+            from: Base::new(text(names::FROM).unwrap_or_default(), text(names::FROM_NAMESPACE).unwrap_or_default()),
             metadata: metadata.clone(),
             name,
         })
@@ -108,6 +112,16 @@ pub(super) mod tests {
         let claim = Claim::of(&job("pr-7", "pr-7-x7k2", json!({}))).unwrap();
         assert_eq!((claim.namespace.as_str(), claim.author.as_str()), ("pr-7-x7k2", "ada@desk"));
         assert_eq!(claim.ends, at("2026-05-01T13:00:02Z"));
+        assert_eq!(claim.from, None);
+        let borrows = |from: &str, namespace: &str| {
+            let mut job = job("pr-7", "pr-7-x7k2", json!({}));
+            let annotations = job.metadata.annotations.as_mut().unwrap();
+            annotations.insert(names::FROM.to_owned(), from.to_owned());
+            annotations.insert(names::FROM_NAMESPACE.to_owned(), namespace.to_owned());
+            Claim::of(&job).unwrap().from.map(|base| (base.name, base.namespace))
+        };
+        assert_eq!(borrows("production", "shop"), Some(("production".to_owned(), "shop".to_owned())));
+        assert_eq!((borrows("production", "../kube-system"), borrows("", "shop")), (None, None));
         let not_seen_yet = Claim::of(&job("pr-7", "pr-7-x7k2", json!({ "status": {} }))).unwrap();
         assert_eq!(not_seen_yet.ends, at("2026-05-01T13:00:00Z"));
         for elsewhere in ["kube-system", "pr-8-x7k2", "../../pr-7-x", "pr-7-X"] {

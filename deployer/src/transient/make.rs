@@ -23,6 +23,7 @@ use crate::cluster::lock;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
+use crate::overlay::Base;
 use crate::render::warm::clock;
 
 /// How often it is begun anew, where what is there is about to go, and how long it is waited for each time.
@@ -43,6 +44,8 @@ pub(crate) struct New<'n> {
     pub(crate) ttl: u64,
     /// Which pods its namespace takes.
     pub(crate) security: Security,
+    /// From whom it borrows, where it is an overlay.
+    pub(crate) from: Option<&'n Base>,
 }
 
 impl Home {
@@ -116,6 +119,10 @@ impl Home {
         job["metadata"]["annotations"] = json!({
             (names::LIVES_IN): new.name.namespace(), (names::SETTINGS): new.kind, (names::AUTHOR): lock::author(),
         });
+        if let Some(base) = new.from {
+            job["metadata"]["annotations"][names::FROM] = json!(base.name);
+            job["metadata"]["annotations"][names::FROM_NAMESPACE] = json!(base.namespace);
+        }
         self.create(job, "making the Job that ends it").await
     }
 
@@ -142,6 +149,9 @@ impl Home {
         annotations.insert(names::END.to_owned(), json!(claim.uid));
         let mut labels = names::labels(&claim.name, Component::Transient);
         labels.insert(names::HOME.to_owned(), self.cluster.namespace().to_owned());
+        if let Some(base) = &claim.from {
+            labels.insert(names::OVERLAY_OF.to_owned(), base.namespace.clone());
+        }
         labels.insert(crate::cluster::ENFORCE.to_owned(), crate::cluster::enforced(security).to_owned());
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",

@@ -46,7 +46,7 @@ processes: { worker: { run: [./worker] } }
 jobs: [{ name: nightly, schedule: '0 3 * * *', run: [./etl] }]
 ";
 
-const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: false, egress: deny, pull_grace: 3m, warm: 30m } }\n";
+const CLUSTER: &str = "clusters: { production: { namespace: shop, strategy: atomic, lends: true, egress: deny, pull_grace: 3m, warm: 30m } }\n";
 
 fn refused(web: &str, repository: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn what_is_scaled_by_load_must_say_what_it_asks_for() {
 #[test]
 fn so_are_settings_of_the_cluster_that_is_meant() {
     for setting in [
-        "lends: true",
+        "lends: true, strategy: rolling",
         "size: { web/nothing: 5Gi }",
         "seed: true",
         "secrets_from: dev",

@@ -10,6 +10,7 @@ use super::{Decided, Wanted};
 use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console::Console;
+use crate::overlay::Overlay;
 use crate::session::Session;
 use crate::store::record::{Record, changes};
 
@@ -85,7 +86,7 @@ pub(super) fn unchanged(
 /// Shows a plan.
 pub(super) fn show(
     Decided { prepared, extra, strangers, .. }: &Decided,
-    missing: &[String],
+    wanted: &Wanted<'_>,
     going: &[String],
     console: &Console,
 ) {
@@ -98,12 +99,16 @@ pub(super) fn show(
         .collect();
     if console.is_json() {
         console.json(json!({
-            "event": "plan", "build": missing, "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
+            "event": "plan", "build": wanted.missing, "overlay": wanted.overlay.map(Overlay::json), "steps": plan_json(&prepared.steps), "shared": shared, "removed": going, "extra": extra.json(),
             "left": strangers, "graph": prepared.target.content.version,
         }));
         return;
     }
-    let mut rows: Vec<Vec<String>> = missing
+    if let Some(overlay) = wanted.overlay {
+        overlay.show(console);
+    }
+    let mut rows: Vec<Vec<String>> = wanted
+        .missing
         .iter()
         .map(|name| vec!["build".to_owned(), format!("image {name}"), "the registry lacks it".to_owned()])
         .collect();

@@ -11,8 +11,8 @@ use crate::fault;
 use crate::plan::{Action, Step, Target};
 use crate::session::Session;
 use crate::smoke::schedule;
-use crate::store::Stored;
 use crate::store::record::Record;
+use crate::store::{Stored, pins};
 use crate::target;
 
 /// Gives back their form and size to what serves and was changed in place by a command that failed.
@@ -44,6 +44,10 @@ pub(in crate::commands) async fn serve(
     let first = if by == "revert" { First::Entries } else { First::Handover };
     let step = session.console.step("switch", &format!("to version {}", record.number));
     session.head.value.intend(record.number, by);
+    if record.content.lends && !session.head.value.has_lent {
+        pins::make(session.store()).await?;
+        session.head.value.has_lent = true;
+    }
     session.head.value.has_routes |= record.content.front.as_ref().is_some_and(|front| front.gateway.is_some());
     session.save_head().await?;
     fault::point("intent-written");

@@ -72,10 +72,11 @@ impl Stored {
     }
 }
 
-/// What may go when the newest `keep` versions stay, besides those that serve or are kept ready.
+/// What may go when the newest `keep` versions stay, besides those that serve, are kept ready, or are borrowed.
 pub(super) fn waste<'j>(
     stored: &Stored,
     head: &Head,
+    pinned: &BTreeSet<u64>,
     jobs: impl Iterator<Item = &'j Job>,
     databases: &Databases,
     keep: u32,
@@ -88,7 +89,7 @@ pub(super) fn waste<'j>(
         .take(usize::try_from(keep).unwrap_or(usize::MAX))
         .copied()
         .collect();
-    let stays = |number: u64| head.keeps(number) || newest.contains(&number);
+    let stays = |number: u64| head.keeps(number) || pinned.contains(&number) || newest.contains(&number);
     let mut all = Vec::new();
     for (number, (_, metadata)) in stored.records.iter().filter(|(number, _)| !stays(**number)) {
         let reason = if is_finished(head, *number) {
@@ -186,9 +187,11 @@ mod tests {
     fn versions_beyond_those_that_stay_go_with_what_only_they_need() {
         let stored = stored(&[(1, &["a", "b"]), (2, &["b", "c"]), (3, &["c"]), (4, &["d"])], &["lost"]);
         let found = |head: &Head, keep| {
-            let all = waste(&stored, head, std::iter::empty(), &Databases::default(), keep);
+            let all = waste(&stored, head, &BTreeSet::new(), std::iter::empty(), &Databases::default(), keep);
             names(&all).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
+        let borrowed = waste(&stored, &head(&[1, 2, 3, 4]), &[1].into(), std::iter::empty(), &Databases::default(), 1);
+        assert_eq!(names(&borrowed), ["version-2", "lost"], "others borrow the first");
         assert_eq!(found(&head(&[1, 2, 3, 4]), 9), ["lost"]);
         assert_eq!(found(&head(&[1, 2, 3, 4]), 1), ["version-1", "version-2", "a", "b", "lost"]);
         assert_eq!(found(&head(&[1, 2, 3, 4, 1]), 1), ["version-2", "version-3", "c", "lost"], "after a revert to 1");
@@ -234,7 +237,7 @@ mod tests {
         let databases = Databases(
             [known("done", State::Done), known("running", State::Running), known("failed", State::Failed)].into(),
         );
-        let all = waste(&Stored::default(), &Head::default(), jobs.iter(), &databases, 5);
+        let all = waste(&Stored::default(), &Head::default(), &BTreeSet::new(), jobs.iter(), &databases, 5);
         assert_eq!(names(&all), ["done", "unknown"]);
     }
 
@@ -248,7 +251,7 @@ mod tests {
             let slices: Vec<(u64, &[&str])> = borrowed.iter().map(|(number, names)| (*number, names.as_slice())).collect();
             let stored = stored(&slices, &[]);
             let head = head(&served);
-            let all = waste(&stored, &head, std::iter::empty(), &Databases::default(), keep);
+            let all = waste(&stored, &head, &BTreeSet::new(), std::iter::empty(), &Databases::default(), keep);
             let gone: BTreeSet<&str> = names(&all).into_iter().collect();
             for number in [head.current, head.previous].into_iter().flatten() {
                 let version = format!("version-{number}");

@@ -7,11 +7,11 @@
 use serde_json::{Value, json};
 
 use super::{GROUP, Subject, rules};
-use crate::cluster::rights::{AT_HOME, GRANTS, IN_CLUSTER, IN_NAMESPACE, IN_TRANSIENT, OF_TRANSIENT};
+use crate::cluster::rights::{AT_HOME, GRANTS, IN_CLUSTER, IN_NAMESPACE, IN_TRANSIENT, OF_LENDER, OF_TRANSIENT};
 use crate::names;
 
-/// The objects for clusters that are at home in this namespace.
-pub(super) fn objects(subject: &Subject, home: &str) -> Vec<Value> {
+/// The objects for clusters that are at home in this namespace, and may borrow from what is in that one.
+pub(super) fn objects(subject: &Subject, home: &str, lender: Option<&str>) -> Vec<Value> {
     let api = format!("{GROUP}/v1");
     let whole = format!("{}-{home}", names::MANAGER);
     let inside = names::granted_role(home);
@@ -33,12 +33,22 @@ pub(super) fn objects(subject: &Subject, home: &str) -> Vec<Value> {
         subject.bound("ClusterRole", &whole, json!({ "name": whole })),
         role("ClusterRole", json!({ "name": inside }), within),
     ]);
-    objects.extend(policy(subject, home, &whole, &inside));
+    if let Some(lender) = lender {
+        // In a namespace that is not its own, and where there may be others of this kind.
+        let there = json!({ "name": format!("{whole}-overlays"), "namespace": lender });
+        let mut read = rules(OF_LENDER);
+        read.push(json!({
+            "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [names::PINS], "verbs": ["update"],
+        }));
+        objects.push(role("Role", there.clone(), read));
+        objects.push(subject.bound("Role", &format!("{whole}-overlays"), there));
+    }
+    objects.extend(policy(subject, home, &whole, &inside, lender));
     objects
 }
 
 /// What keeps it to the namespaces of its own.
-fn policy(subject: &Subject, home: &str, name: &str, inside: &str) -> [Value; 2] {
+fn policy(subject: &Subject, home: &str, name: &str, inside: &str, lender: Option<&str>) -> [Value; 2] {
     let rule = |group: &str, resource: &str| {
         json!({
             "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource],
@@ -57,9 +67,17 @@ fn policy(subject: &Subject, home: &str, name: &str, inside: &str) -> [Value; 2]
     let after = format!("{no_namespace} || request.operation == 'DELETE' || {}", is_own("object"));
     let granted = format!("{no_binding} || {}", is_own("namespaceObject"));
     let role = format!("{no_binding} || request.operation == 'DELETE' || object.roleRef.name == '{inside}'");
+    // Who is labelled so is let in by the cluster that lends.
+    let overlay = names::OVERLAY_OF;
+    let no_overlay = format!("!has(object.metadata.labels) || !('{overlay}' in object.metadata.labels)");
+    let lent =
+        lender.map(|lender| format!(" || object.metadata.labels['{overlay}'] == '{lender}'")).unwrap_or_default();
+    let borrows = format!("{no_namespace} || request.operation == 'DELETE' || {no_overlay}{lent}");
     let only = format!("only namespaces of clusters that are at home in {home}, and only the role {inside} in them");
-    let validations: Vec<Value> =
-        [before, after, granted, role].map(|expression| json!({ "expression": expression, "message": only })).into();
+    let validation = |(expression, message): (String, &str)| json!({ "expression": expression, "message": message });
+    let mut validations: Vec<Value> = [before, after, granted, role].map(|it| validation((it, &only))).into();
+    let others = lender.map_or_else(|| "nobody".to_owned(), |lender| format!("{lender} alone"));
+    validations.push(validation((borrows, &format!("its clusters borrow from {others}"))));
     let api = "admissionregistration.k8s.io/v1";
     [
         json!({

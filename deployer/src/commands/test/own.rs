@@ -41,6 +41,7 @@ pub(super) async fn within<T>(
     let wanted = up::Args {
         commit: args.commit.clone(),
         ttl: Some(ttl),
+        from: None,
         dry_run: false,
         wait: false,
         retry_migration: false,
