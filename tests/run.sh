@@ -134,7 +134,7 @@ stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
 stage documents e2e architecture docs ci
 stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded ownership large
 stage suites e2e smoke suites
-stage transient e2e transient confined
+stage transient e2e transient confined clones
 stage faults e2e faults
 "$HERE/cluster/down.sh" || true
 

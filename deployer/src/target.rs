@@ -64,6 +64,8 @@ pub(crate) fn of_graph(
         schemas: BTreeMap::new(),
         is_closed: settings.is_some_and(|it| it.egress == Egress::Deny),
         warm_seconds: settings.and_then(|it| it.warm).map(warm_seconds),
+        lends: settings.is_some_and(|it| it.lends && it.ttl.is_none()),
+        lent: rendered.lent.clone(),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_NAMESPACE, Right};
+use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_BASE, OF_NAMESPACE, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
-use crate::settings::{Global, Life};
+use crate::settings::{Global, Life, of_base};
 
 /// Prints the rights that komandan needs for one cluster, as objects that an administrator applies
 ///
@@ -22,7 +22,8 @@ use crate::settings::{Global, Life};
   komandan rbac | kubectl apply -f -                     for a ServiceAccount `komandan` of the namespace
   komandan rbac --group deployers                        for people of a group
   komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace
-  komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests")]
+  komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests
+  komandan rbac --cluster pr --from production           also to begin with copies of that one's data")]
 pub(crate) struct Args {
     /// For a ServiceAccount, NAMESPACE:NAME or NAME [default: komandan, which is made]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "group"])]
@@ -36,6 +37,10 @@ pub(crate) struct Args {
     /// Also the rights to make and delete the namespace itself; else it must be there
     #[arg(long)]
     pub(crate) create_namespace: bool,
+    /// For clusters that end by themselves: also what they take of this cluster, which lends to them. Whoever has it can run
+    /// programs in all of its pods, and so read all of its data
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: Option<String>,
 }
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -44,6 +49,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let settings = global.settings_without_graph()?;
     let subject = Subject::of(args, &settings.namespace);
     let objects = match settings.life {
+        Life::Permanent if args.from.is_some() => {
+            return Err(Error::Usage("--from is for clusters that end by themselves: --cluster NAME of one with `ttl`".to_owned()));
+        }
         Life::Permanent => objects(&subject, &settings.namespace, args.create_namespace),
         Life::Kind | Life::Transient { .. } if args.create_namespace => {
             return Err(Error::Usage(format!(
@@ -51,7 +59,14 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
                 settings.namespace
             )));
         }
-        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace),
+        Life::Kind | Life::Transient { .. } => {
+            let mut objects = transient::objects(&subject, &settings.namespace);
+            if let Some(from) = &args.from {
+                let base = of_base(&global.repository_file()?, from, settings.context.as_ref())?;
+                objects.extend(of_lender(&subject, &settings.namespace, &base.namespace));
+            }
+            objects
+        }
     };
     if console.is_json() {
         console.json(json!({
@@ -144,6 +159,14 @@ fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Va
     objects
 }
 
+/// The rights in the namespace of a cluster whose data those of a home begin with.
+fn of_lender(subject: &Subject, home: &str, lender: &str) -> [Value; 2] {
+    let name = format!("{}-{home}-lends", names::MANAGER);
+    let there = json!({ "name": name, "namespace": lender });
+    let role = json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules(OF_BASE) });
+    [role, subject.bound("Role", &name, there)]
+}
+
 /// Rights as rules: kinds of one group with the same verbs in one rule.
 pub(super) fn rules(rights: &[Right]) -> Vec<Value> {
     let mut rules: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
@@ -159,7 +182,7 @@ mod tests {
     use super::*;
 
     fn args() -> Args {
-        Args { service_account: None, user: None, group: None, create_namespace: false }
+        Args { service_account: None, user: None, group: None, create_namespace: false, from: None }
     }
 
     fn made(args: &Args, namespace: &str) -> Vec<Value> {
@@ -191,6 +214,14 @@ mod tests {
         assert!(rules.contains(
             &json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete", "patch"] })
         ));
+    }
+
+    #[test]
+    fn what_is_taken_of_a_cluster_that_lends_is_its_versions_and_its_databases_programs() {
+        let objects = of_lender(&Subject::of(&args(), "pr"), "pr", "shop");
+        let text: String =
+            objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+        insta::assert_snapshot!(text);
     }
 
     #[test]

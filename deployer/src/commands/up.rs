@@ -74,7 +74,12 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         Some(claim) => Found::read(&home.of(claim)).await?,
         None => Found::default(),
     };
-    let mut wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
+    let clones = found.clones(&repository, home.cluster()).await?;
+    for (address, why) in &clones.empty {
+        console.note(&format!("  {address} begins empty, as no copy: {why}"));
+    }
+    let wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
+    let mut wanted = wanted.cloning(&clones);
     let as_deploy = deploy::Args {
         commit: args.commit.clone(),
         dry_run: args.dry_run,

@@ -6,6 +6,7 @@ use clustergraph::graph::{Key, Schemas};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lent::Lent;
 use crate::error::Result;
 use crate::render::{Entry, Front, Kind, Object, front, hash_of};
 
@@ -53,6 +54,12 @@ pub(crate) struct Content {
     /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_seconds: Option<u64>,
+    /// Whether others may use its instances, and begin with copies of its data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) lends: bool,
+    /// What a copy of each database takes that can be copied, by address; nothing where it lends none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) lent: BTreeMap<String, Lent>,
 }
 
 /// Where a version came from.
@@ -175,7 +182,8 @@ impl Content {
                 })
                 .collect();
             let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
-            hash_of(&(content.version, nodes, &content.entries, more))
+            let lends = (content.lends, &content.lent);
+            hash_of(&(content.version, nodes, &content.entries, more, lends))
         };
         strip(self) == strip(other)
     }
@@ -241,6 +249,8 @@ pub(crate) mod tests {
             schemas: BTreeMap::new(),
             is_closed: false,
             warm_seconds: None,
+            lends: false,
+            lent: BTreeMap::new(),
         }
     }
 

@@ -72,6 +72,8 @@ pub struct DatabaseKind {
     pub dump: Option<Command>,
     /// Reads what `dump` wrote from its standard input, into a logical database that was just made.
     pub restore: Option<Command>,
+    /// Whether `dump` is of one moment, whatever is written meanwhile.
+    pub snapshot: bool,
     /// What the tests of the entry's own repository run it on, each with the versions that they run.
     pub tested: BTreeMap<Tested, Vec<String>>,
 }
@@ -242,6 +244,10 @@ impl DatabaseKind {
             drop: fields.take("drop").and_then(|yaml| input(yaml, "`drop`", problems)),
             dump: read::optional_command(&mut fields, "dump", problems),
             restore: read::optional_command(&mut fields, "restore", problems),
+            snapshot: fields
+                .take("snapshot")
+                .and_then(|yaml| decode::boolean(yaml, "`snapshot`", problems))
+                .unwrap_or_default(),
             tested: tested(&mut fields, &versions, problems),
             versions,
             default,

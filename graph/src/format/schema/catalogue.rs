@@ -87,6 +87,7 @@ pub(super) fn kind() -> Value {
         .may("drop", "Removes a logical database and its user.", input("`drop`"))
         .may("dump", "Writes all of a logical database to its output.", command())
         .may("restore", "Reads what `dump` wrote.", command())
+        .may("snapshot", "Whether `dump` is of one moment, whatever is written meanwhile.", boolean())
         .may(
             "tested",
             "What the entry was tested on, each with the versions.",
