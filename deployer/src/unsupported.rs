@@ -213,7 +213,9 @@ impl Found {
 
     fn cluster(&mut self, cluster: &Cluster, graph: &Graph) {
         let said = |field: &str| cluster.places.get(field);
-        for (address, (_, place)) in cluster.origins.iter().filter(|(address, _)| !graph.databases.contains_key(*address)) {
+        for (address, (_, place)) in
+            cluster.origins.iter().filter(|(address, _)| !graph.databases.contains_key(*address))
+        {
             let problem = format!("`clone` of {}, which is no database", address.escape_debug());
             let problem = Problem::new("unknown-database", place.clone(), problem);
             self.problems.push(match suggestion(address, graph.databases.keys().map(String::as_str)) {

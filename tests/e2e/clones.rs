@@ -18,7 +18,7 @@ const REQUIREMENTS: &str = "pg8000==1.31.6\nPyMySQL==1.2.4\n";
 const SERVICE: &str = "\
 name: keeper
 databases:
-  - { kind: postgres, version: \"15\", as: facts, extensions: [pgcrypto], migrate: { run: [python, main.py, migrate, facts], schema: facts }, seed: { run: [python, main.py, seed, facts] } }
+  - { kind: postgres, version: \"15\", as: facts, primary: true, extensions: [pgcrypto], migrate: { run: [python, main.py, migrate, facts], schema: facts }, seed: { run: [python, main.py, seed, facts] } }
   - { kind: mariadb, version: \"10.11\", as: items, migrate: { run: [python, main.py, migrate, items], schema: items } }
 ports: { http: 18200 }
 health: { http: /healthz }
@@ -84,9 +84,7 @@ impl Copies {
     fn address(status: &Value) -> String {
         let page = status["entries"]["keeper"].as_str().expect("an address").trim_end_matches('/').to_owned();
         let address = page.trim_start_matches("http://").parse().expect("an address");
-        wait_until("it answers", || {
-            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
-        });
+        wait_until("it answers", || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok());
         page
     }
 
@@ -186,7 +184,10 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
     copies.repository.commit("a pull request");
     let planned = copies.copy("up --dry-run").run().succeeds().stdout();
     let line = planned.lines().find(|line| line.contains("keeper/facts")).unwrap_or_default();
-    assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), "clone keeper/facts of production, masked by keeper");
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>().join(" "),
+        "clone keeper/facts of production, masked by keeper"
+    );
 
     // Somebody writes all the while, and it is interrupted wherever it hurts.
     let stop = Arc::new(AtomicBool::new(false));

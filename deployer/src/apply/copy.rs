@@ -109,8 +109,9 @@ impl Work<'_> {
     /// Ends what still works on a database, and removes it with all that is in it.
     async fn throw_away(&self, copy: &Copy, shown: &mut console::Step) -> Result<()> {
         let session = self.session;
-        let is_its =
-            |metadata: &ObjectMeta| metadata.labels.as_ref().and_then(|labels| labels.get(DATABASE)) == Some(&copy.label);
+        let is_its = |metadata: &ObjectMeta| {
+            metadata.labels.as_ref().and_then(|labels| labels.get(DATABASE)) == Some(&copy.label)
+        };
         for job in session.view.now().jobs.values().filter(|job| is_its(&job.metadata)) {
             shown.doing("removing its former Jobs");
             session.cluster.remove::<Job>(&job.metadata).await?;

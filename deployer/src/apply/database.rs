@@ -36,9 +36,8 @@ impl Work<'_> {
         let logical = self.logical.get(address).ok_or_else(|| Error::Store(format!("no database {address}")))?;
         let wanted = &logical.wanted;
         let known = self.databases.lock().await.value.0.get(address).cloned();
-        let begun = known.filter(|known| {
-            known.work.state == State::Running && !known.is_half() && self.has_job(&known.work)
-        });
+        let begun =
+            known.filter(|known| known.work.state == State::Running && !known.is_half() && self.has_job(&known.work));
         if let Some(known) = begun {
             self.finish(wanted, &known.work, shown).await?;
         }
@@ -135,7 +134,13 @@ impl Work<'_> {
     }
 
     /// Makes the Job, held back, and writes down that it runs.
-    pub(super) async fn begin(&self, logical: &Logical, job: &Object, verb: Verb, shown: &mut console::Step) -> Result<Run> {
+    pub(super) async fn begin(
+        &self,
+        logical: &Logical,
+        job: &Object,
+        verb: Verb,
+        shown: &mut console::Step,
+    ) -> Result<Run> {
         let session = self.session;
         // A migration has all of its service's environment, so other databases' credentials, too.
         let named = secrets_of(&job.body);

@@ -294,7 +294,10 @@ mod tests {
     #[test]
     fn what_writes_ends_with_the_mark_if_it_ends_well() {
         assert_eq!(shell(&writing("printf abc", "MARK"), b""), (Some(0), "abcMARK".to_owned(), String::new()));
-        assert_eq!(shell(&writing("sh -c 'printf abc; exit 4'", "MARK"), b""), (Some(4), "abc".to_owned(), String::new()));
+        assert_eq!(
+            shell(&writing("sh -c 'printf abc; exit 4'", "MARK"), b""),
+            (Some(4), "abc".to_owned(), String::new())
+        );
     }
 
     proptest! {

@@ -65,7 +65,8 @@ pub(super) async fn read(base: &Cluster) -> Result<Option<Stock>> {
     let (head, databases) = tokio::try_join!(store.head(), store.databases())?;
     let Some(version) = head.value.current else { return Ok(None) };
     let record = store.record(version).await?;
-    let record = record.ok_or_else(|| Error::Store(format!("the record of version {version} of {} is gone", base.name())))?;
+    let record =
+        record.ok_or_else(|| Error::Store(format!("the record of version {version} of {} is gone", base.name())))?;
     Ok(Some(Stock { version, content: record.content, databases: databases.value }))
 }
 

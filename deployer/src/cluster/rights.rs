@@ -87,8 +87,7 @@ pub(crate) const OF_TRANSIENT: &[Right] = &[
 ];
 
 /// What is read of a cluster whose data others begin with: its versions, and its databases by their own programs.
-pub(crate) const OF_BASE: &[Right] =
-    &[right("", "configmaps", &["get"]), right("", "pods/exec", &["create", "get"])];
+pub(crate) const OF_BASE: &[Right] = &[right("", "configmaps", &["get"]), right("", "pods/exec", &["create", "get"])];
 
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,7 +50,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let subject = Subject::of(args, &settings.namespace);
     let objects = match settings.life {
         Life::Permanent if args.from.is_some() => {
-            return Err(Error::Usage("--from is for clusters that end by themselves: --cluster NAME of one with `ttl`".to_owned()));
+            return Err(Error::Usage(
+                "--from is for clusters that end by themselves: --cluster NAME of one with `ttl`".to_owned(),
+            ));
         }
         Life::Permanent => objects(&subject, &settings.namespace, args.create_namespace),
         Life::Kind | Life::Transient { .. } if args.create_namespace => {
@@ -163,7 +165,8 @@ fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Va
 fn of_lender(subject: &Subject, home: &str, lender: &str) -> [Value; 2] {
     let name = format!("{}-{home}-lends", names::MANAGER);
     let there = json!({ "name": name, "namespace": lender });
-    let role = json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules(OF_BASE) });
+    let role =
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules(OF_BASE) });
     [role, subject.bound("Role", &name, there)]
 }
 

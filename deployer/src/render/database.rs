@@ -140,7 +140,8 @@ impl Scene<'_> {
     /// Copies of other clusters' data need the room that they have there.
     pub(super) fn size(&self, database: &Database) -> u64 {
         let here = || self.graph.databases.values().filter(|other| other.server == database.server);
-        let copied = here().filter_map(|other| self.images.offers.get(&other.address)).map(|offer| offer.lent.bytes).max();
+        let copied =
+            here().filter_map(|other| self.images.offers.get(&other.address)).map(|offer| offer.lent.bytes).max();
         let size = self.settings().and_then(|cluster| {
             let of_address = here().filter_map(|other| cluster.size.get(&other.address)).max();
             of_address.or_else(|| cluster.size.get(&database.kind)).copied()

@@ -61,6 +61,7 @@ fn of_database(hole: &Hole) -> Option<&str> {
 pub(super) fn container_of(server: &Server) -> Result<Container> {
     let set = server.objects.iter().find(|object| object.kind() == "StatefulSet");
     let container = set.and_then(|set| set.body.pointer("/spec/template/spec/containers/0")).cloned();
-    serde_json::from_value(container.unwrap_or_default())
-        .map_err(|error| Error::Usage(format!("the server {} cannot be read: {error}; please report this", server.name)))
+    serde_json::from_value(container.unwrap_or_default()).map_err(|error| {
+        Error::Usage(format!("the server {} cannot be read: {error}; please report this", server.name))
+    })
 }

@@ -440,13 +440,19 @@ fn two_parts_of_one_name_are_refused() {
 
 #[test]
 fn what_a_cluster_lends_and_what_a_copy_of_that_takes() {
-    let api = API
-        .replace("migrate: {", "mask: { run: [./mask, \"$5\"] }, migrate: {")
-        .replace("env: {", "dependencies: [www]\nsecrets: [KEY]\nenv: { WWW: \"at ${services.www.url}\", KEYS: \"k=${secrets.KEY}\",");
+    let api = API.replace("migrate: {", "mask: { run: [./mask, \"$5\"] }, migrate: {").replace(
+        "env: {",
+        "dependencies: [www]\nsecrets: [KEY]\nenv: { WWW: \"at ${services.www.url}\", KEYS: \"k=${secrets.KEY}\",",
+    );
     let www = WWW.replace("dependencies: [api]\n", "");
     let files = |settings: &str| {
         let repository = format!("clusters: {{ production: {{ {settings} }} }}\n");
-        [("api/service.yaml", api.clone()), ("api/api", "x".into()), ("www/service.yaml", www.clone()), ("clustergraph.yaml", repository)]
+        [
+            ("api/service.yaml", api.clone()),
+            ("api/api", "x".into()),
+            ("www/service.yaml", www.clone()),
+            ("clustergraph.yaml", repository),
+        ]
     };
     let of = |settings: &str, offers: BTreeMap<String, Offer>| {
         let folder = tempfile::tempdir().unwrap();

@@ -130,7 +130,8 @@ pub(crate) mod tests {
     #[test]
     fn a_server_is_the_same_by_its_digest_and_what_it_is_started_with() {
         let env = json!([{ "name": "A", "value": "" }, { "name": "P", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
-        let own = container(json!({ "name": "server", "image": "a/postgres@sha256:aa", "args": ["-c", "x=1"], "env": env }));
+        let own =
+            container(json!({ "name": "server", "image": "a/postgres@sha256:aa", "args": ["-c", "x=1"], "env": env }));
         let lent = Lent { form: form(&own), ..offer(None, None).lent };
         assert!(lent.is_of(&own), "another mirror has the same image");
         let mut read_back = own.clone();

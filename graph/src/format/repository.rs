@@ -96,7 +96,8 @@ impl RepositoryFile {
             let of_all = cluster.clone.as_ref().zip(cluster.places.get("clone"));
             let of_single = cluster.origins.values().map(|(origin, place)| (origin, place));
             for (name, place) in of_all.into_iter().chain(of_single).filter_map(|(it, at)| Some((it.cluster()?, at))) {
-                let known = self.clusters.iter().filter(|(_, other)| other.ttl.is_none()).map(|(name, _)| name.as_str());
+                let known =
+                    self.clusters.iter().filter(|(_, other)| other.ttl.is_none()).map(|(name, _)| name.as_str());
                 let problem = match self.clusters.get(name) {
                     Some(found) if found.ttl.is_none() => continue,
                     Some(_) => format!("`{name}` ends by itself: nothing is cloned from there"),

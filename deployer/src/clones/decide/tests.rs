@@ -90,7 +90,9 @@ fn of_all_databases_those_are_cloned_that_can_be_and_the_others_are_told() {
 #[test]
 fn what_is_asked_for_by_its_address_is_cloned_or_refused() {
     assert_eq!(decided(ONE, Some(stock(|_, _, _| {}))).offers.len(), 1);
-    for (address, why) in [("bus", "never cloned"), ("order/carts", "no dump of one moment"), ("order/own", "repository's own")] {
+    for (address, why) in
+        [("bus", "never cloned"), ("order/carts", "no dump of one moment"), ("order/own", "repository's own")]
+    {
         let one = decided(&format!("databases: {{ {address}: {{ clone: production }} }}"), Some(stock(|_, _, _| {})));
         let [refused] = one.refused.as_slice() else { panic!("{one:?}") };
         assert!(refused.contains(why) && refused.contains("clone: none"), "{refused}");
@@ -111,7 +113,10 @@ fn a_cluster_gives_only_what_it_says_itself_as_it_was_deployed() {
     let changed = |change: fn(&mut Lent, &mut Known, &mut bool)| refused(Some(stock(change)));
     for (found, words) in [
         (refused(None), "nothing was ever deployed to production"),
-        (changed(|_, _, lends| *lends = false), "version 7 of production, which serves, lends nothing: write `lends: true`"),
+        (
+            changed(|_, _, lends| *lends = false),
+            "version 7 of production, which serves, lends nothing: write `lends: true`",
+        ),
         (changed(|lent, _, _| lent.mask = None), "does not say how a copy of order/orders is masked"),
         (changed(|lent, _, _| lent.version = "14".into()), "and in production postgres 14"),
         (changed(|lent, _, _| lent.server = "db-postgres-15-abc".into()), "(the server db-postgres-15-abc)"),

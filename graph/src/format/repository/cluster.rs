@@ -146,8 +146,7 @@ impl<'y> Reader<'y, '_> {
 pub(super) fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
     let Some(fields) = Fields::open(yaml, "a cluster", problems) else { return Cluster::default() };
     let mut reader = Reader { fields, places: BTreeMap::new(), problems };
-    let databases =
-        reader.take("databases", |yaml, _, problems| Some(databases(yaml, problems))).unwrap_or_default();
+    let databases = reader.take("databases", |yaml, _, problems| Some(databases(yaml, problems))).unwrap_or_default();
     let cluster = Cluster {
         context: reader.take("context", text),
         namespace: reader.take("namespace", name),

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::catalogue::{kind, stack};
 use super::service::declared;
 use super::types::{
-    LABEL, Object, boolean, bytes, duration, integer, label, list, named, named_by, needing_one, or_null, pattern, processors, text,
-    words,
+    LABEL, Object, boolean, bytes, duration, integer, label, list, named, named_by, needing_one, or_null, pattern,
+    processors, text, words,
 };
 
 pub(super) fn repository() -> Value {

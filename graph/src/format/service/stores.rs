@@ -129,8 +129,19 @@ pub enum Mask {
 }
 
 /// Fields that only a database of the service's own has.
-const OWN: &[&str] =
-    &["kind", "version", "primary", "settings", "extensions", "topics", "image", "isolation", "migrate", "seed", "mask"];
+const OWN: &[&str] = &[
+    "kind",
+    "version",
+    "primary",
+    "settings",
+    "extensions",
+    "topics",
+    "image",
+    "isolation",
+    "migrate",
+    "seed",
+    "mask",
+];
 
 pub(super) fn database(yaml: &Yaml, problems: &mut Problems) -> Option<DatabaseUse> {
     if let Value::Text(kind) = &yaml.value {
