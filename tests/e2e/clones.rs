@@ -2,6 +2,7 @@
 //! only what its cluster gives.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use clustergraph_tests::http::post;
 use clustergraph_tests::local::wait_until;
-use clustergraph_tests::{Namespace, Program, Repository, get, workspace};
+use clustergraph_tests::{Deployed, Namespace, Program, Repository, get, workspace};
 use serde_json::{Value, json};
 
 const REQUIREMENTS: &str = "pg8000==1.31.6\nPyMySQL==1.2.4\n";
@@ -43,11 +44,15 @@ COMMENT ON EXTENSION pgcrypto IS 'a remark';
 const TOLD: &str = "SELECT count(*), md5(string_agg(encode(content, 'hex'), ',' ORDER BY number)) FROM bytes;
 SELECT encode(lo_get(oid), 'hex') FROM pg_largeobject_metadata;";
 
+/// What the copy's server remembers of values that nobody may see.
+const REMEMBERED: &str = "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND concat(most_common_vals, histogram_bounds) LIKE '%@%';";
+
 /// One repository, its permanent cluster, and the home of those that begin as copies.
 struct Copies {
-    repository: Repository,
     production: Namespace,
-    home: Namespace,
+    home: Deployed,
+    /// Of whoever makes copies: with the rights that are printed for that, and no others.
+    kubeconfig: PathBuf,
 }
 
 impl Copies {
@@ -67,17 +72,33 @@ impl Copies {
             ("keeper/items/0001.sql", "-- one\n"),
             ("clustergraph.yaml", &settings),
         ]);
-        Self { repository, production, home }
+        home.kubectl_makes_it();
+        let home = Deployed::new(repository, home);
+        let printed = home.komandan("rbac --cluster pr --from production").run().succeeds().stdout();
+        production.kubectl_makes_it();
+        // In two namespaces, so in none that is said here.
+        let file = home.file("rbac.yaml", &printed);
+        let applied =
+            Command::new("kubectl").args(["--kubeconfig", production.kubeconfig(), "apply", "-f"]).arg(file).output();
+        assert!(applied.expect("kubectl runs").status.success());
+        let kubeconfig = home.kubeconfig_of("komandan");
+        Self { production, home, kubeconfig }
+    }
+
+    fn repository(&self) -> &Repository {
+        &self.home.repository
     }
 
     fn komandan(&self, line: &str) -> Program {
-        let program = Program::new("komandan", self.repository.path()).env("KUBECONFIG", self.home.kubeconfig());
+        let program = Program::new("komandan", self.repository().path());
+        let program = program.env("KUBECONFIG", self.production.kubeconfig());
         program.args(line).within(Duration::from_secs(400))
     }
 
     /// A command about the copy.
     fn copy(&self, line: &str) -> Program {
-        self.komandan(&format!("--cluster pr --name copy --namespace {} {line}", self.home.name()))
+        let line = format!("--cluster pr --name copy --namespace {} {line}", self.home.namespace.name());
+        self.komandan(&line).env("KUBECONFIG", &self.kubeconfig)
     }
 
     /// Where a service answers.
@@ -98,7 +119,8 @@ impl Copies {
 
     /// The namespaces of the home's clusters.
     fn namespaces(&self) -> Vec<String> {
-        let list = self.home.kubectl(&format!("get namespaces --selector clustergraph.dev/home={}", self.home.name()));
+        let home = &self.home.namespace;
+        let list = home.kubectl(&format!("get namespaces --selector clustergraph.dev/home={}", home.name()));
         let items = list["items"].as_array().cloned().unwrap_or_default();
         items.iter().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
     }
@@ -108,7 +130,7 @@ impl Copies {
         let line = format!(
             "--kubeconfig {} --namespace {namespace} exec -i db-postgres-15-0 -- psql -h 127.0.0.1 -U postgres -d keeper_facts -v \
              ON_ERROR_STOP=1 -qtA -f -",
-            self.home.kubeconfig()
+            self.production.kubeconfig()
         );
         let mut command = Command::new("kubectl");
         command.args(line.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,9 +144,13 @@ impl Copies {
 
 impl Drop for Copies {
     fn drop(&mut self) {
+        let home = &self.home.namespace;
         for namespace in self.namespaces() {
-            let _ = self.home.kubectl_can(&format!("delete namespace --wait=false {namespace}"));
+            let _ = home.kubectl_can(&format!("delete namespace --wait=false {namespace}"));
         }
+        let kinds = "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding";
+        let (name, inside) = (format!("komandan-{}", home.name()), format!("komandan-{}-clusters", home.name()));
+        let _ = home.kubectl_can(&format!("delete {kinds} --ignore-not-found {name} {inside}"));
     }
 }
 
@@ -154,15 +180,15 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
     // Nothing is given that was not deployed, whatever the commit says.
     let refused = copies.copy("up --dry-run").run().ends_with(6).stderr();
     assert!(refused.contains("version 1 of production, which serves, lends nothing"), "{refused}");
-    copies.repository.replace("clustergraph.yaml", "production: {", "production: { lends: true,");
-    copies.repository.commit("it lends");
+    copies.repository().replace("clustergraph.yaml", "production: {", "production: { lends: true,");
+    copies.repository().commit("it lends");
     let refused = copies.copy("up").run().ends_with(6).stderr();
     assert!(refused.contains("lends nothing") && refused.contains("does not count"), "{refused}");
     let _ = copies.komandan("deploy").run().succeeds();
     let mask = |name: &str| format!("mask: {{ run: [python, main.py, mask, {name}] }}");
-    copies.repository.replace("keeper/service.yaml", FACTS, &format!("{FACTS}, {}", mask("facts")));
-    copies.repository.replace("keeper/service.yaml", ITEMS, &format!("{ITEMS}, {}", mask("items")));
-    copies.repository.commit("it says how it is masked");
+    copies.repository().replace("keeper/service.yaml", FACTS, &format!("{FACTS}, {}", mask("facts")));
+    copies.repository().replace("keeper/service.yaml", ITEMS, &format!("{ITEMS}, {}", mask("items")));
+    copies.repository().commit("it says how it is masked");
     let refused = copies.copy("up").run().ends_with(6).stderr();
     for database in ["keeper/facts", "keeper/items"] {
         let words = format!("production does not say how a copy of {database} is masked");
@@ -173,15 +199,15 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
     let before = (copies.production.names("pods"), copies.production.names("jobs"));
 
     // The pull request's own mask leaves everything as it is, and its migration tells what it saw.
-    copies.repository.replace("keeper/main.py", "CONCAT('masked ', number)", "entry");
-    copies.repository.replace(
+    copies.repository().replace("keeper/main.py", "CONCAT('masked ', number)", "entry");
+    copies.repository().replace(
         "keeper/main.py",
         "store(*named).add(\"migrated\")",
         "store(*named).add(f\"saw {sum('@' in entry for entry in store(*named).all())} of {len(store(*named).all())}\")",
     );
-    copies.repository.write("keeper/facts/0002.sql", "-- two\n");
-    copies.repository.replace("keeper/service.yaml", "schema: facts", "schema: facts, compatible: \"0001\"");
-    copies.repository.commit("a pull request");
+    copies.repository().write("keeper/facts/0002.sql", "-- two\n");
+    copies.repository().replace("keeper/service.yaml", "schema: facts", "schema: facts, compatible: \"0001\"");
+    copies.repository().commit("a pull request");
     let planned = copies.copy("up --dry-run").run().succeeds().stdout();
     let line = planned.lines().find(|line| line.contains("keeper/facts")).unwrap_or_default();
     assert_eq!(
@@ -208,7 +234,7 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
         let died = copies.copy("up --wait").env("KOMANDAN_FAULT", fault).run();
         assert_eq!(died.code(), None, "it dies at {fault}: {}", died.stderr());
         let [namespace] = copies.namespaces().try_into().expect("one cluster");
-        let list = copies.home.kubectl(&format!("get deployments --namespace {namespace}"));
+        let list = copies.home.namespace.kubectl(&format!("get deployments --namespace {namespace}"));
         assert_eq!(list["items"], json!([]), "nothing runs that could see what is there");
     }
     let up = copies.copy("up --wait --output json").run().succeeds().json_lines();
@@ -233,15 +259,16 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
     }
     let [namespace] = copies.namespaces().try_into().expect("one cluster");
     assert_eq!(copies.sql(&namespace, TOLD), copies.sql(copies.production.name(), TOLD));
+    assert_eq!(copies.sql(&namespace, REMEMBERED).trim(), "0", "not even its server remembers");
     let owner = copies.sql(&namespace, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public';");
     assert_eq!(owner.trim(), "keeper_facts", "all of it is the service's own");
     assert_eq!((copies.production.names("pods"), copies.production.names("jobs")), before);
 
     // Once: what is written to a copy stays, whatever becomes of where it came from.
     assert_eq!(post(&format!("{copy}/items"), "mine"), 200);
-    copies.repository.write("keeper/items/0002.sql", "-- two\n");
-    copies.repository.replace("keeper/service.yaml", ITEMS, "schema: items, compatible: \"0001\" }");
-    copies.repository.commit("one more migration");
+    copies.repository().write("keeper/items/0002.sql", "-- two\n");
+    copies.repository().replace("keeper/service.yaml", ITEMS, "schema: items, compatible: \"0001\" }");
+    copies.repository().commit("one more migration");
     let _ = copies.komandan("down").run().succeeds();
     let _ = copies.copy("up").run().succeeds();
     let then = rows(&copies.of_copy(), "items");

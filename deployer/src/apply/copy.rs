@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fault;
 use crate::health;
 use crate::render::job::DATABASE;
-use crate::render::{Copy, Logical};
+use crate::render::{BesideInput, Copy, Logical};
 use crate::store::databases::Known;
 use crate::store::lent::Offer;
 
@@ -98,6 +98,9 @@ impl Work<'_> {
             self.ready(&format!("the mask of {}", wanted.address), shown, look).await?;
             fault::point("mask-ended");
             self.expire(&run.job).await;
+            if let Some(forget) = &copy.forget {
+                self.at_server(copy, forget, "its server remembers what was there before the mask").await?;
+            }
         }
         let known = self.databases.lock().await.value.0.get(&wanted.address).cloned();
         let known = known.ok_or_else(|| Error::Store(format!("nothing is known of {}", wanted.address)))?;
@@ -128,10 +131,13 @@ impl Work<'_> {
             let seconds = PATIENCE.as_secs();
             return Err(Error::Deploy(format!("the pods of its former Jobs did not end within {seconds} seconds")));
         }
-        let (command, input) = &copy.drop;
-        let input = input.with_passwords("", "");
-        let dropped = self.run_beside(&copy.pod, command, "\n", &input).await?;
-        dropped.map_err(|why| Error::Deploy(format!("what was there cannot be removed from {}: {why}", copy.pod)))
+        self.at_server(copy, &copy.drop, "what was there cannot be removed").await
+    }
+
+    /// Runs a command where the server runs. No password is in what it reads.
+    async fn at_server(&self, copy: &Copy, (command, input): &(String, BesideInput), otherwise: &str) -> Result<()> {
+        let done = self.run_beside(&copy.pod, command, "\n", &input.with_passwords("", "")).await?;
+        done.map_err(|why| Error::Deploy(format!("{otherwise} ({}): {why}", copy.pod)))
     }
 
     /// Refuses to put data into a server that is there and is not of the same kind as where it comes from.

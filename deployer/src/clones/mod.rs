@@ -32,6 +32,8 @@ pub(crate) struct Clones {
     pub(crate) bases: BTreeMap<String, Cluster>,
     /// What begins empty all the same, by address, and why.
     pub(crate) empty: BTreeMap<String, String>,
+    /// What is asked for by its address and began otherwise before.
+    pub(crate) late: Vec<String>,
 }
 
 impl Clones {
@@ -45,6 +47,9 @@ impl Clones {
     ) -> Result<Self> {
         let (graph, settings) = (&repository.graph, repository.cluster());
         let mut asked = asked(graph, &settings);
+        let is_late = |address: &&String| databases.0.get(*address).is_some_and(|known| known.origin.is_none());
+        let late = asked.iter().filter(|(_, asked)| asked.is_named).map(|(address, _)| address).filter(is_late);
+        let late: Vec<String> = late.cloned().collect();
         asked.retain(|address, _| databases.is_to_begin(address));
         let mut bases = BTreeMap::new();
         let mut stocks: BTreeMap<String, Option<Stock>> = BTreeMap::new();
@@ -65,7 +70,7 @@ impl Clones {
             refused.extend(container.filter(|it| !offer.lent.is_of(it)).map(|_| other_server(address, offer)));
         }
         if refused.is_empty() {
-            return Ok(Self { offers, bases, empty });
+            return Ok(Self { offers, bases, empty, late });
         }
         Err(Error::Refused(format!("{}\nNothing was changed", refused.join("\n"))))
     }

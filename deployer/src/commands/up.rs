@@ -78,6 +78,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     for (address, why) in &clones.empty {
         console.note(&format!("  {address} begins empty, as no copy: {why}"));
     }
+    for address in &clones.late {
+        console.note(&format!("  {address} began as no copy and keeps its data: `komandan down`, then `up` clones it"));
+    }
     let wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
     let mut wanted = wanted.cloning(&clones);
     let as_deploy = deploy::Args {

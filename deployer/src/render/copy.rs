@@ -28,6 +28,8 @@ pub(crate) struct Copy {
     pub(crate) drop: (String, BesideInput),
     /// The Job that masks the copy, held back; none where its owner says that nothing must be masked.
     pub(crate) mask: Option<Object>,
+    /// The command after that by which the server forgets what the mask took away, with what it reads.
+    pub(crate) forget: Option<(String, BesideInput)>,
 }
 
 impl Scene<'_> {
@@ -39,6 +41,7 @@ impl Scene<'_> {
         let (Some(dump), Some(restore), Some(drop)) = (&kind.dump, &kind.restore, &kind.drop) else {
             return Err(Error::Usage(format!("{} cannot be copied; please report this", database.kind)));
         };
+        let beside = |input: &Input| (texts.command(input), BesideInput(texts.raw_input(input)));
         let shell = |run: &[String]| texts.command(&Input { run: run.to_vec(), input: String::new() });
         let mask = match &offer.lent.mask {
             Some(Mask::Unneeded) => None,
@@ -52,7 +55,8 @@ impl Scene<'_> {
             label: names::database_label(database),
             dump: shell(dump),
             restore: shell(restore),
-            drop: (texts.command(drop), BesideInput(texts.raw_input(drop))),
+            drop: beside(drop),
+            forget: kind.forget.as_ref().filter(|_| mask.is_some()).map(beside),
             mask,
         })
     }
@@ -85,8 +89,9 @@ mod tests {
             names.push(kind.kind.as_str());
             assert_eq!(kind.scope, Scope::Owner, "{}", kind.kind);
             assert!(!works_beside_only(kind), "{}: a Job makes it", kind.kind);
-            let words = kind.dump.iter().chain(&kind.restore).flatten().chain(&kind.drop.as_ref().unwrap().run);
-            for word in words.chain([&kind.drop.as_ref().unwrap().input]) {
+            let inputs = kind.drop.iter().chain(&kind.forget);
+            let words = kind.dump.iter().chain(&kind.restore).flatten();
+            for word in words.chain(inputs.flat_map(|input| input.run.iter().chain([&input.input]))) {
                 assert!(!word.contains("password}") && !holds_admin_password(word), "{}: {word}", kind.kind);
             }
             let gives = |hole: &str| kind.gives(hole);

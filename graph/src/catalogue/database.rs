@@ -74,6 +74,9 @@ pub struct DatabaseKind {
     pub restore: Option<Command>,
     /// Whether `dump` is of one moment, whatever is written meanwhile.
     pub snapshot: bool,
+    /// Lets the server forget what is not in a logical database any more, and could still be asked for by its user: what it
+    /// remembers of values to plan queries.
+    pub forget: Option<Input>,
     /// What the tests of the entry's own repository run it on, each with the versions that they run.
     pub tested: BTreeMap<Tested, Vec<String>>,
 }
@@ -248,6 +251,7 @@ impl DatabaseKind {
                 .take("snapshot")
                 .and_then(|yaml| decode::boolean(yaml, "`snapshot`", problems))
                 .unwrap_or_default(),
+            forget: fields.take("forget").and_then(|yaml| input(yaml, "`forget`", problems)),
             tested: tested(&mut fields, &versions, problems),
             versions,
             default,

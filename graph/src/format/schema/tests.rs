@@ -92,7 +92,7 @@ fn repository() -> Value {
             "client_env": { "A": "b" }, "ready": ["r"], "handshake": { "send": "a", "skip": 1, "expect": "b" },
             "create": { "run": ["c"], "input": "i" }, "extension": { "run": ["c"], "input": "i" },
             "topic": { "run": ["c"], "input": "i" }, "drop": { "run": ["d"], "input": "i" }, "lock": { "run": ["l"], "input": "i" }, "dump": ["d"],
-            "restore": ["r"], "snapshot": true, "tested": { "native": ["1"] },
+            "restore": ["r"], "snapshot": true, "forget": { "run": ["f"], "input": "i" }, "tested": { "native": ["1"] },
         }, "bus": { "image": "b", "port": 1, "url": "b://{host}:{port}", "ready": ["r"], "shared": true } },
         "databases": { "shared": {
             "kind": "postgres", "version": "16", "settings": { "a": "b" }, "extensions": ["x"], "topics": ["t"],
