@@ -7,6 +7,7 @@
 mod apply;
 mod checks;
 mod cli;
+mod clones;
 mod cluster;
 mod commands;
 mod console;

@@ -96,6 +96,8 @@ pub(crate) enum Action {
     Await,
     /// Its Job runs.
     Run,
+    /// It begins with another cluster's data.
+    Clone,
     /// It starts when its former version has ended.
     Start,
     /// It ends: the version has no such part.
@@ -125,6 +127,7 @@ impl Action {
             Self::Scale => "scale",
             Self::Await => "await",
             Self::Run => "run",
+            Self::Clone => "clone",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Switch => "switch",
@@ -163,6 +166,7 @@ pub(crate) fn plan(
         let (action, reason) = match need {
             Need::Nothing => continue,
             Need::Run(reason) => (Action::Run, reason.clone()),
+            Need::Clone(what) => (Action::Clone, what.clone()),
             Need::Await => (Action::Await, "it was let go before".to_owned()),
         };
         let after = target.server_of.get(address).map(|server| Part::Server(server.clone())).into_iter().collect();
@@ -171,7 +175,7 @@ pub(crate) fn plan(
     let late = late(target, current);
     for (name, node) in &target.content.nodes {
         let step = match (node.kind, tasks.get(name)) {
-            (Kind::Task, Some(Need::Run(reason))) => Some((Action::Run, reason.clone())),
+            (Kind::Task, Some(Need::Run(reason) | Need::Clone(reason))) => Some((Action::Run, reason.clone())),
             (Kind::Task, Some(Need::Await)) => Some((Action::Await, "it was let go before".to_owned())),
             (Kind::Task, Some(Need::Nothing) | None) => None,
             (Kind::Job, _) => schedule_step(name, node, target, current, observed, &foreign)?,
@@ -194,7 +198,7 @@ pub(crate) fn plan(
     }
     refuse_narrow_claims(&target.claims, observed)?;
     let are_policies_old = are_policies_old(&target.base, observed, &foreign)?;
-    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run)) {
+    if steps.iter().any(|step| matches!(step.action, Action::Create | Action::Start | Action::Run | Action::Clone)) {
         let reason = "what the others stand on".to_owned();
         steps.insert(0, Step::new(Part::Base, Action::Create, reason));
     } else if are_policies_old {

@@ -114,7 +114,7 @@ impl Room {
                         extra.claims(set.pointer("/spec/volumeClaimTemplates"));
                     }
                 }
-                (Part::Database(address), Action::Run) => {
+                (Part::Database(address), Action::Run | Action::Clone) => {
                     let job = logical.get(address).and_then(|it| it.migrate.as_ref().or(it.make.as_ref()));
                     if let Some(pod) = job.and_then(|job| job.body.pointer("/spec/template/spec")) {
                         extra.pods(address, pod, 1, &self.defaults);

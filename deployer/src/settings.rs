@@ -194,7 +194,8 @@ impl Global {
         Ok(self.repository_file()?.clusters.values().any(|cluster| cluster.ttl.is_some()))
     }
 
-    fn repository_file(&self) -> Result<RepositoryFile> {
+    /// clustergraph.yaml as it lies there; nothing of it outside any repository.
+    pub(crate) fn repository_file(&self) -> Result<RepositoryFile> {
         let read = match Tree::of_worktree(&self.directory) {
             Ok(tree) => RepositoryFile::read(&tree),
             Err(_) => return Ok(RepositoryFile::default()),
@@ -204,6 +205,27 @@ impl Global {
             read => Ok(read?),
         }
     }
+}
+
+/// Where a cluster is whose data another one begins with: what the command line says is said of the other.
+pub(crate) fn of_base(repository: &RepositoryFile, name: &str, context: Option<&String>) -> Result<Settings> {
+    let known = repository.clusters.get(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = repository.clusters.keys().map(String::as_str).collect();
+        Error::Usage(format!("clustergraph.yaml has no cluster {}: it has {}", name.escape_debug(), known.join(", ")))
+    })?;
+    if known.ttl.is_some() {
+        return Err(Error::Usage(format!("{name} ends by itself: nothing is taken from there")));
+    }
+    Ok(Settings {
+        cluster: name.to_owned(),
+        life: Life::Permanent,
+        context: known.context.or_else(|| context.cloned()),
+        namespace: known.namespace.unwrap_or_else(|| name.to_owned()),
+        registry: None,
+        mirror: None,
+        keep: known.keep,
+        pull_grace: known.pull_grace,
+    })
 }
 
 #[cfg(test)]

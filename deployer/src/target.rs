@@ -67,6 +67,7 @@ pub(crate) fn of_graph(
         lends: settings.is_some_and(|it| it.lends && it.ttl.is_none()),
         lets_in: None,
         borrowed: images.borrowed.clone(),
+        lent: rendered.lent.clone(),
     };
     let stored: BTreeMap<(&str, &str), &str> = records
         .iter()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use clustergraph::diagnostic::{Place, Problem};
+use clustergraph::diagnostic::{Place, Problem, suggestion};
 use clustergraph::format::repository::{Cluster, Strategy};
 use clustergraph::format::service::{Probe, Restart};
 use clustergraph::graph::{Database, Graph, Role, Service};
@@ -14,7 +14,7 @@ use crate::render::front::{self, Front};
 use crate::render::running;
 
 /// Fields of clusters that end by themselves only.
-const TRANSIENT: &[&str] = &["seed", "secrets_from", "quota"];
+const TRANSIENT: &[&str] = &["seed", "clone", "secrets_from", "quota"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {
@@ -213,7 +213,22 @@ impl Found {
 
     fn cluster(&mut self, cluster: &Cluster, graph: &Graph) {
         let said = |field: &str| cluster.places.get(field);
+        for (address, (_, place)) in
+            cluster.origins.iter().filter(|(address, _)| !graph.databases.contains_key(*address))
+        {
+            let problem = format!("`clone` of {}, which is no database", address.escape_debug());
+            let problem = Problem::new("unknown-database", place.clone(), problem);
+            self.problems.push(match suggestion(address, graph.databases.keys().map(String::as_str)) {
+                Some(close) => problem.mend(format!("did you mean `{close}`?")),
+                None => problem.mend("write its address: OWNER/ALIAS, or the name of a store of clustergraph.yaml"),
+            });
+        }
         if cluster.ttl.is_none() {
+            for (_, place) in cluster.origins.values() {
+                let message = "`clone` is of clusters that end by themselves, and this one has no `ttl`";
+                let mend = "write `ttl: 4h` beside `databases`, if it is to end by itself; else leave it out";
+                self.problems.push(Problem::new("missing-field", place.clone(), message).mend(mend));
+            }
             for (field, place) in TRANSIENT.iter().filter_map(|field| Some((field, said(field)?))) {
                 let message = format!("`{field}` is of clusters that end by themselves, and this one has no `ttl`");
                 let mend = "write `ttl: 4h` beside it, if it is to end by itself; else leave it out";

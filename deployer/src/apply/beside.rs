@@ -49,7 +49,13 @@ impl Work<'_> {
     }
 
     /// Runs one command to its end; inside is why it failed.
-    async fn run_beside(&self, pod: &str, command: &str, first: &str, input: &str) -> Result<Result<(), String>> {
+    pub(super) async fn run_beside(
+        &self,
+        pod: &str,
+        command: &str,
+        first: &str,
+        input: &str,
+    ) -> Result<Result<(), String>> {
         let parameters = AttachParams::default().container(SERVER_CONTAINER).stdin(true).stdout(false).stderr(true);
         let script = beside(command, input.len());
         let begun = self.session.cluster.api::<Pod>().exec(pod, ["sh", "-c", &script], &parameters).await;

@@ -17,15 +17,17 @@ use crate::names;
 use crate::render::{Logical, Object};
 use crate::store::databases::{Known, Lack, State, Wanted, Work as Run};
 
-/// How many things a database can lack one after the other: it is made, something is made in it, it is filled.
-const THINGS: usize = 4;
+/// How many things a database can lack one after the other: it is copied or made, something is made in it, it is migrated, it is
+/// filled.
+const THINGS: usize = 5;
 
 /// What a Job does for a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     Make,
     Migrate,
     Seed,
+    Mask,
 }
 
 impl Work<'_> {
@@ -35,28 +37,30 @@ impl Work<'_> {
         let logical = self.logical.get(address).ok_or_else(|| Error::Store(format!("no database {address}")))?;
         let wanted = &logical.wanted;
         let known = self.databases.lock().await.value.0.get(address).cloned();
-        let begun = known.filter(|known| known.work.state == State::Running && self.has_job(&known.work));
+        let begun =
+            known.filter(|known| known.work.state == State::Running && !known.is_half() && self.has_job(&known.work));
         if let Some(known) = begun {
             self.finish(wanted, &known.work, shown).await?;
         }
-        let mut done = Vec::new();
+        let mut done: Vec<String> = Vec::new();
         for _ in 0..THINGS {
             // What was let go before may have been of another version.
             let lack = self.databases.lock().await.value.lack(wanted, self.volume(&wanted.server).as_deref());
             done.push(match lack {
                 Lack::Nothing => break,
-                Lack::Contents(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?,
+                Lack::Copy => self.copy(logical, shown).await?,
+                Lack::Contents(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?.to_owned(),
                 Lack::All(_) if logical.migrate.is_some() => {
-                    self.make(logical, logical.migrate.as_ref(), Verb::Migrate, shown).await?
+                    self.make(logical, logical.migrate.as_ref(), Verb::Migrate, shown).await?.to_owned()
                 }
-                Lack::All(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?,
+                Lack::All(_) => self.make(logical, logical.make.as_ref(), Verb::Make, shown).await?.to_owned(),
                 Lack::Data(_) => {
                     let run = match &logical.seed {
                         Some(seed) => self.begin(logical, seed, Verb::Seed, shown).await?,
                         None => return Err(Error::Store(format!("there is nothing to fill {address} with"))),
                     };
                     self.finish(wanted, &run, shown).await?;
-                    "given its first data"
+                    "given its first data".to_owned()
                 }
             });
         }
@@ -64,7 +68,7 @@ impl Work<'_> {
     }
 
     /// Makes a database, by a Job or beside its server.
-    async fn make(
+    pub(super) async fn make(
         &self,
         logical: &Logical,
         job: Option<&Object>,
@@ -131,7 +135,13 @@ impl Work<'_> {
     }
 
     /// Makes the Job, held back, and writes down that it runs.
-    async fn begin(&self, logical: &Logical, job: &Object, verb: Verb, shown: &mut console::Step) -> Result<Run> {
+    pub(super) async fn begin(
+        &self,
+        logical: &Logical,
+        job: &Object,
+        verb: Verb,
+        shown: &mut console::Step,
+    ) -> Result<Run> {
         let session = self.session;
         // A migration has all of its service's environment, so other databases' credentials, too.
         let named = secrets_of(&job.body);
@@ -154,7 +164,7 @@ impl Work<'_> {
     }
 
     /// Lets a Job go that is held back.
-    async fn release(&self, run: &Run) -> Result<()> {
+    pub(super) async fn release(&self, run: &Run) -> Result<()> {
         let session = self.session;
         let job = session
             .view
@@ -199,14 +209,14 @@ impl Work<'_> {
     }
 
     /// The volume that a server's data lies on.
-    fn volume(&self, server: &str) -> Option<String> {
+    pub(super) fn volume(&self, server: &str) -> Option<String> {
         let name = &self.target.servers.get(server)?.name;
         let claims = self.session.view.now().claims;
         claims.get(&names::server_claim(name)).and_then(|claim| claim.metadata.uid.clone())
     }
 
     /// A Job whose end is written down is kept an hour for its log.
-    async fn expire(&self, job: &str) {
+    pub(super) async fn expire(&self, job: &str) {
         let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": 3600 } }));
         // It is no harm if it stays.
         let _ = self.session.cluster.api::<Job>().patch(job, &as_manager(), &patch).await;
@@ -232,7 +242,7 @@ fn run_of(wanted: &Wanted, job: &str, uid: &str, verb: Verb) -> Run {
         state: State::Running,
         job: job.to_owned(),
         uid: uid.to_owned(),
-        made: Some(wanted.made).filter(|_| verb != Verb::Seed),
+        made: Some(wanted.made).filter(|_| matches!(verb, Verb::Make | Verb::Migrate)),
         migration: wanted.migration.filter(|_| migrates),
         schemas: wanted.schemas.filter(|_| migrates),
         seeds: verb == Verb::Seed,

@@ -4,6 +4,7 @@ mod adopt;
 pub(crate) mod again;
 mod beside;
 pub(crate) mod collect;
+mod copy;
 mod database;
 pub(crate) mod external;
 pub(crate) mod front;
@@ -11,6 +12,7 @@ pub(crate) mod handover;
 mod hold;
 mod metadata;
 mod node;
+mod pipe;
 mod policy;
 pub(crate) mod rest;
 mod secret;
@@ -30,6 +32,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use tokio::sync::Mutex;
 
+use crate::cluster::Cluster;
 use crate::cluster::view::Observed;
 use crate::console;
 use crate::error::{Error, Result};
@@ -62,6 +65,8 @@ pub(crate) struct Work<'w> {
     called: std::sync::Mutex<Option<Instant>>,
     /// The tasks that have run, read when the first is asked for.
     tasks: Mutex<Option<Stored<Tasks>>>,
+    /// The clusters whose data databases begin with, by name.
+    bases: BTreeMap<String, Cluster>,
 }
 
 impl<'w> Work<'w> {
@@ -74,7 +79,12 @@ impl<'w> Work<'w> {
     ) -> Self {
         let (applied, called) = (std::sync::Mutex::default(), std::sync::Mutex::default());
         let (databases, tasks) = (Mutex::new(databases), Mutex::default());
-        Self { session, target, logical, databases, applied, called, tasks }
+        Self { session, target, logical, databases, applied, called, tasks, bases: BTreeMap::new() }
+    }
+
+    /// The same, where databases begin with the data of other clusters.
+    pub(crate) fn cloning(self, bases: &BTreeMap<String, Cluster>) -> Self {
+        Self { bases: bases.clone(), ..self }
     }
 }
 

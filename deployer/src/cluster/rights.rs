@@ -89,6 +89,8 @@ pub(crate) const OF_TRANSIENT: &[Right] = &[
 /// What overlays take in the namespace of the cluster that lends: its versions, none of which holds a secret. They may also
 /// `update` the one object that says what is borrowed.
 pub(crate) const OF_LENDER: &[Right] = &[right("", "configmaps", &["get"])];
+/// What is read of a cluster whose data others begin with: its versions, and its databases by their own programs.
+pub(crate) const OF_BASE: &[Right] = &[right("", "configmaps", &["get"]), right("", "pods/exec", &["create", "get"])];
 
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +142,8 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let lists = [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER];
+        let lists =
+            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER, OF_BASE];
         let all = lists.into_iter().flatten();
         self.group == EVERYBODYS_GROUP
             || all.into_iter().any(|right: &Right| {
@@ -210,7 +213,9 @@ mod tests {
 
     #[test]
     fn rights_are_sorted_and_each_kind_is_named_once() {
-        for rights in [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER] {
+        let lists =
+            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER, OF_BASE];
+        for rights in lists {
             assert!(rights.is_sorted_by_key(|right| (right.group, right.resource)));
             assert!(rights.iter().all(|right| right.verbs.is_sorted()));
         }

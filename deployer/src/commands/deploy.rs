@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::scale;
 use crate::apply::{Work, collect, external, switch};
+use crate::clones::Clones;
 use crate::cluster::Cluster;
 use crate::cluster::fields::{self, Takes};
 use crate::cluster::view::{Named, Observed, View, list};
@@ -119,6 +120,8 @@ pub(super) struct Wanted<'w> {
     repository: &'w Repository,
     secrets: &'w Secrets,
     images: Images,
+    /// The clusters whose data databases begin with, by name.
+    bases: BTreeMap<String, Cluster>,
     /// The images that the registry lacks.
     missing: Vec<String>,
     images_took: Duration,
@@ -178,6 +181,11 @@ impl Found {
         let kept = session::kept(store, &head.value).await?;
         Ok(Self { head: head.value, observed, kept, databases, codes: BTreeMap::new() })
     }
+
+    /// The copies of other clusters' data that what has not begun yet is to begin with.
+    pub(super) async fn clones(&self, repository: &Repository, connection: &Cluster) -> Result<Clones> {
+        Clones::read(repository, connection, &self.databases.value, &self.observed).await
+    }
 }
 
 impl<'w> Wanted<'w> {
@@ -226,8 +234,17 @@ impl<'w> Wanted<'w> {
         };
         let images = Images { services, servers, ..Images::default() };
         let more = serde_json::Map::new();
-        let images_took = begun.elapsed();
-        Ok(Self { command, more, begun, repository, secrets, images, missing, images_took, overlay: None })
+        let (bases, images_took) = (BTreeMap::new(), begun.elapsed());
+        let overlay = None;
+        Ok(Self { command, more, begun, repository, secrets, images, bases, missing, images_took, overlay })
+    }
+
+    /// The same, where databases begin with the data of other clusters: what runs their servers there runs them here.
+    pub(super) fn cloning(mut self, clones: &Clones) -> Self {
+        self.images.servers.extend(clones.servers(&self.repository.graph));
+        self.images.offers = clones.offers.clone();
+        self.bases = clones.bases.clone();
+        self
     }
 
     /// A result with what is said beside it.
@@ -370,8 +387,15 @@ fn prepare(wanted: &Wanted<'_>, found: &Found, asked: &Asked, cluster: &str, arg
         let exists = |work: &crate::store::databases::Work| {
             asked.jobs.get(&work.job).is_some_and(|job| job.metadata.uid.as_ref() == Some(&work.uid))
         };
-        needs.insert(address.clone(), databases.value.need(wanted, volume, exists, args.retry_migration)?);
-        breaks.extend(schemas::against_deploy(wanted, databases.value.level(address, volume), live));
+        let need = databases.value.need(wanted, volume, exists, args.retry_migration)?;
+        let copy = wanted.copy.as_ref().filter(|_| matches!(need, Need::Clone(_)));
+        let level = copy.map_or_else(|| databases.value.level(address, volume), |offer| offer.level);
+        let breaking = schemas::against_deploy(wanted, level, live);
+        breaks.extend(breaking.map(|why| match copy {
+            Some(offer) => format!("{why}. That is the schema of {}, of which a copy is asked for", offer.of),
+            None => why,
+        }));
+        needs.insert(address.clone(), need);
     }
     if !breaks.is_empty() && !args.allow_downtime {
         return Err(Error::Refused(breaks.join("\n")));
@@ -425,7 +449,7 @@ async fn deploy(
     };
     let applying = Instant::now();
     {
-        let work = Work::new(session, &prepared.target, &prepared.logical, prepared.databases);
+        let work = Work::new(session, &prepared.target, &prepared.logical, prepared.databases).cloning(&wanted.bases);
         let store = session.store();
         let bundles =
             futures_util::future::try_join_all(prepared.bundles.iter().map(|bundle| store.save_bundle(bundle)));

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_NAMESPACE, Right};
+use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_BASE, OF_NAMESPACE, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::names;
-use crate::settings::{Global, Life};
+use crate::settings::{Global, Life, of_base};
 
 /// Prints the rights that komandan needs for one cluster, as objects that an administrator applies
 ///
@@ -23,7 +23,8 @@ use crate::settings::{Global, Life};
   komandan rbac --group deployers                        for people of a group
   komandan rbac --service-account ci:runner              for a ServiceAccount of another namespace
   komandan rbac --cluster pr --service-account ci:runner  for clusters of pull requests
-  komandan rbac --cluster pr --from production            and for those of them that borrow from production")]
+  komandan rbac --cluster pr --from production            and for those of them that borrow from production
+  komandan rbac --cluster pr --clone production           also to begin with copies of that one's data")]
 pub(crate) struct Args {
     /// For a ServiceAccount, NAMESPACE:NAME or NAME [default: komandan, which is made]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "group"])]
@@ -40,6 +41,10 @@ pub(crate) struct Args {
     /// Also the rights that overlays take where this cluster is: to read what it serves, and to say that they borrow it
     #[arg(long, value_name = "CLUSTER")]
     pub(crate) from: Option<String>,
+    /// Also the rights to begin with copies of this cluster's data. Whoever has them can run programs in all of its pods, and
+    /// so read all of it
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) clone: Option<String>,
 }
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -49,9 +54,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let subject = Subject::of(args, &settings.namespace);
     let lender = args.from.as_ref().map(|from| lender(from, global)).transpose()?;
     let objects = match settings.life {
-        Life::Permanent if lender.is_some() => {
+        Life::Permanent if args.from.is_some() || args.clone.is_some() => {
             return Err(Error::Usage(format!(
-                "--from is for clusters that end by themselves, and {} does not: say whose, as in `--cluster pr`",
+                "--from and --clone are for clusters that end by themselves, and {} does not: say whose, as in `--cluster pr`",
                 settings.cluster
             )));
         }
@@ -62,7 +67,14 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
                 settings.namespace
             )));
         }
-        Life::Kind | Life::Transient { .. } => transient::objects(&subject, &settings.namespace, lender.as_deref()),
+        Life::Kind | Life::Transient { .. } => {
+            let mut objects = transient::objects(&subject, &settings.namespace, lender.as_deref());
+            if let Some(of) = &args.clone {
+                let base = of_base(&global.repository_file()?, of, settings.context.as_ref())?;
+                objects.extend(of_lender(&subject, &settings.namespace, &base.namespace));
+            }
+            objects
+        }
     };
     if console.is_json() {
         console.json(json!({
@@ -165,6 +177,15 @@ fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Va
     objects
 }
 
+/// The rights in the namespace of a cluster whose data those of a home begin with.
+fn of_lender(subject: &Subject, home: &str, lender: &str) -> [Value; 2] {
+    let name = format!("{}-{home}-lends", names::MANAGER);
+    let there = json!({ "name": name, "namespace": lender });
+    let role =
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules(OF_BASE) });
+    [role, subject.bound("Role", &name, there)]
+}
+
 /// Rights as rules: kinds of one group with the same verbs in one rule.
 pub(super) fn rules(rights: &[Right]) -> Vec<Value> {
     let mut rules: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
@@ -180,7 +201,7 @@ mod tests {
     use super::*;
 
     fn args() -> Args {
-        Args { service_account: None, user: None, group: None, create_namespace: false, from: None }
+        Args { service_account: None, user: None, group: None, create_namespace: false, from: None, clone: None }
     }
 
     fn made(args: &Args, namespace: &str) -> Vec<Value> {
@@ -212,6 +233,14 @@ mod tests {
         assert!(rules.contains(
             &json!({ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["create", "delete", "patch"] })
         ));
+    }
+
+    #[test]
+    fn what_is_taken_of_a_cluster_that_lends_is_its_versions_and_its_databases_programs() {
+        let objects = of_lender(&Subject::of(&args(), "pr"), "pr", "shop");
+        let text: String =
+            objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     }
     // Nobody is asked which numbers were given out: they are those of a cluster's first deploy.
     let numbers = Databases::default().numbers(&repository.graph, &settings.cluster)?;
-    let images = Images { services, servers, numbers, borrowed: None };
+    let images = Images { services, servers, numbers, ..Images::default() };
     let rendered = render::render(&repository.graph, &images, &settings.cluster)?;
     let (target, _) = target::of_graph(&repository.graph, rendered.clone(), &images, &settings.cluster, &[])?;
     let target = target.letting_in(&settings.namespace);

@@ -114,7 +114,15 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
         Some(claim) => Found::read(&home.of(claim)).await?,
         None => Found::default(),
     };
-    let mut wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
+    let clones = found.clones(&repository, home.cluster()).await?;
+    for (address, why) in &clones.empty {
+        console.note(&format!("  {address} begins empty, as no copy: {why}"));
+    }
+    for address in &clones.late {
+        console.note(&format!("  {address} began as no copy and keeps its data: `komandan down`, then `up` clones it"));
+    }
+    let wanted = Wanted::of(("up", begun), &repository, &secrets, &found, args.dry_run, console).await?;
+    let mut wanted = wanted.cloning(&clones);
     wanted.overlay = overlay.as_ref();
     let as_deploy = args.as_deploy();
     // What there will be no room for is told before anything is made.

@@ -136,11 +136,17 @@ impl Scene<'_> {
     }
 
     /// The bytes that `size:` asks for: the largest for any database of the server, else that of its kind.
-    fn size(&self, database: &Database) -> u64 {
-        let Some(cluster) = self.graph.repository.clusters.get(self.cluster) else { return VOLUME };
-        let here = self.graph.databases.values().filter(|other| other.server == database.server);
-        let of_address = here.filter_map(|other| cluster.size.get(&other.address)).max();
-        of_address.or_else(|| cluster.size.get(&database.kind)).copied().unwrap_or(VOLUME)
+    ///
+    /// Copies of other clusters' data need the room that they have there.
+    pub(super) fn size(&self, database: &Database) -> u64 {
+        let here = || self.graph.databases.values().filter(|other| other.server == database.server);
+        let copied =
+            here().filter_map(|other| self.images.offers.get(&other.address)).map(|offer| offer.lent.bytes).max();
+        let size = self.settings().and_then(|cluster| {
+            let of_address = here().filter_map(|other| cluster.size.get(&other.address)).max();
+            of_address.or_else(|| cluster.size.get(&database.kind)).copied()
+        });
+        size.unwrap_or(VOLUME).max(copied.unwrap_or(0))
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use clustergraph::catalogue::fill;
 use clustergraph::graph::Service;
-use clustergraph::wiring::{Hole, variable_prefix};
+use clustergraph::wiring::{Hole, Value as Wired, variable_prefix};
 use serde_json::json;
 
 use super::Scene;
@@ -34,7 +34,17 @@ impl Scene<'_> {
     /// The whole environment of a service, secrets first, then by name. What is made of an optional dependency that does
     /// not run is left out.
     pub(super) fn environment(&self, service: &Service) -> Result<Vec<serde_json::Value>> {
-        let env = self.graph.environment(service, self.wired);
+        self.environment_of(service, |_| true)
+    }
+
+    /// The same of those variables whose values are to be kept.
+    pub(super) fn environment_of(
+        &self,
+        service: &Service,
+        keep: impl Fn(&Wired) -> bool,
+    ) -> Result<Vec<serde_json::Value>> {
+        let mut env = self.graph.environment(service, self.wired);
+        env.retain(|_, value| keep(value));
         let values: Vec<(&str, Vec<Part<'_>>)> = env.iter().map(|(name, value)| (*name, self.parts(value))).collect();
         let mut secrets = Vec::new();
         let mut variables: BTreeMap<SecretKey, String> = BTreeMap::new();

@@ -32,7 +32,7 @@ impl Scene<'_> {
         let lock = self.lock(kind, database)?;
         let owner = database.owner.as_ref().and_then(|owner| self.graph.services.get(owner));
         let migrate = match (&database.migrate, owner) {
-            (Some(migrate), Some(owner)) => Some((owner, self.run_for_data(owner, &migrate.run)?)),
+            (Some(migrate), Some(owner)) => Some((owner, self.run_for_data(owner, &migrate.run, |_| true)?)),
             _ => None,
         };
         let make = create.clone().map(|mut create| {
@@ -47,7 +47,7 @@ impl Scene<'_> {
             self.database_job(database, "migrate", &pod_security(owner), first, container)
         });
         let seed = match (&database.seed, owner) {
-            (Some(seed), Some(owner)) if self.seeds() => Some((owner, self.run_for_data(owner, seed)?)),
+            (Some(seed), Some(owner)) if self.seeds() => Some((owner, self.run_for_data(owner, seed, |_| true)?)),
             _ => None,
         };
         let seed = seed
@@ -63,8 +63,10 @@ impl Scene<'_> {
             migration: database.migration,
             schemas: database.schemas,
             seeds: seed.is_some(),
+            copy: self.images.offers.get(&database.address).cloned(),
         };
-        Ok(Logical { wanted, secret, make, beside, migrate, seed })
+        let copy = wanted.copy.as_ref().map(|offer| self.copy(database, offer)).transpose()?;
+        Ok(Logical { wanted, secret, make, beside, migrate, seed, copy })
     }
 
     /// What a logical database is called inside its server: by its number where it has one.
@@ -166,14 +168,19 @@ impl Scene<'_> {
         self.settings().is_some_and(|settings| settings.seed && settings.ttl.is_some())
     }
 
-    /// A program of a service that changes its database.
-    fn run_for_data(&self, owner: &Service, run: &[String]) -> Result<Value> {
+    /// A program of a service that changes its database, with those variables whose values are to be kept.
+    pub(super) fn run_for_data(
+        &self,
+        owner: &Service,
+        run: &[String],
+        keep: impl Fn(&clustergraph::wiring::Value) -> bool,
+    ) -> Result<Value> {
         let mut container = json!({
             "name": MIGRATE,
             "image": self.service_image(owner)?,
             "imagePullPolicy": "IfNotPresent",
             "command": command(run),
-            "env": self.environment(owner)?,
+            "env": self.environment_of(owner, keep)?,
         });
         set(&mut container, "securityContext", service_security(owner));
         // The same program as the service's, and where a namespace has a quota nothing runs that does not say what it asks for.
@@ -181,7 +188,7 @@ impl Scene<'_> {
         Ok(container)
     }
 
-    fn database_job(
+    pub(super) fn database_job(
         &self,
         database: &Database,
         verb: &str,

@@ -3,6 +3,7 @@
 mod borrowed;
 mod catalogue;
 pub(crate) mod check;
+mod copy;
 pub(crate) mod database;
 mod disruption;
 mod env;
@@ -10,6 +11,7 @@ pub(crate) mod external;
 pub(crate) mod files;
 pub(crate) mod front;
 pub(crate) mod job;
+mod lent;
 mod logical;
 mod object;
 mod pod;
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use borrowed::{Borrowed, Loan};
+pub(crate) use copy::Copy;
 pub(crate) use front::Front;
 pub(crate) use object::{Object, hash_of, hash_of_node};
 
@@ -39,6 +42,7 @@ pub(crate) use pod::command;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 use crate::store::databases::Wanted;
+use crate::store::lent::{Lent, Offer};
 
 /// What rendering needs to know besides the graph.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +55,8 @@ pub(crate) struct Images {
     pub(crate) numbers: BTreeMap<String, u32>,
     /// What is called and runs elsewhere.
     pub(crate) borrowed: Option<Borrowed>,
+    /// The databases that begin with another cluster's data, by address.
+    pub(crate) offers: BTreeMap<String, Offer>,
 }
 
 /// Everything that a graph is on Kubernetes.
@@ -64,6 +70,8 @@ pub(crate) struct Rendered {
     pub(crate) servers: BTreeMap<String, Server>,
     /// Logical databases, by address.
     pub(crate) databases: BTreeMap<String, Logical>,
+    /// Those that the cluster lends, by address.
+    pub(crate) lent: BTreeMap<String, Lent>,
     /// Services, by name.
     pub(crate) nodes: BTreeMap<String, Node>,
     /// Entries, by the name of their Service.
@@ -109,6 +117,8 @@ pub(crate) struct Logical {
     pub(crate) migrate: Option<Object>,
     /// The Job that gives it its first data, held back; none where it gets none.
     pub(crate) seed: Option<Object>,
+    /// How it gets another cluster's data; nothing where it begins empty, or has begun.
+    pub(crate) copy: Option<Copy>,
 }
 
 /// Commands that only work in the container of their server.
@@ -193,6 +203,7 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         claims: Vec::new(),
         servers: BTreeMap::new(),
         databases: BTreeMap::new(),
+        lent: BTreeMap::new(),
         nodes: BTreeMap::new(),
         entries: BTreeMap::new(),
         front: scene.front(),
@@ -203,6 +214,12 @@ pub(crate) fn render(graph: &Graph, images: &Images, cluster: &str) -> Result<Re
         {
             server.insert(scene.server(database)?);
         }
+        let server = rendered.servers.get(&database.server).filter(|_| scene.external(&database.address).is_none());
+        if let Some(server) = server {
+            scene.refuse_other_server(database, server)?;
+        }
+        let lent = scene.lent(database, server)?;
+        rendered.lent.extend(lent.map(|lent| (database.address.clone(), lent)));
         rendered.databases.insert(database.address.clone(), scene.logical(database)?);
     }
     for service in running.iter().filter_map(|name| graph.services.get(name)) {

@@ -58,7 +58,7 @@ fn rendered(files: &[(&str, &str)]) -> Rendered {
         services: graph.services.values().map(|it| (it.owner.clone(), digest(&it.owner))).collect(),
         servers: graph.databases.values().map(|database| (database.server.clone(), digest(&database.kind))).collect(),
         numbers: Databases::default().numbers(&graph, "production").unwrap(),
-        borrowed: None,
+        ..Images::default()
     };
     render(&graph, &images, "production").unwrap()
 }
@@ -436,4 +436,57 @@ fn two_parts_of_one_name_are_refused() {
     };
     let error = render(&graph, &images, "production").unwrap_err().to_string();
     assert!(error.contains("db-postgres-15"), "{error}");
+}
+
+#[test]
+fn what_a_cluster_lends_and_what_a_copy_of_that_takes() {
+    let api = API.replace("migrate: {", "mask: { run: [./mask, \"$5\"] }, migrate: {").replace(
+        "env: {",
+        "dependencies: [www]\nsecrets: [KEY]\nenv: { WWW: \"at ${services.www.url}\", KEYS: \"k=${secrets.KEY}\",",
+    );
+    let www = WWW.replace("dependencies: [api]\n", "");
+    let files = |settings: &str| {
+        let repository = format!("clusters: {{ production: {{ {settings} }} }}\n");
+        [
+            ("api/service.yaml", api.clone()),
+            ("api/api", "x".into()),
+            ("www/service.yaml", www.clone()),
+            ("clustergraph.yaml", repository),
+        ]
+    };
+    let of = |settings: &str, offers: BTreeMap<String, Offer>| {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(settings);
+        let graph = write(folder.path(), &files.each_ref().map(|(path, text)| (*path, text.as_str())));
+        let digest = |name: &str| format!("registry.example/shop/{name}@sha256:0123");
+        let images = Images {
+            services: graph.services.values().map(|it| (it.owner.clone(), digest(&it.owner))).collect(),
+            servers: [("postgres-15".to_owned(), "postgres@sha256:0123".to_owned())].into(),
+            offers,
+            ..Images::default()
+        };
+        render(&graph, &images, "production")
+    };
+    assert_eq!(of("", BTreeMap::new()).unwrap().lent, BTreeMap::new());
+    let lends = of("lends: true, size: { postgres: 3Gi }", BTreeMap::new()).unwrap();
+    insta::assert_yaml_snapshot!("lent", settled(&lends.lent));
+
+    let offer = Offer { of: "production".into(), version: 7, lent: lends.lent["api/orders"].clone(), level: None };
+    let offers = |offer: Offer| BTreeMap::from([("api/orders".to_owned(), offer)]);
+    let copied = of("ttl: 4h, size: { postgres: 2Gi }", offers(offer.clone())).unwrap();
+    let copy = copied.databases["api/orders"].copy.as_ref().unwrap();
+    let mut told = settled(&copy.mask.as_ref().unwrap().body);
+    told["does"] = serde_json::json!([copy.pod, copy.dump, copy.restore, copy.drop.0]);
+    insta::assert_yaml_snapshot!("copy", told);
+    let claim = |rendered: &Rendered| {
+        let set = &rendered.servers["postgres-15"].objects[1].body;
+        set.pointer("/spec/volumeClaimTemplates/0/spec/resources/requests/storage").unwrap().clone()
+    };
+    assert_eq!(claim(&copied), "3Gi", "as large as where it comes from");
+    let grown = of("ttl: 4h, size: { postgres: 5Gi }", offers(offer.clone())).unwrap();
+    assert_eq!(claim(&grown), "5Gi");
+
+    let other = Offer { lent: Lent { form: "other".into(), ..offer.lent.clone() }, ..offer };
+    let refused = of("ttl: 4h", offers(other)).unwrap_err().to_string();
+    assert!(refused.contains("sees the data before it is masked") && refused.contains("clone: none"), "{refused}");
 }

@@ -8,6 +8,8 @@ use clustergraph::graph::{Graph, Key, Schemas};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lent::Offer;
+use super::origin::Origin;
 use crate::error::{Error, Result};
 use crate::render::external::is_external;
 use crate::schemas::Level;
@@ -52,6 +54,9 @@ pub(crate) struct Known {
     /// Whether it got its first data. That is never done again, whatever the sources say later.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) seeded: bool,
+    /// Whose data it began with; nothing where it began empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
 }
 
 /// One run of the Job that makes a database and brings its schema up to date.
@@ -101,6 +106,8 @@ pub(crate) struct Wanted {
     pub(crate) schemas: Option<Schemas>,
     /// Whether it gets its first data, once.
     pub(crate) seeds: bool,
+    /// What it is to begin with, where that is another cluster's data and it has not begun yet.
+    pub(crate) copy: Option<Offer>,
 }
 
 impl Wanted {
@@ -115,6 +122,8 @@ impl Wanted {
 pub(crate) enum Lack {
     /// Nothing.
     Nothing,
+    /// Another cluster's data.
+    Copy,
     /// It is made, or what is in it; its schema stays as it is.
     Contents(&'static str),
     /// It is made, and its schema brought up to date.
@@ -142,6 +151,8 @@ pub(crate) enum Need {
     Nothing,
     /// Its Job, for a reason.
     Run(String),
+    /// A copy of another cluster's data, and what comes then: whose, and who masks it.
+    Clone(String),
     /// The end of a Job that was let go.
     Await,
 }
@@ -175,6 +186,7 @@ impl Known {
             migration: before.and_then(|before| before.migration),
             schemas: before.and_then(|before| before.schemas),
             seeded: before.is_some_and(|before| before.seeded),
+            origin: before.and_then(|before| before.origin.clone()),
         };
         if known.work.state == State::Done {
             known.seeded |= known.work.seeds;
@@ -187,6 +199,32 @@ impl Known {
         known
     }
 
+    /// What is known while a copy is made: whatever is there is thrown away, and nobody may use what comes.
+    pub(crate) fn copying(wanted: &Wanted, volume: Option<String>, offer: &Offer, time: Timestamp) -> Self {
+        let (made, migration, schemas) = (None, None, None);
+        let (job, uid) = (String::new(), String::new());
+        let work = Work { state: State::Done, job, uid, made, migration, schemas, seeds: false, time };
+        Self { origin: Some(Origin::half(offer)), ..Self::doing(wanted, volume, work, None) }
+    }
+
+    /// The same when all of it is there and masked: it is a database that was migrated and filled somewhere else.
+    pub(crate) fn copied(self, offer: &Offer, time: Timestamp) -> Self {
+        let level = offer.level;
+        Self {
+            work: Work { state: State::Done, migration: None, schemas: None, time, ..self.work },
+            migration: level.map(|level| level.migration),
+            schemas: level.and_then(|level| level.schemas),
+            seeded: true,
+            origin: Some(Origin::whole(offer)),
+            ..self
+        }
+    }
+
+    /// Whether it is a copy of which not everything is there, or not masked.
+    pub(crate) fn is_half(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| !origin.is_whole)
+    }
+
     /// Whether its data is on another volume than the one that is there.
     fn is_elsewhere(&self, volume: Option<&str>) -> bool {
         matches!((&self.volume, volume), (Some(then), Some(now)) if then != now)
@@ -196,7 +234,12 @@ impl Known {
 impl Databases {
     /// What a database lacks of what is wanted. `volume` is the one that its data would lie on.
     pub(crate) fn lack(&self, wanted: &Wanted, volume: Option<&str>) -> Lack {
-        let Some(known) = self.0.get(&wanted.address) else { return Lack::All("new") };
+        let Some(known) = self.0.get(&wanted.address) else {
+            return if wanted.copy.is_some() { Lack::Copy } else { Lack::All("new") };
+        };
+        if known.is_half() || known.origin.is_some() && known.is_elsewhere(volume) {
+            return Lack::Copy;
+        }
         if known.is_elsewhere(volume) {
             return Lack::All("its volume is new");
         }
@@ -216,6 +259,11 @@ impl Databases {
             return Lack::Data(if is_over { "its first data" } else { "asked for again" });
         }
         Lack::Nothing
+    }
+
+    /// Whether a database has not begun yet, or a copy of it was interrupted.
+    pub(crate) fn is_to_begin(&self, address: &str) -> bool {
+        self.0.get(address).is_none_or(Known::is_half)
     }
 
     /// The schema that is there, if its data is.
@@ -238,10 +286,13 @@ impl Databases {
             if let Some(moved) = moved(known, wanted) {
                 return Err(Error::Refused(moved));
             }
+            if let Some(origin) = &known.origin {
+                origin.refuse(address, wanted.copy.is_some(), known.is_elsewhere(volume))?;
+            }
             let (verb, its) = if known.work.seeds { ("up", "seed") } else { ("deploy", "migration") };
             let what = || format!("the {its} of {address}");
             match known.work.state {
-                _ if known.is_elsewhere(volume) => {}
+                _ if known.is_elsewhere(volume) || known.is_half() => {}
                 // What is not asked for any more needs nobody's look.
                 _ if known.work.seeds && !wanted.seeds => {}
                 State::Running if job_exists(&known.work) => return Ok(Need::Await),
@@ -267,6 +318,7 @@ impl Databases {
         }
         Ok(match self.lack(wanted, volume) {
             Lack::Nothing => Need::Nothing,
+            Lack::Copy => Need::Clone(wanted.copy.as_ref().map(Offer::words).unwrap_or_default()),
             Lack::Contents(reason) | Lack::All(reason) | Lack::Data(reason) => Need::Run(reason.to_owned()),
         })
     }

@@ -4,6 +4,8 @@
 pub(crate) mod bundle;
 pub(crate) mod databases;
 pub(crate) mod head;
+pub(crate) mod lent;
+pub(crate) mod origin;
 pub(crate) mod pins;
 pub(crate) mod record;
 pub(crate) mod tasks;

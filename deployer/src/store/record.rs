@@ -6,6 +6,7 @@ use clustergraph::graph::{Key, Schemas};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lent::Lent;
 use crate::error::Result;
 use crate::render::{Borrowed, Entry, Front, Kind, Object, front, hash_of};
 
@@ -53,12 +54,15 @@ pub(crate) struct Content {
     /// For how many seconds the version that it takes over from stays ready; until the next deploy, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm_seconds: Option<u64>,
-    /// Whether others may use its instances.
+    /// Whether others may use its instances, and begin with copies of its data.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) lends: bool,
     /// What the namespaces of those are labelled with who are let in to borrow: the name of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lets_in: Option<String>,
+    /// What a copy of each database takes that can be copied, by address; nothing where it lends none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) lent: BTreeMap<String, Lent>,
     /// What it takes from another cluster instead of running it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) borrowed: Option<Borrowed>,
@@ -190,7 +194,7 @@ impl Content {
                 })
                 .collect();
             let more = (&content.front, &content.migrations, &content.schemas, content.is_closed, content.warm_seconds);
-            let others = (content.lends, &content.lets_in, &content.borrowed);
+            let others = (content.lends, &content.lets_in, &content.lent, &content.borrowed);
             hash_of(&(content.version, nodes, &content.entries, more, others))
         };
         strip(self) == strip(other)
@@ -267,6 +271,7 @@ pub(crate) mod tests {
             lends: false,
             lets_in: None,
             borrowed: None,
+            lent: BTreeMap::new(),
         }
     }
 

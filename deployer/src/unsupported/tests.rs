@@ -133,6 +133,8 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         "lends: true, strategy: rolling",
         "size: { web/nothing: 5Gi }",
         "seed: true",
+        "clone: staging",
+        "databases: { web/orders: { clone: staging } }",
         "secrets_from: dev",
         "quota: { memory: 8Gi }",
         "ttl: 4h, lends: true",
@@ -140,9 +142,11 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         "ttl: 4h, databases: { web/orders: { secret: db } }",
     ] {
         let name = setting.trim_start_matches("ttl: 4h, ").split(':').next().unwrap();
-        let found = refused(HELLO, &format!("clusters:\n  production: {{ {setting} }}\n"));
+        let name = if setting.contains("clone") { "clone" } else { name };
+        let clusters = |name: &str| format!("clusters:\n  {name}: {{ {setting} }}\n  staging: {{}}\n");
+        let found = refused(HELLO, &clusters("production"));
         assert!(found.len() == 1 && found[0].contains(&format!("`{name}`")), "{setting}: {found:#?}");
-        assert_eq!(refused(HELLO, &format!("clusters:\n  other: {{ {setting} }}\n")), Vec::<String>::new());
+        assert_eq!(refused(HELLO, &clusters("other")), Vec::<String>::new());
     }
 }
 
@@ -152,6 +156,10 @@ fn what_clusters_have_that_end_by_themselves_is_honoured_with_a_time_to_live() {
                     domain: 'pr-{n}.shop.example', ingress: { class: nginx, tls: shop-tls }";
     let cluster = |settings: &str| format!("clusters:\n  production: {{ {settings} }}\n");
     assert_eq!(refused(HELLO, &cluster(settings)), Vec::<String>::new());
+    let copies = "ttl: 4h, clone: staging, databases: { web/orders: { clone: none } } }\n  staging: { lends: true";
+    assert_eq!(refused(HELLO, &cluster(copies)), Vec::<String>::new());
+    let nothing = refused(HELLO, &cluster("ttl: 4h, databases: { web/order: { clone: staging } } }\n  staging: {"));
+    assert!(nothing.len() == 1 && nothing[0].contains("`clone` of web/order, which is no database"), "{nothing:#?}");
     let fixed = refused(HELLO, &cluster("ttl: 4h, domain: shop.example, ingress: { class: nginx }"));
     assert!(fixed.len() == 1 && fixed[0].contains("would ask for the same host"), "{fixed:#?}");
 }

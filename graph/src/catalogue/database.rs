@@ -72,6 +72,11 @@ pub struct DatabaseKind {
     pub dump: Option<Command>,
     /// Reads what `dump` wrote from its standard input, into a logical database that was just made.
     pub restore: Option<Command>,
+    /// Whether `dump` is of one moment, whatever is written meanwhile.
+    pub snapshot: bool,
+    /// Lets the server forget what is not in a logical database any more, and could still be asked for by its user: what it
+    /// remembers of values to plan queries.
+    pub forget: Option<Input>,
     /// What the tests of the entry's own repository run it on, each with the versions that they run.
     pub tested: BTreeMap<Tested, Vec<String>>,
 }
@@ -242,6 +247,11 @@ impl DatabaseKind {
             drop: fields.take("drop").and_then(|yaml| input(yaml, "`drop`", problems)),
             dump: read::optional_command(&mut fields, "dump", problems),
             restore: read::optional_command(&mut fields, "restore", problems),
+            snapshot: fields
+                .take("snapshot")
+                .and_then(|yaml| decode::boolean(yaml, "`snapshot`", problems))
+                .unwrap_or_default(),
+            forget: fields.take("forget").and_then(|yaml| input(yaml, "`forget`", problems)),
             tested: tested(&mut fields, &versions, problems),
             versions,
             default,

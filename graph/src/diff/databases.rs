@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::{Fields, between, flat};
 use super::{Cause, Change, FieldChange, FilesChange, Node, NodeKind};
+use crate::format::service::Mask;
 use crate::graph::{Database, DatabaseServer, Graph};
 use crate::tree::{Entry, joined};
 
@@ -57,7 +58,8 @@ fn database(
     let server = Node::new(NodeKind::Server, &new.server);
     let is_same = (&old.kind, &old.version, &old.server, &old.params)
         == (&new.kind, &new.version, &new.server, &new.params)
-        && (&old.topics, &old.extensions, &old.seed) == (&new.topics, &new.extensions, &new.seed);
+        && (&old.topics, &old.extensions) == (&new.topics, &new.extensions)
+        && (&old.seed, &old.mask) == (&new.seed, &new.mask);
     if is_same && !changes.contains_key(&server) {
         return None;
     }
@@ -88,6 +90,10 @@ fn of_database(database: &Database) -> Fields {
     let written = serde_json::json!({
         "kind": database.kind, "version": database.version, "params": database.params, "topics": database.topics,
         "extensions": database.extensions, "seed": database.seed,
+        "mask": database.mask.as_ref().map(|mask| match mask {
+            Mask::Run(run) => serde_json::json!(run),
+            Mask::Unneeded => serde_json::json!("none"),
+        }),
     });
     flat(String::new(), &written, &mut fields);
     fields

@@ -4,7 +4,7 @@ mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use cluster::{Cluster, Egress, ExternalDatabase, Ingress, Quota, Strategy};
+pub use cluster::{Cluster, Egress, ExternalDatabase, Ingress, Origin, Quota, Strategy};
 
 use crate::catalogue::{Catalogue, SharedCatalogue};
 use crate::diagnostic::{Place, Problem, Problems, suggestion};
@@ -82,11 +82,34 @@ impl RepositoryFile {
         if let Some(yaml) = fields.take("clusters") {
             let cluster = |_: &Key, yaml: &Yaml, problems: &mut Problems| Some(cluster::cluster(yaml, problems));
             file.clusters = named(yaml, "`clusters`", "the cluster's name", problems, cluster);
+            file.check_origins(problems);
         }
         // A field that nobody knows may be one of them, misspelt.
         file.broken.extend(fields.left().filter_map(|name| suggestion(name, DECLARING.iter().copied())));
         fields.close("clustergraph.yaml", problems);
         file
+    }
+
+    /// Data is that of a cluster that is known here, and that nobody's deadline ends.
+    fn check_origins(&self, problems: &mut Problems) {
+        for cluster in self.clusters.values() {
+            let of_all = cluster.clone.as_ref().zip(cluster.places.get("clone"));
+            let of_single = cluster.origins.values().map(|(origin, place)| (origin, place));
+            for (name, place) in of_all.into_iter().chain(of_single).filter_map(|(it, at)| Some((it.cluster()?, at))) {
+                let known =
+                    self.clusters.iter().filter(|(_, other)| other.ttl.is_none()).map(|(name, _)| name.as_str());
+                let problem = match self.clusters.get(name) {
+                    Some(found) if found.ttl.is_none() => continue,
+                    Some(_) => format!("`{name}` ends by itself: nothing is cloned from there"),
+                    None => format!("there is no cluster `{name}`"),
+                };
+                let problem = Problem::new("unknown-cluster", place.clone(), problem);
+                problems.add(match suggestion(name, known.clone()) {
+                    Some(close) => problem.mend(format!("did you mean `{close}`?")),
+                    None => problem.mend("name a permanent cluster of this file: one without `ttl`; or `none`"),
+                });
+            }
+        }
     }
 
     fn note(&mut self, fields: &[&'static str], before: usize, problems: &Problems) {

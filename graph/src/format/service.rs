@@ -25,7 +25,7 @@ pub use parts::{Process, Smoke, TestSuite};
 pub use ports::Port;
 pub use scale::{Resources, Scale};
 pub(crate) use stores::declared;
-pub use stores::{DatabaseSource, DatabaseUse, Migrate, Store};
+pub use stores::{DatabaseSource, DatabaseUse, Mask, Migrate, Store};
 pub use surroundings::{FileUse, Secret, Volume};
 
 use crate::diagnostic::{Place, Places, Problem, Problems};

@@ -28,7 +28,7 @@ use crate::diagnostic::{Place, Places};
 use crate::format::lock::LockFile;
 use crate::format::repository::RepositoryFile;
 use crate::format::service::{
-    Build, Command, Dependency, Health, Migrate, Port, Public, Resources, Restart, Scale, Secret, Security,
+    Build, Command, Dependency, Health, Mask, Migrate, Port, Public, Resources, Restart, Scale, Secret, Security,
     ServiceFile, Smoke, Start, Stop, TestSuite, Volume, Watch,
 };
 use crate::tree::{Commit, Directory, joined};
@@ -228,6 +228,8 @@ pub struct Database {
     pub schemas: Option<Schemas>,
     /// How first data is put in.
     pub seed: Option<Command>,
+    /// What is done to a copy of it before anybody sees that.
+    pub mask: Option<Mask>,
     /// Where it is declared.
     pub place: Place,
 }

@@ -72,6 +72,7 @@ impl Builder<'_> {
             migration,
             schemas,
             seed: store.seed.clone(),
+            mask: store.mask.clone(),
             place: store.place.clone(),
             address: address.clone(),
         };

@@ -22,6 +22,7 @@ pub(crate) fn wanted(version: &str, level: Option<Level>) -> Wanted {
         migration: level.map(|level| level.migration),
         schemas: level.and_then(|level| level.schemas),
         seeds: false,
+        copy: None,
     }
 }
 
@@ -237,4 +238,46 @@ fn it_reads_what_it_wrote_and_the_keys_are_ones_that_kubernetes_takes() {
     let data = databases.encode().unwrap();
     assert_eq!(data.keys().collect::<Vec<_>>(), ["api.orders"]);
     assert_eq!(Databases::decode(&data).unwrap(), databases);
+}
+
+#[test]
+fn a_database_begins_as_a_copy_once() {
+    use crate::store::lent::tests::{masked, offer};
+    let offered = offer(masked(), numbered(7, 8));
+    let asked = |level| Wanted { copy: Some(offered.clone()), seeds: true, ..wanted("15", level) };
+    let need = |known: &Databases, wanted: &Wanted, volume| {
+        known.need(wanted, Some(volume), |_| false, false).map_err(|error| error.to_string())
+    };
+    let clone = || Ok(Need::Clone("of production, masked by order".to_owned()));
+    let all = |known: Known| Databases([("api/orders".to_owned(), known)].into());
+    let newest = asked(numbered(7, 9));
+    assert_eq!(need(&Databases::default(), &newest, "v"), clone());
+
+    // While it is made nobody uses it, whatever its Jobs did; it is made anew.
+    let half = Known::copying(&newest, Some("v".into()), &offered, Timestamp::UNIX_EPOCH);
+    assert_eq!((half.level(), half.made, half.seeded), (None, None, false));
+    assert_eq!(need(&all(half.clone()), &newest, "v"), clone());
+    for state in [State::Running, State::Failed, State::Done] {
+        let work = Work { state, job: "mask-1".into(), uid: "u".into(), ..half.work.clone() };
+        let masking = Known::doing(&newest, Some("v".into()), work, Some(&half));
+        assert_eq!(need(&all(masking), &newest, "v"), clone(), "{state:?}");
+    }
+    assert!(Databases::default().is_to_begin("api/orders") && all(half.clone()).is_to_begin("api/orders"));
+
+    // Then it has the schema of where it comes from, is never seeded, and only newer migrations run.
+    let made = Known { made: Some(newest.made), ..half.clone() };
+    let whole = all(made.copied(&offered, Timestamp::UNIX_EPOCH));
+    assert_eq!(whole.level("api/orders", Some("v")), numbered(7, 8));
+    assert_eq!(need(&whole, &newest, "v"), Ok(Need::Run("its migration changed".to_owned())));
+    assert_eq!(need(&whole, &asked(numbered(7, 8)), "v"), Ok(Need::Nothing));
+    let not_asked = Wanted { copy: None, ..asked(numbered(7, 8)) };
+    assert_eq!(need(&whole, &not_asked, "v"), Ok(Need::Nothing), "its data stays");
+    assert!(!whole.is_to_begin("api/orders"));
+    assert_eq!(Databases::decode(&whole.encode().unwrap()).unwrap(), whole);
+
+    // What would show it unmasked, or be taken for it, is refused.
+    let gone = need(&whole, &newest, "other").unwrap_err();
+    assert!(gone.contains("before it is masked") && gone.contains("komandan down"), "{gone}");
+    let given_up = need(&all(half), &not_asked, "v").unwrap_err();
+    assert!(given_up.contains("is not all there") && given_up.contains("komandan down"), "{given_up}");
 }

@@ -33,12 +33,16 @@ pub struct Cluster {
     pub pull_grace: Option<Duration>,
     /// Databases that are not run in the cluster, by address.
     pub databases: BTreeMap<String, ExternalDatabase>,
+    /// What databases begin with, by address, where it is said of single ones.
+    pub origins: BTreeMap<String, (Origin, Place)>,
     /// Sizes in bytes of what is kept on disks, by a database's address, a volume's address or a kind.
     pub size: BTreeMap<String, u64>,
     /// After which time it ends by itself.
     pub ttl: Option<Duration>,
     /// Whether its databases get their seeds.
     pub seed: bool,
+    /// What its databases begin with, where nothing is said of a single one.
+    pub clone: Option<Origin>,
     /// The Secret, or the cluster, that its secrets are taken from.
     pub secrets_from: Option<String>,
     /// What all of it together may take.
@@ -87,6 +91,26 @@ pub struct ExternalDatabase {
     pub secret: String,
 }
 
+/// What a database begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing but what its migrations make.
+    Fresh,
+    /// The data of the database of this address in another cluster.
+    Clone(String),
+}
+
+impl Origin {
+    /// The cluster whose data it is.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        match self {
+            Self::Clone(cluster) => Some(cluster),
+            Self::Fresh => None,
+        }
+    }
+}
+
 /// What all of a cluster together may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quota {
@@ -122,6 +146,7 @@ impl<'y> Reader<'y, '_> {
 pub(super) fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
     let Some(fields) = Fields::open(yaml, "a cluster", problems) else { return Cluster::default() };
     let mut reader = Reader { fields, places: BTreeMap::new(), problems };
+    let databases = reader.take("databases", |yaml, _, problems| Some(databases(yaml, problems))).unwrap_or_default();
     let cluster = Cluster {
         context: reader.take("context", text),
         namespace: reader.take("namespace", name),
@@ -141,10 +166,12 @@ pub(super) fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
             })
             .unwrap_or_default(),
         pull_grace: reader.take("pull_grace", decode::duration),
-        databases: reader.take("databases", |yaml, _, problems| Some(databases(yaml, problems))).unwrap_or_default(),
+        databases: databases.external,
+        origins: databases.origins,
         size: reader.take("size", |yaml, _, problems| Some(sizes(yaml, problems))).unwrap_or_default(),
         ttl: reader.take("ttl", decode::duration),
         seed: reader.take("seed", decode::boolean).unwrap_or(false),
+        clone: reader.take("clone", origin),
         secrets_from: reader.take("secrets_from", name),
         quota: reader.take("quota", |yaml, _, problems| quota(yaml, problems)),
         places: BTreeMap::new(),
@@ -209,22 +236,47 @@ fn gateway(yaml: &Yaml, problems: &mut Problems) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn databases(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, ExternalDatabase> {
-    let mut databases = BTreeMap::new();
+/// What is said of databases, by address.
+#[derive(Default)]
+struct Databases {
+    external: BTreeMap<String, ExternalDatabase>,
+    origins: BTreeMap<String, (Origin, Place)>,
+}
+
+fn databases(yaml: &Yaml, problems: &mut Problems) -> Databases {
+    let mut databases = Databases::default();
     for (key, yaml) in decode::entries(yaml, "`databases`", problems) {
-        if let Some(database) = external(yaml, problems) {
-            databases.insert(key.name.clone(), database);
+        let what = "a database of a cluster";
+        let Some(mut fields) = Fields::open(yaml, what, problems) else { continue };
+        let (secret, clone) = (fields.take("secret"), fields.take_with_key("clone"));
+        match (secret, clone) {
+            (Some(_), Some((clone, _))) => problems.add(
+                Problem::new("one-of", clone.place.clone(), format!("{what} has `secret` and `clone`"))
+                    .mend("somebody else runs it, or it begins with another cluster's data: leave one of them out"),
+            ),
+            (None, None) => problems.add(
+                Problem::new("missing-field", fields.place().clone(), format!("{what} needs `secret` or `clone`"))
+                    .mend("write `secret: NAME` where somebody else runs it, or `clone: production`"),
+            ),
+            _ => {}
         }
+        if let Some(secret) = secret.and_then(|yaml| name(yaml, "`secret`", problems)) {
+            databases.external.insert(key.name.clone(), ExternalDatabase { secret });
+        }
+        if let Some((place, yaml)) = clone
+            && let Some(origin) = origin(yaml, "`clone`", problems)
+        {
+            databases.origins.insert(key.name.clone(), (origin, place.place.clone()));
+        }
+        fields.close(what, problems);
     }
     databases
 }
 
-fn external(yaml: &Yaml, problems: &mut Problems) -> Option<ExternalDatabase> {
-    let mut fields = Fields::open(yaml, "a database of a cluster", problems)?;
-    let secret = decode::required(&mut fields, "secret", "a database of a cluster", problems)
-        .and_then(|yaml| name(yaml, "`secret`", problems));
-    fields.close("a database of a cluster", problems);
-    Some(ExternalDatabase { secret: secret? })
+/// A cluster's name, or `none`.
+fn origin(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Origin> {
+    let name = name(yaml, what, problems)?;
+    Some(if name == "none" { Origin::Fresh } else { Origin::Clone(name) })
 }
 
 fn sizes(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, u64> {

@@ -87,6 +87,8 @@ pub(super) fn kind() -> Value {
         .may("drop", "Removes a logical database and its user.", input("`drop`"))
         .may("dump", "Writes all of a logical database to its output.", command())
         .may("restore", "Reads what `dump` wrote.", command())
+        .may("forget", "Lets the server forget what is not in a logical database any more.", input("`forget`"))
+        .may("snapshot", "Whether `dump` is of one moment, whatever is written meanwhile.", boolean())
         .may(
             "tested",
             "What the entry was tested on, each with the versions.",

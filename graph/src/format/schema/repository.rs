@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::catalogue::{kind, stack};
 use super::service::declared;
 use super::types::{
-    LABEL, Object, boolean, bytes, duration, integer, label, list, named, named_by, or_null, pattern, processors, text,
-    words,
+    LABEL, Object, boolean, bytes, duration, integer, label, list, named, named_by, needing_one, or_null, pattern,
+    processors, text, words,
 };
 
 pub(super) fn repository() -> Value {
@@ -42,11 +42,10 @@ fn cluster() -> Value {
             text(),
         )
         .may("tls", "The Secret with the certificate of the cluster's host.", label());
-    let database = Object::new("a database of a cluster").must(
-        "secret",
-        "The Secret that says where it is and who may enter.",
-        label(),
-    );
+    let database = Object::new("a database of a cluster")
+        .may("secret", "The Secret that says where it is and who may enter, where somebody else runs it.", label())
+        .may("clone", "The cluster whose data it begins with; `none` for nobody's.", label());
+    let database = needing_one(database.build(), &["secret", "clone"]);
     let quota = Object::new("`quota`")
         .may("cpu", "Processors.", processors())
         .may("memory", "Bytes of memory.", bytes())
@@ -65,8 +64,8 @@ fn cluster() -> Value {
         .may("pull_grace", "How long pulling an image may fail before the deploy does.", duration())
         .may(
             "databases",
-            "Databases that somebody else runs, by address.",
-            named(database.build(), "A database's address."),
+            "Databases that somebody else runs, or that begin with another cluster's data, by address.",
+            named(database, "A database's address."),
         )
         .may(
             "size",
@@ -75,6 +74,7 @@ fn cluster() -> Value {
         )
         .may("ttl", "After which time it ends by itself.", duration())
         .may("seed", "Whether its databases get their seeds.", boolean())
+        .may("clone", "The cluster whose data its databases begin with.", label())
         .may("secrets_from", "Where its secrets are taken from.", label())
         .may("quota", "What all of it together may take.", quota.build())
         .build()

@@ -103,12 +103,18 @@ fn database() -> Value {
         .may("schema", "The migrations' folder, below the service's: it runs again when this changes.", path())
         .may("compatible", "The oldest schema that this code still runs on; only its newest otherwise.", text());
     let seed = Object::new("`seed`").must("run", "The command, run once in the life of the data.", command());
+    let mask = Object::new("`mask`").must("run", "The command, run in the copy by this service's program.", command());
     declared(Object::new("a database"))
         .may("as", "The name it is known by here; `orders` gives ORDERS_URL.", label())
         .may("primary", "Whether of several this one has the family's name, such as DATABASE_URL.", boolean())
         .may("params", "The query part of its URL.", texts())
         .may("migrate", "How its schema is brought up to date.", migrate.build())
         .may("seed", "How first data is put in.", seed.build())
+        .may(
+            "mask",
+            "What is done to a copy before anybody sees it; `none` where everybody may.",
+            any_of(vec![words(&["none"]), mask.build()]),
+        )
         .build()
 }
 

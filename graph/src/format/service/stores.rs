@@ -78,9 +78,11 @@ pub struct Store {
     pub migrate: Option<Migrate>,
     /// How first data is put in.
     pub seed: Option<Command>,
+    /// What is done to a copy of it before anybody sees that.
+    pub mask: Option<Mask>,
     /// Where the kind was written.
     pub place: Place,
-    /// Where `settings`, `extensions`, `topics`, `image`, `isolation`, `migrate` and `seed` were written.
+    /// Where `settings`, `extensions`, `topics`, `image`, `isolation`, `migrate`, `seed` and `mask` were written.
     pub places: BTreeMap<&'static str, Place>,
 }
 
@@ -97,6 +99,7 @@ impl Store {
             dedicated: false,
             migrate: None,
             seed: None,
+            mask: None,
             place: place.clone(),
             places: BTreeMap::new(),
         }
@@ -116,9 +119,29 @@ pub struct Migrate {
     pub place: Place,
 }
 
+/// What is done to a copy of a database before anybody sees that. Only its owner can know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mask {
+    /// The command, run in the copy by the owner's own program.
+    Run(Command),
+    /// Nothing: whoever may begin a cluster may see all of it.
+    Unneeded,
+}
+
 /// Fields that only a database of the service's own has.
-const OWN: &[&str] =
-    &["kind", "version", "primary", "settings", "extensions", "topics", "image", "isolation", "migrate", "seed"];
+const OWN: &[&str] = &[
+    "kind",
+    "version",
+    "primary",
+    "settings",
+    "extensions",
+    "topics",
+    "image",
+    "isolation",
+    "migrate",
+    "seed",
+    "mask",
+];
 
 pub(super) fn database(yaml: &Yaml, problems: &mut Problems) -> Option<DatabaseUse> {
     if let Value::Text(kind) = &yaml.value {
@@ -147,13 +170,17 @@ pub(super) fn database(yaml: &Yaml, problems: &mut Problems) -> Option<DatabaseU
         places.insert("seed", key.place.clone());
         run(yaml, "seed", problems)
     });
+    let mask = fields.take_with_key("mask").and_then(|(key, yaml)| {
+        places.insert("mask", key.place.clone());
+        mask(yaml, problems)
+    });
     fields.close("a database", problems);
     let mut store = store?;
     store.places.append(&mut places);
     let alias = alias(alias_yaml, &store.kind, problems)?;
     let place = store.place.clone();
     Some(DatabaseUse {
-        source: DatabaseSource::Own(Box::new(Store { migrate, seed, ..store })),
+        source: DatabaseSource::Own(Box::new(Store { migrate, seed, mask, ..store })),
         alias,
         primary,
         params,
@@ -265,10 +292,19 @@ fn migrate(yaml: &Yaml, problems: &mut Problems) -> Option<Migrate> {
 
 /// `{ run: [...] }`.
 fn run(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Command> {
+    let command = format!("`{what}.run`");
     let what = format!("`{what}`");
     let mut fields = Fields::open(yaml, &what, problems)?;
     let run = decode::required(&mut fields, "run", &what, problems)
-        .and_then(|yaml| decode::command(yaml, "`seed.run`", problems));
+        .and_then(|yaml| decode::command(yaml, &command, problems));
     fields.close(&what, problems);
     run
+}
+
+/// `{ run: [...] }`, or `none`.
+fn mask(yaml: &Yaml, problems: &mut Problems) -> Option<Mask> {
+    match &yaml.value {
+        Value::Text(_) => decode::choice(yaml, "`mask`", &[("none", ())], problems).map(|()| Mask::Unneeded),
+        _ => run(yaml, "mask", problems).map(Mask::Run),
+    }
 }
