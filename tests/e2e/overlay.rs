@@ -192,12 +192,16 @@ fn what_moves_on_while_an_overlay_begins_is_borrowed_as_it_is_then() {
     lent.deploy();
     let commit = lent.base.repository.git(&["rev-parse", "HEAD"]);
     let line = format!("up --pr 7 --from production {commit} --output json");
-    let child = lent.clusters.komandan(&line).env("KOMANDAN_PAUSE", "namespace-made").spawn();
+    let mut child = lent.clusters.komandan(&line).env("KOMANDAN_PAUSE", "namespace-made").spawn();
     let stat = format!("/proc/{}/stat", child.id());
     wait_until("it is paused", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
     lent.edit("api", "two");
     lent.deploy();
-    kill_process(Pid::from_child(&child), Signal::CONT).expect("it goes on");
+    // It begins once more, and comes to the same place again.
+    wait_until("it comes to its end", || {
+        let _ = kill_process(Pid::from_child(&child), Signal::CONT);
+        child.try_wait().expect("it is ours").is_some()
+    });
     let output = child.wait_with_output().expect("it ends");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let done: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).expect("a result");

@@ -169,11 +169,6 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 }
 
 impl Found {
-    /// Whether there are versions already, and not only what was never finished.
-    pub(super) fn has_versions(&self) -> bool {
-        self.head.current.is_some()
-    }
-
     /// Reads what is there.
     pub(super) async fn read(cluster: &Cluster) -> Result<Self> {
         let store = Store::new(cluster);

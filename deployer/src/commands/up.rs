@@ -177,9 +177,8 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
         Some(_) if !was_asleep => found,
         _ => Found::read(&cluster).await?,
     };
-    let had_versions = found.has_versions();
     bring(&wanted, found, &cluster, &as_deploy, console).await?;
-    if let (Some(lender), true) = (&lender, had_versions) {
+    if let Some(lender) = &lender {
         let store = Store::new(&cluster);
         let kept = session::kept(store, &store.head().await?.value).await?;
         pin::settle(lender, &cluster, &kept.all()).await?;
