@@ -186,7 +186,8 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
     assert!(refused.contains("lends nothing") && refused.contains("does not count"), "{refused}");
     let _ = copies.komandan("deploy").run().succeeds();
     let mask = |name: &str| format!("mask: {{ run: [python, main.py, mask, {name}] }}");
-    copies.repository().replace("keeper/service.yaml", FACTS, &format!("{FACTS}, {}", mask("facts")));
+    let fails = "mask: { run: [python, -c, \"raise SystemExit('no such person')\"] }";
+    copies.repository().replace("keeper/service.yaml", FACTS, &format!("{FACTS}, {fails}"));
     copies.repository().replace("keeper/service.yaml", ITEMS, &format!("{ITEMS}, {}", mask("items")));
     copies.repository().commit("it says how it is masked");
     let refused = copies.copy("up").run().ends_with(6).stderr();
@@ -195,6 +196,20 @@ fn a_cluster_begins_with_anothers_data_of_one_moment_masked_by_its_owner_and_kee
         assert!(refused.contains(&words), "{refused}");
     }
     assert_eq!(copies.namespaces(), Vec::<String>::new(), "nothing was made");
+    let _ = copies.komandan("deploy").run().succeeds();
+
+    // What cannot be read there, or masked, is told in the words of who failed, and thrown away.
+    copies.sql(copies.production.name(), "CREATE EXTENSION file_fdw;");
+    let failed = copies.copy("up").run().ends_with(4).stderr();
+    for words in ["In db-postgres-15-0 of copy:", "permission denied to create extension", "Nothing of it is left"] {
+        assert!(failed.contains(words), "{words}: {failed}");
+    }
+    copies.sql(copies.production.name(), "DROP EXTENSION file_fdw;");
+    let failed = copies.copy("up").run().ends_with(4).stderr();
+    assert!(failed.contains("the mask of keeper/facts") && failed.contains("no such person"), "{failed}");
+    assert!(failed.contains("Nothing of it is left") && failed.contains("production was only read"), "{failed}");
+    copies.repository().replace("keeper/service.yaml", fails, &mask("facts"));
+    copies.repository().commit("a mask that works");
     let _ = copies.komandan("deploy").run().succeeds();
     let before = (copies.production.names("pods"), copies.production.names("jobs"));
 

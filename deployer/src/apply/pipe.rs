@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
@@ -21,6 +22,8 @@ use crate::render::SERVER_CONTAINER;
 const CHUNK: usize = 64 * 1024;
 /// How much of a program's last words is kept.
 const WORDS: usize = 4 * 1024;
+/// What a program that reads says when it fails.
+const FAILED: &str = "clustergraph: it failed";
 /// How long the last words of a program may take after its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -83,9 +86,14 @@ fn writing(command: &str, mark: &str) -> String {
 }
 
 /// What reads, and what `dd` says of what came. The program's own output is nobody's.
+///
+/// One that fails says so, and the rest of its input is thrown away until we have heard that: a connection on which nobody takes what is
+/// sent does not tell of an end either.
 fn reading(command: &str) -> String {
+    let failed = format!("{{ code=$?; echo '{FAILED}' >&4; cat >/dev/null 3>&-; exit $code; }}");
     format!(
-        "exec 4>&2; told=$({{ LC_ALL=C dd bs={CHUNK} 2>&3 | {command} >/dev/null 2>&4 3>&-; }} 3>&1) && printf '%s\\n' \"$told\""
+        "exec 4>&2; told=$({{ LC_ALL=C dd bs={CHUNK} 2>&3 | {{ {command} >/dev/null 2>&4 3>&- || {failed}; }}; }} 3>&1) && printf \
+         '%s\\n' \"$told\""
     )
 }
 
@@ -131,6 +139,7 @@ struct Running {
     ended: Ended,
     words: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
+    failed: Arc<Notify>,
 }
 
 impl Running {
@@ -147,14 +156,16 @@ impl Running {
         let mut process = begun.map_err(|error| Error::cluster(what(), &error))?;
         let end = process.take_status();
         let words = Arc::new(Mutex::new(Vec::new()));
-        let listener = process.stderr().map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&words))));
+        let failed = Arc::new(Notify::new());
+        let heard = (Arc::clone(&words), Arc::clone(&failed));
+        let listener = process.stderr().map(|stderr| tokio::spawn(listen(stderr, heard)));
         let output = process.stdout().map(|it| Box::new(it) as Box<dyn AsyncRead + Unpin + Send>);
         let input = process.stdin().map(|it| Box::new(it) as Box<dyn tokio::io::AsyncWrite + Unpin + Send>);
         let end: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = match end {
             Some(end) => Box::pin(end),
             None => Box::pin(std::future::ready(None)),
         };
-        Ok(Self { process, output, input, end, ended: None, words, listener })
+        Ok(Self { process, output, input, end, ended: None, words, listener, failed })
     }
 
     /// What it writes next: 0 bytes at its end. Nothing where the connection was lost.
@@ -175,7 +186,7 @@ impl Running {
         }
     }
 
-    /// Gives it something to read. `false` when it has ended.
+    /// Gives it something to read. `false` when it has ended, or failed.
     async fn write(&mut self, bytes: &[u8]) -> bool {
         let Some(input) = self.input.as_mut() else { return false };
         if self.ended.is_some() {
@@ -187,6 +198,7 @@ impl Running {
                 self.ended = Some(status);
                 false
             }
+            () = self.failed.notified() => false,
             written = input.write_all(bytes) => written.is_ok(),
         }
     }
@@ -232,19 +244,19 @@ impl Running {
         }
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let words = String::from_utf8_lossy(&words);
-        let text = words.lines().filter(|line| !is_count(line)).collect::<Vec<_>>().join("\n  ");
+        let text = words.lines().filter(|line| !is_ours(line)).collect::<Vec<_>>().join("\n  ");
         let place = format!("{} of {}", side.pod, side.cluster.name());
         if text.trim().is_empty() { String::new() } else { format!("\nIn {place}:\n  {text}") }
     }
 }
 
-/// Whether a line is only what a shell says of a command that ended for another one's sake.
-fn is_count(line: &str) -> bool {
-    line.trim().is_empty() || line.contains("Broken pipe")
+/// Whether a line is only ours.
+fn is_ours(line: &str) -> bool {
+    line.trim().is_empty() || line.contains(FAILED)
 }
 
 /// Keeps the last words of a program. What nobody reads would keep it from its end.
-async fn listen(mut stderr: impl AsyncRead + Unpin, words: Arc<Mutex<Vec<u8>>>) {
+async fn listen(mut stderr: impl AsyncRead + Unpin, (words, failed): (Arc<Mutex<Vec<u8>>>, Arc<Notify>)) {
     let mut buffer = [0; 1024];
     while let Ok(count) = stderr.read(&mut buffer).await {
         if count == 0 {
@@ -254,6 +266,9 @@ async fn listen(mut stderr: impl AsyncRead + Unpin, words: Arc<Mutex<Vec<u8>>>) 
         words.extend_from_slice(buffer.get(..count).unwrap_or_default());
         let surplus = words.len().saturating_sub(WORDS);
         words.drain(..surplus);
+        if String::from_utf8_lossy(&words).contains(FAILED) {
+            failed.notify_one();
+        }
     }
 }
 
@@ -287,7 +302,7 @@ mod tests {
         assert!(!told.contains("an output"), "{told}");
         let (code, told, words) = shell(&reading("sh -c 'head -c 1 >/dev/null; echo no room >&2; exit 3'"), &large);
         assert_eq!((code, bytes_of(&told)), (Some(3), None), "{told}");
-        assert!(words.contains("no room"), "{words}");
+        assert_eq!(words, format!("no room\n{FAILED}\n"), "it is heard of, and the rest is taken");
         assert_eq!(bytes_of("nothing that dd says"), None);
     }
 
