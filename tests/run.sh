@@ -133,8 +133,8 @@ stage dist "$HERE/dist.sh"
 stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
 stage documents e2e architecture docs ci
 stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded ownership large
-stage suites e2e smoke suites
-stage transient e2e transient confined
+stage suites e2e smoke suites killed
+stage transient e2e transient confined pool
 stage faults e2e faults
 "$HERE/cluster/down.sh" || true
 

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -15,6 +16,7 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::anchor::{owners, tie};
 use super::fields::{self, Held, Takes, held, met};
 use super::{Cluster, applyset, owner};
 use crate::error::{Error, Result};
@@ -99,6 +101,7 @@ impl Cluster {
         if applyset::takes(object) {
             wanted.label(applyset::PART_OF, &applyset::id(self.namespace()));
         }
+        tie(&mut wanted, self.anchors());
         let api = self.dynamic(object)?;
         let send = async |force: bool| {
             let parameters = PatchParams { force, ..PatchParams::apply(names::MANAGER).validation_strict() };
@@ -227,7 +230,12 @@ impl Cluster {
     }
 
     fn dynamic(&self, object: &Object) -> Result<Api<DynamicObject>> {
-        let resource = match (object.api_version(), object.kind()) {
+        self.objects(object.api_version(), object.kind())
+    }
+
+    /// The objects of a kind that we make.
+    pub(super) fn objects(&self, version: &str, kind: &str) -> Result<Api<DynamicObject>> {
+        let resource = match (version, kind) {
             ("v1", "Service") => ApiResource::erase::<Service>(&()),
             ("v1", "ServiceAccount") => ApiResource::erase::<ServiceAccount>(&()),
             ("apps/v1", "Deployment") => ApiResource::erase::<Deployment>(&()),
@@ -245,6 +253,7 @@ impl Cluster {
             ("v1", "Secret") => ApiResource::erase::<Secret>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            ("coordination.k8s.io/v1", "Lease") => ApiResource::erase::<Lease>(&()),
             (version, kind) => {
                 return Err(Error::Store(format!("{version} {kind} is no object that this komandan makes: update it")));
             }
@@ -272,7 +281,7 @@ pub(crate) fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
 
 /// Whether an object is about to go: deleted, or handed to the garbage collector.
 pub(crate) fn is_leaving(object: &impl ResourceExt) -> bool {
-    object.meta().deletion_timestamp.is_some() || !object.owner_references().is_empty()
+    object.meta().deletion_timestamp.is_some() || owners(object.meta()).next().is_some()
 }
 
 #[cfg(test)]

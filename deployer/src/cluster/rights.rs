@@ -86,6 +86,18 @@ pub(crate) const OF_TRANSIENT: &[Right] = &[
     right("networking.k8s.io", "ipaddresses", &["get"]),
 ];
 
+/// What they take where they are at home when their namespaces are there already: the values of their secrets.
+pub(crate) const OF_POOL: &[Right] = &[right("", "secrets", &["get"])];
+
+/// What they take in these namespaces beside what every cluster does: it is looked whether anything is left of the one before.
+pub(crate) const IN_POOL: &[Right] = &[
+    right("autoscaling", "horizontalpodautoscalers", &["list"]),
+    right("coordination.k8s.io", "leases", &["list"]),
+    right("gateway.networking.k8s.io", "httproutes", &["list"]),
+    right("networking.k8s.io", "ingresses", &["list"]),
+    right("policy", "poddisruptionbudgets", &["list"]),
+];
+
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -136,7 +148,7 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let lists = [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT];
+        let lists = [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, IN_POOL];
         let all = lists.into_iter().flatten();
         self.group == EVERYBODYS_GROUP
             || all.into_iter().any(|right: &Right| {
@@ -206,7 +218,9 @@ mod tests {
 
     #[test]
     fn rights_are_sorted_and_each_kind_is_named_once() {
-        for rights in [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT] {
+        for rights in
+            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_POOL, IN_POOL]
+        {
             assert!(rights.is_sorted_by_key(|right| (right.group, right.resource)));
             assert!(rights.iter().all(|right| right.verbs.is_sorted()));
         }

@@ -62,7 +62,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     let home = Home::connect(&repository.settings).await?;
     let secrets = transient::given(&repository, &home).await?;
     let certificate = transient::certificate(&repository, &home).await?;
-    let bounds = settings.quota.as_ref().map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
+    // The quota of a namespace of a pool is its administrator's.
+    let quota = settings.quota.as_ref().filter(|_| !home.has_pool());
+    let bounds = quota.map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
     let live = match home.claim().await? {
         Some(claim) => home.lives(&claim).await?.then_some(claim),
         None => None,
@@ -89,7 +91,12 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     };
     // What there will be no room for is told before anything is made.
     if live.is_none() {
-        bring_to_nothing(&wanted, Room::of(bounds.as_ref()), &as_deploy, console)?;
+        let room = if home.has_pool() {
+            Room::read(&home.free(&kind, render::security(&repository.graph)).await?).await?
+        } else {
+            Room::of(bounds.as_ref())
+        };
+        bring_to_nothing(&wanted, room, &as_deploy, console)?;
     }
     if args.dry_run {
         return match &live {
@@ -112,7 +119,9 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
         claim = home.extend(&claim, ttl).await?;
     }
     let cluster = home.of(&claim);
-    transient::bound(&cluster, bounds.as_ref()).await?;
+    if !home.has_pool() {
+        transient::bound(&cluster, bounds.as_ref()).await?;
+    }
     secrets.keep(&cluster).await?;
     if let Some(certificate) = &certificate {
         certificate.keep(&cluster).await?;

@@ -105,6 +105,7 @@ fn repository() -> Value {
                 "pull_grace": "3m", "databases": { "a/b": { "secret": "s" } }, "size": { "a/b": "1Gi" }, "ttl": "4h",
                 "seed": true, "secrets_from": "x",
                 "quota": { "cpu": 1, "memory": "8Gi", "storage": "8Gi", "pods": 7 },
+                "pool": ["pr-a", "pr-b"],
             },
             "behind-a-gateway": { "domain": "shop.example", "ingress": { "gateway": "g/w" } },
             "pr": null,
