@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// A service with a database that is migrated.
 const KEEPER: &str = "name: keeper\nimage: demo@sha256:7777777777777777777777777777777777777777777777777777777777777777\n\
-    security: baseline\nports: { http: 8000 }\nstop: { grace: 1s }\nvolumes: { kept: /kept }\n\
+    security: baseline\nports: { http: 8000 }\nstop: { grace: 1s }\nvolumes: { files: /files }\n\
     databases: [{ kind: postgres, version: \"15\", as: kept, migrate: { run: [migrate], schema: migrations/ } }]\n";
 const KEPT: &[(&str, &str)] =
     &[("keeper/service.yaml", KEEPER), ("keeper/migrations/1.sql", "create table kept (id int);\n")];
@@ -85,9 +86,9 @@ impl Pool {
         let items = list["items"].as_array().expect("objects");
         assert!(items.len() > 10, "what is there was looked at: {list}");
         let is_endless = |item: &&Value| {
-            let is_the_administrators =
-                ["LimitRange", "ResourceQuota"].contains(&item["kind"].as_str().expect("a kind"));
-            item["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty) && !is_the_administrators
+            // The first two are the administrator's, and the last go with their Services without saying so.
+            let goes_otherwise = ["LimitRange", "ResourceQuota", "Endpoints"].contains(&item["kind"].as_str().expect("a kind"));
+            item["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty) && !goes_otherwise
         };
         let name = |item: &Value| format!("{} {}", text(&item["kind"]), text(&item["metadata"]["name"]));
         items.iter().filter(is_endless).map(name).collect()
@@ -112,13 +113,16 @@ fn grant(deployed: &Deployed) -> PathBuf {
     let printed = deployed.komandan("rbac --cluster pr").run().succeeds().stdout();
     assert!(!printed.contains("ClusterRole"), "{printed}");
     let file = deployed.file("rbac.yaml", &printed);
-    deployed.namespace.kubectl_does(&format!("apply -f {}", file.display()));
+    // Of no namespace: each object says its own.
+    let kubectl = ["--kubeconfig", deployed.namespace.kubeconfig(), "apply", "--filename"];
+    let applied = Command::new("kubectl").args(kubectl).arg(file).output().expect("kubectl runs");
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     deployed.kubeconfig_of("komandan")
 }
 
 #[test]
 fn with_rights_in_its_namespaces_and_the_home_alone_clusters_live_there_one_after_the_other() {
-    let pool = Pool::new("pool", 2, "secrets_from: dev-secrets, quota: { pods: 30 }", KEPT);
+    let pool = Pool::new("pool", 2, "secrets_from: dev-secrets, quota: { pods: 30 }, warm: 30m", KEPT);
     let home = pool.clusters.home();
     pool.clusters.deployed.repository.append("api/service.yaml", "secrets: [KEY]\nfiles: { /etc/api.conf: api.conf }");
     pool.clusters.deployed.repository.write("api/api.conf", "key ${secrets.KEY}\n");
@@ -133,7 +137,7 @@ fn with_rights_in_its_namespaces_and_the_home_alone_clusters_live_there_one_afte
     }
     let may = |line: &str| {
         let words = ["--kubeconfig", pool.kubeconfig.to_str().expect("a path")];
-        let done = std::process::Command::new("kubectl").args(words).args(line.split_whitespace()).output();
+        let done = Command::new("kubectl").args(words).args(line.split_whitespace()).output();
         done.expect("kubectl runs").status.success()
     };
     for line in [
@@ -176,7 +180,12 @@ fn with_rights_in_its_namespaces_and_the_home_alone_clusters_live_there_one_afte
     }
     assert_eq!(pool.result("up --pr 7")["unchanged"], true, "what owns it is no change");
     assert_eq!(pool.result("up --pr 7")["namespace"], up["namespace"]);
-    wait_until("all of it has an end", || pool.endless(&namespace) == ["Job komandan-end"]);
+    let mut endless = Vec::new();
+    wait_until("all of it is there, the volumes of databases included", || {
+        endless = pool.endless(&namespace);
+        !endless.iter().any(|it| it.starts_with("PersistentVolumeClaim"))
+    });
+    assert_eq!(endless, ["Job komandan-end"], "all else has an end");
 
     // The second takes the other namespace, and the third is told who has what.
     let second = text(&pool.result("up --pr 8")["namespace"]);
