@@ -87,7 +87,8 @@ impl Pool {
         assert!(items.len() > 10, "what is there was looked at: {list}");
         let is_endless = |item: &&Value| {
             // The first two are the administrator's, and the last go with their Services without saying so.
-            let goes_otherwise = ["LimitRange", "ResourceQuota", "Endpoints"].contains(&item["kind"].as_str().expect("a kind"));
+            let goes_otherwise =
+                ["LimitRange", "ResourceQuota", "Endpoints"].contains(&item["kind"].as_str().expect("a kind"));
             item["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty) && !goes_otherwise
         };
         let name = |item: &Value| format!("{} {}", text(&item["kind"]), text(&item["metadata"]["name"]));
