@@ -228,6 +228,16 @@ fn with_rights_in_its_namespaces_and_the_home_alone_clusters_live_there_one_afte
     assert_eq!(pool.list(), []);
     let none = pool.komandan("status --pr 7").run().ends_with(1).stderr();
     assert!(none.contains("there is no cluster pr-7"), "{none}");
+
+    // What nothing would end is taken away when that is asked for.
+    let labels = "app.kubernetes.io/managed-by=komandan app.kubernetes.io/part-of=pr-5";
+    home.kubectl_does(&format!("create configmap astray --namespace {second}"));
+    home.kubectl_does(&format!("label configmap astray --namespace {second} {labels}"));
+    assert_eq!(pool.list(), [("pr-5".to_owned(), second.clone(), "ending".to_owned())]);
+    for line in ["gc --cluster pr --dry-run", "gc --cluster pr"] {
+        assert_eq!(pool.result(line)["removed"][0]["name"], second.as_str());
+    }
+    pool.empties(&before);
 }
 
 #[test]
@@ -254,8 +264,16 @@ fn of_those_who_begin_at_once_each_name_has_one_namespace_and_each_namespace_one
     let codes: BTreeSet<Option<i32>> = ended.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [Some(0), Some(4)].into(), "{ended:?}");
     assert!(ended.iter().any(|(_, told)| told.contains("no namespace of the pool of pr is free")), "{ended:?}");
+    // Who is killed with the last one has it still, and goes on; nobody else gets it.
+    let _ = pool.komandan("down --name one --wait").run().succeeds();
+    let died = pool.komandan("up --name six").env("KOMANDAN_FAULT", "pool-taken").run();
+    assert_eq!(died.code(), None, "{}", died.stderr());
+    assert!(pool.list().iter().any(|(name, _, state)| (name.as_str(), state.as_str()) == ("six", "beginning")));
+    let _ = pool.komandan("up --name seven").run().ends_with(4);
+    let six = pool.komandan("up --name six --output json").run().succeeds().json_lines();
+    assert_eq!(six.last().expect("a result")["version"], 1);
     let _ =
-        at_once(&["down --name one", "down --name two", "down --name three", "down --name four", "down --name five"]);
+        at_once(&["down --name six", "down --name two", "down --name three", "down --name four", "down --name five"]);
     pool.empties(&before);
 }
 

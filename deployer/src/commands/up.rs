@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     // What there will be no room for is told before anything is made.
     if live.is_none() {
         let room = if home.has_pool() {
-            Room::read(&home.free(&kind, render::security(&repository.graph)).await?).await?
+            Room::read(&home.place(&kind, render::security(&repository.graph)).await?).await?
         } else {
             Room::of(bounds.as_ref())
         };

@@ -207,7 +207,7 @@ impl Home {
     }
 
     /// A namespace that may be taken, and takes pods of this level. Refused where there is none.
-    pub(crate) async fn free(&self, kind: &str, security: Security) -> Result<Cluster> {
+    pub(super) async fn free(&self, kind: &str, security: Security) -> Result<Cluster> {
         let mut seen = Vec::new();
         for namespace in order(&self.pool, self.cluster.name()) {
             let mut slot = self.slot(namespace).await?;
@@ -222,6 +222,18 @@ impl Home {
         }
         seen.sort_by(|one, other| one.namespace.cmp(&other.namespace));
         Err(full(&seen, kind))
+    }
+
+    /// A namespace that the cluster of this name may have: a free one, or the last one, where somebody has just taken it for the very
+    /// same cluster, or was killed when he had.
+    pub(crate) async fn place(&self, kind: &str, security: Security) -> Result<Cluster> {
+        match self.free(kind, security).await {
+            Ok(free) => Ok(free),
+            Err(full) => match self.claims_of_name().await?.first() {
+                Some(claim) => Ok(self.in_pool(&claim.namespace)),
+                None => Err(full),
+            },
+        }
     }
 
     async fn namespace_of_pool(&self, name: &str) -> Result<Option<Namespace>> {
@@ -261,9 +273,7 @@ impl Home {
         let mut gone = Vec::new();
         for slot in self.slots().await? {
             let Holds::Remnants { left, .. } = &slot.holds else { continue };
-            if dry_run {
-                gone.push(slot.namespace.clone());
-            } else if self.in_pool(&slot.namespace).clear(left).await? > 0 {
+            if dry_run || self.in_pool(&slot.namespace).clear(left).await? > 0 {
                 gone.push(slot.namespace.clone());
             }
         }
