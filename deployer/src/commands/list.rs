@@ -53,6 +53,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         let clusters: Vec<Value> = entries.iter().zip(&looked).map(|(entry, inside)| as_json(entry, inside)).collect();
         console.json(json!({
             "command": "list", "cluster": settings.cluster, "namespace": settings.namespace, "clusters": clusters,
+            "pool": home.pool_size().map(|size| json!({ "namespaces": size, "used": entries.len() })),
         }));
         return Ok(());
     }
@@ -63,6 +64,9 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
     let rows: Vec<Vec<String>> =
         entries.iter().zip(&looked).map(|(entry, inside)| row(entry, inside.as_ref().ok(), now)).collect();
     console.table(&["NAME", "NAMESPACE", "AGE", "ENDS", "OWNER", "COMMIT", "ASKS FOR", ""], &rows);
+    if let Some(size) = home.pool_size() {
+        console.note(&format!("  {} of {size} namespaces of the pool are used", entries.len()));
+    }
     for (entry, error) in entries.iter().zip(&looked).filter_map(|(entry, it)| Some((entry, it.as_ref().err()?))) {
         console.note(&format!("  {} could not be looked into: {error}", entry.name));
     }

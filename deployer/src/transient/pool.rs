@@ -116,7 +116,10 @@ pub(super) fn full(slots: &[Slot], kind: &str) -> Error {
         Some((ends, name)) => {
             format!("\nRun this again after {ends}, or end one before: `komandan down --name {name}`. ")
         }
-        None => "\nRun this again in a moment. ".to_owned(),
+        None if slots.iter().any(|slot| matches!(slot.holds, Holds::Remnants { .. })) => {
+            "\nRun this again in a moment. ".to_owned()
+        }
+        None => "\n".to_owned(),
     });
     text.push_str(&format!(
         "More room is for an administrator to make: another name in `clusters.{kind}.pool`, and what `komandan rbac --cluster {kind}` \
@@ -146,7 +149,12 @@ fn too_strict(namespace: &Namespace, security: Security) -> Option<String> {
 impl Home {
     /// Whether clusters live in namespaces of a pool.
     pub(crate) fn has_pool(&self) -> bool {
-        !self.pool.is_empty()
+        self.pool_size().is_some()
+    }
+
+    /// How many namespaces the pool has.
+    pub(crate) fn pool_size(&self) -> Option<usize> {
+        Some(self.pool.len()).filter(|size| *size > 0)
     }
 
     /// A namespace of the pool, for the cluster that a command is about.
@@ -327,6 +335,8 @@ mod tests {
         insta::assert_snapshot!(full(&slots()[..4], "pr"));
         let going = full(&slots()[1..3], "pr").to_string();
         assert!(going.contains("Run this again in a moment"), "{going}");
+        let unusable = full(&slots()[5..], "pr").to_string();
+        assert!(!unusable.contains("Run this again") && unusable.contains("komandan-end"), "{unusable}");
     }
 
     #[test]
