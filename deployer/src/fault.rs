@@ -1,6 +1,7 @@
 //! Places where a test lets the program die, as `kill -9` would: no destructor runs, nothing is given back. Or stop, as a
 //! machine does that is put to sleep. Only in builds with debug assertions.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Dies here if `KOMANDAN_FAULT` names this place. Stops here if `KOMANDAN_PAUSE` does, until somebody lets it go on.
@@ -19,10 +20,13 @@ pub(crate) fn point(name: &str) {
     }
 }
 
-/// The place before the request of this number among those that change something: between any two of them nothing can be
-/// different, so that all of them together are every step there is.
-pub(crate) fn before_write(number: u64) {
+/// How many requests that change something this process has made, over all its connections.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// The place before the next request that changes something, by its number: between any two of them nothing can be different, so
+/// that all of them together are every step there is.
+pub(crate) fn before_write() {
     if cfg!(debug_assertions) {
-        point(&format!("write-{number}"));
+        point(&format!("write-{}", WRITES.fetch_add(1, Ordering::Relaxed) + 1));
     }
 }

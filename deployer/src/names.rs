@@ -62,6 +62,8 @@ pub(crate) const SETTINGS: &str = "clustergraph.dev/settings";
 pub(crate) const AUTHOR: &str = "clustergraph.dev/author";
 /// On that Job: since when the cluster sleeps.
 pub(crate) const ASLEEP: &str = "clustergraph.dev/asleep-since";
+/// On that Job, where it is in a namespace of a pool: that no other namespace of the pool is the cluster's.
+pub(crate) const SETTLED: &str = "clustergraph.dev/settled";
 
 /// On that Job: from which cluster it borrows, if it does.
 pub(crate) const FROM: &str = "clustergraph.dev/from";
@@ -76,6 +78,8 @@ pub(crate) const RESTARTED: &str = "clustergraph.dev/restarted-at";
 /// The id that no version has: an entry of it leads nowhere, but keeps its address.
 pub(crate) const NOWHERE: &str = "none";
 
+/// The Job in a namespace of a pool with which the cluster there ends: of two who take one, only one makes it.
+pub(crate) const END_JOB: &str = "komandan-end";
 /// The lock's Lease.
 pub(crate) const LOCK: &str = "komandan-lock";
 /// The ConfigMap that says which version is served.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clustergraph::format::is_dns_label;
-use clustergraph::format::repository::RepositoryFile;
+use clustergraph::format::repository::{Quota, RepositoryFile};
 use clustergraph::tree::Tree;
 
 use crate::console::Format;
@@ -63,6 +63,10 @@ pub(crate) struct Settings {
     pub(crate) keep: Option<u32>,
     /// For how long pulling an image may fail before the deploy does.
     pub(crate) pull_grace: Option<Duration>,
+    /// The namespaces that are there for clusters that end by themselves; none where each makes its own.
+    pub(crate) pool: Vec<String>,
+    /// What each of these may take.
+    pub(crate) quota: Option<Quota>,
 }
 
 /// How long a cluster lives.
@@ -151,6 +155,11 @@ impl Global {
                 (name.to_string(), Life::Transient { kind })
             }
         };
+        if known.pool.contains(&namespace) {
+            return Err(Error::Usage(format!(
+                "the namespace {namespace} is where the ends and secrets of clusters are, and cannot be one of their `pool`, too: take it                  out of there, or name another one as `namespace`"
+            )));
+        }
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Settings {
             cluster,
@@ -160,6 +169,8 @@ impl Global {
             registry: filled(self.registry.clone()).or_else(|| filled(repository.images.registry.clone())),
             keep: known.keep,
             pull_grace: known.pull_grace,
+            pool: known.pool,
+            quota: known.quota,
             mirror: filled(self.mirror.clone()).or_else(|| filled(repository.images.mirror.clone())),
         })
     }
@@ -225,6 +236,8 @@ pub(crate) fn of_base(repository: &RepositoryFile, name: &str, context: Option<&
         mirror: None,
         keep: known.keep,
         pull_grace: known.pull_grace,
+        pool: Vec::new(),
+        quota: None,
     })
 }
 

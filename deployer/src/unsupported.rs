@@ -14,7 +14,7 @@ use crate::render::front::{self, Front};
 use crate::render::running;
 
 /// Fields of clusters that end by themselves only.
-const TRANSIENT: &[&str] = &["seed", "clone", "secrets_from", "quota"];
+const TRANSIENT: &[&str] = &["seed", "clone", "secrets_from", "quota", "pool"];
 
 /// Everything that would be ignored, each with its place.
 pub(crate) fn problems(graph: &Graph, cluster: &str) -> Vec<Problem> {

@@ -71,7 +71,7 @@ suites: { core: [order], comprehensive: ["*"] }
 clusters:
   production: { context: prod-eu, namespace: shop, strategy: rolling, domain: shop.example, keep: 5, warm: 30m, lends: true, ingress: { class: nginx, namespace: ingress-nginx }, egress: deny, pull_grace: 3m,
                 databases: { order/orders: { secret: order-db } }, size: { order/orders: 20Gi } }
-  pr: { context: dev, domain: "pr-{n}.shop.example", ttl: 4h, seed: true, secrets_from: dev-secrets, quota: { memory: 8Gi, cpu: 4, pods: 50 } }
+  pr: { context: dev, domain: "pr-{n}.shop.example", ttl: 4h, seed: true, secrets_from: dev-secrets, quota: { memory: 8Gi, cpu: 4, pods: 50 }, pool: [pr-a, pr-b] }
 "#;
 
 fn shop() -> Repo {
@@ -242,6 +242,7 @@ fn every_setting_of_the_repository_is_read() {
     );
     assert_eq!(pr.quota.as_ref().unwrap().memory_bytes, Some(8 << 30));
     assert_eq!(pr.secrets_from.as_deref(), Some("dev-secrets"));
+    assert_eq!(pr.pool, ["pr-a", "pr-b"]);
 }
 
 #[test]

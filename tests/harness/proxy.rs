@@ -28,6 +28,8 @@ pub enum Fault {
     Broken(Duration),
     /// A watch says that what it was asked to go on from is forgotten.
     Stale,
+    /// It is answered with this text, and never reaches the API server: pods that only say that they run have written nothing.
+    Said(&'static str),
 }
 
 type Decide = dyn Fn(u64, &Request) -> Fault + Send + Sync;
@@ -119,6 +121,11 @@ impl Upstream {
             Fault::Refused => return reply.reset(),
             Fault::Status(code) => return refuse(reply, code, &[]).await,
             Fault::Busy(seconds) => return refuse(reply, 429, &[("retry-after", &seconds.to_string())]).await,
+            Fault::Said(text) => {
+                reply.begin(200, &[("content-type", "text/plain")]).await;
+                reply.write(text.as_bytes()).await;
+                return reply.end().await;
+            }
             Fault::Stale => {
                 reply.begin(200, &[("content-type", "application/json")]).await;
                 let event = json!({ "type": "ERROR", "object": status(410) });

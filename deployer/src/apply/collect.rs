@@ -10,6 +10,7 @@ use kube::api::{ListParams, Patch};
 use serde_json::json;
 
 use super::{adopt, policy, task};
+use crate::cluster::anchor::owners;
 use crate::cluster::as_manager;
 use crate::cluster::ensure::is_leaving;
 use crate::cluster::view::Observed;
@@ -96,7 +97,7 @@ async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
     let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
     let is_left = |metadata: &ObjectMeta| {
         let of = metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
-        metadata.owner_references.is_none() && !of.is_some_and(|workload| workloads.contains(workload))
+        owners(metadata).next().is_none() && !of.is_some_and(|workload| workloads.contains(workload))
     };
     for map in maps.items.iter().filter(|map| is_left(&map.metadata)) {
         session.cluster.remove::<ConfigMap>(&map.metadata).await?;
@@ -201,6 +202,9 @@ async fn hand_over(
                 pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)) == Some(caller)
             });
         owners.extend(pods.map(|pod| owner("v1", "Pod", &pod.metadata)));
+    }
+    if owners.is_empty() {
+        owners.extend(session.cluster.anchors().into_iter().flatten());
     }
     let api = session.cluster.api::<Deployment>();
     if let Some(live) = observed.deployments.get(workload) {

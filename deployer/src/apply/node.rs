@@ -256,7 +256,7 @@ impl Work<'_> {
             "metadata": {
                 "resourceVersion": live.resource_version,
                 "uid": live.uid,
-                "ownerReferences": null,
+                "ownerReferences": self.session.cluster.anchors(),
                 "annotations": {
                     (names::FENCE): self.session.guard.fence.to_string(),
                     (names::WARM_UNTIL): null,

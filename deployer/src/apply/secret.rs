@@ -33,6 +33,7 @@ impl Cluster {
             metadata: ObjectMeta {
                 name: Some(credentials.name.clone()),
                 labels: Some(credentials.labels.clone()),
+                owner_references: self.anchors(),
                 ..ObjectMeta::default()
             },
             string_data: Some(

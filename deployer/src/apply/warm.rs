@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::hold;
 use super::metadata::change_all;
+use crate::cluster::anchor::owners;
 use crate::cluster::ensure::is_of;
 use crate::cluster::view::Observed;
 use crate::error::Result;
@@ -34,7 +35,7 @@ pub(crate) async fn retain(session: &Session<'_>, kept: &Kept) -> Result<Option<
         return Ok(None);
     };
     if own(&observed, kept).all(is_owned) {
-        let owners = own(&observed, kept).flat_map(|metadata| metadata.owner_references.iter().flatten());
+        let owners = own(&observed, kept).flat_map(owners);
         let owners: BTreeSet<String> = owners.map(|owner| owner.uid.clone()).collect();
         forget(session, &observed, &owners).await?;
         return Ok(version_until(&previous.content, &observed));
@@ -114,6 +115,7 @@ async fn own_all(
     owned: Option<(&Value, &str)>,
 ) -> Result<bool> {
     let (owners, until) = owned.unzip();
+    let owners = owners.cloned().unwrap_or_else(|| json!(session.cluster.anchors()));
     let metadata = json!({ "ownerReferences": owners, "annotations": { (names::WARM_UNTIL): until } });
     change_all(session, observed, workloads, &metadata).await
 }

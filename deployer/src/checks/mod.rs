@@ -68,7 +68,8 @@ impl<'c> Jobs<'c> {
 
     /// Makes a Job. Somebody else's of that name is refused.
     pub(crate) async fn make(&self, object: &Object) -> Result<ObjectMeta> {
-        let job: Job = typed(object)?;
+        let mut job: Job = typed(object)?;
+        job.metadata.owner_references = self.cluster.anchors();
         let api = self.cluster.api::<Job>();
         let what = format!("Job {}", object.name());
         let made = match api.create(&parameters(), &job).await {

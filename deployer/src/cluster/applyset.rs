@@ -88,9 +88,11 @@ fn part_of(metadata: &ObjectMeta) -> Option<&str> {
     metadata.labels.as_ref()?.get(PART_OF).map(String::as_str)
 }
 
-/// What outlives all that is applied.
+/// What outlives all that is applied; and what ends all of it.
 fn is_data(component: &str) -> bool {
-    [Component::Credentials, Component::Secrets, Component::Volume].iter().any(|data| data.as_str() == component)
+    [Component::Credentials, Component::End, Component::Secrets, Component::Volume]
+        .iter()
+        .any(|data| data.as_str() == component)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -15,6 +16,7 @@ use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::anchor::{owners, tie};
 use super::fields::{self, Held, Takes, held, met};
 use super::{Cluster, applyset, owner};
 use crate::error::{Error, Result};
@@ -64,6 +66,17 @@ fn is_as_read(read: &ObjectMeta, found: &ObjectMeta) -> bool {
         && read.deletion_timestamp == found.deletion_timestamp
 }
 
+/// Whether an object is as this very lock's holder wanted it, also in what its hash does not tell: the holder may have written to
+/// it before, for the sake of something else.
+fn is_done(found: &DynamicObject, wanted: &Object, guard: Guard) -> bool {
+    let replicas = wanted.body.pointer("/spec/replicas");
+    let code = wanted.body.pointer("/metadata/annotations").and_then(|annotations| annotations.get(names::SECRETS));
+    is_of(&found.metadata, guard)
+        && hash_of_live(&found.metadata) == Some(wanted.hash())
+        && replicas.is_none_or(|replicas| found.data.pointer("/spec/replicas") == Some(replicas))
+        && found.annotations().get(names::SECRETS).map(String::as_str) == code.and_then(serde_json::Value::as_str)
+}
+
 /// What every change carries: the number of the lock's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guard {
@@ -99,6 +112,7 @@ impl Cluster {
         if applyset::takes(object) {
             wanted.label(applyset::PART_OF, &applyset::id(self.namespace()));
         }
+        tie(&mut wanted, self.anchors());
         let api = self.dynamic(object)?;
         let send = async |force: bool| {
             let parameters = PatchParams { force, ..PatchParams::apply(names::MANAGER).validation_strict() };
@@ -120,9 +134,9 @@ impl Cluster {
         let applied = match applied {
             Ok(applied) => applied,
             Err(kube::Error::Api(status)) if status.code == 409 && live.is_none() => {
-                let Some(found) = self.live(object).await? else { return Err(conflict(&what)) };
-                if self.owns(&found) && is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) {
-                    return Ok(Applied::Done(found));
+                let Some(found) = self.whole(object).await? else { return Err(conflict(&what)) };
+                if self.owns(&found.metadata) && is_done(&found, &wanted, guard) {
+                    return Ok(Applied::Done(found.metadata));
                 }
                 return Err(Error::Refused(format!(
                     "there is a {what} in the namespace {} that was not made by us: it is left as it is ({})",
@@ -130,14 +144,12 @@ impl Cluster {
                     status.message
                 )));
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => match self.live(object).await? {
+            Err(kube::Error::Api(status)) if status.code == 409 => match self.whole(object).await? {
                 // It was ourselves, and only the answer got lost: nobody else has this fence.
-                Some(found) if is_of(&found, guard) && hash_of_live(&found) == Some(object.hash()) => {
-                    return Ok(Applied::Done(found));
-                }
+                Some(found) if is_done(&found, &wanted, guard) => return Ok(Applied::Done(found.metadata)),
                 // Controllers write what they see: the disruption controller at every change of a pod.
-                Some(found) if live.is_some_and(|read| is_as_read(read, &found)) => {
-                    return Ok(Applied::Reported(found));
+                Some(found) if live.is_some_and(|read| is_as_read(read, &found.metadata)) => {
+                    return Ok(Applied::Reported(found.metadata));
                 }
                 _ => return Err(conflict(&what)),
             },
@@ -215,6 +227,12 @@ impl Cluster {
         Ok(found.map(|found| found.metadata))
     }
 
+    /// The object of this kind and name, if there is one.
+    async fn whole(&self, object: &Object) -> Result<Option<DynamicObject>> {
+        let found = self.dynamic(object)?.get_opt(object.name()).await;
+        found.map_err(|error| Error::cluster(format!("reading {}", object.what()), &error))
+    }
+
     /// The same of what an account may have no right to, or a cluster may not know: then nobody ever made it.
     pub(crate) async fn readable(&self, object: &Object) -> Result<Option<ObjectMeta>> {
         match self.dynamic(object)?.get_metadata_opt(object.name()).await {
@@ -227,7 +245,12 @@ impl Cluster {
     }
 
     fn dynamic(&self, object: &Object) -> Result<Api<DynamicObject>> {
-        let resource = match (object.api_version(), object.kind()) {
+        self.objects(object.api_version(), object.kind())
+    }
+
+    /// The objects of a kind that we make.
+    pub(super) fn objects(&self, version: &str, kind: &str) -> Result<Api<DynamicObject>> {
+        let resource = match (version, kind) {
             ("v1", "Service") => ApiResource::erase::<Service>(&()),
             ("v1", "ServiceAccount") => ApiResource::erase::<ServiceAccount>(&()),
             ("apps/v1", "Deployment") => ApiResource::erase::<Deployment>(&()),
@@ -245,6 +268,7 @@ impl Cluster {
             ("v1", "Secret") => ApiResource::erase::<Secret>(&()),
             ("v1", "PersistentVolumeClaim") => ApiResource::erase::<PersistentVolumeClaim>(&()),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            ("coordination.k8s.io/v1", "Lease") => ApiResource::erase::<Lease>(&()),
             (version, kind) => {
                 return Err(Error::Store(format!("{version} {kind} is no object that this komandan makes: update it")));
             }
@@ -272,7 +296,7 @@ pub(crate) fn is_of(metadata: &ObjectMeta, guard: Guard) -> bool {
 
 /// Whether an object is about to go: deleted, or handed to the garbage collector.
 pub(crate) fn is_leaving(object: &impl ResourceExt) -> bool {
-    object.meta().deletion_timestamp.is_some() || !object.owner_references().is_empty()
+    object.meta().deletion_timestamp.is_some() || owners(object.meta()).next().is_some()
 }
 
 #[cfg(test)]
@@ -288,6 +312,24 @@ mod tests {
             annotations: Some(annotations),
             ..ObjectMeta::default()
         }
+    }
+
+    #[test]
+    fn an_object_of_this_holder_is_done_only_when_it_has_the_size_and_the_secrets_that_are_wanted() {
+        let mut wanted = Object::new(json!({ "kind": "Deployment", "metadata": { "name": "api" }, "spec": {} }));
+        wanted.set_spec("replicas", json!(2));
+        wanted.annotate(names::SECRETS, "c");
+        let found = |replicas: u32, code: &str, fence: &str| -> DynamicObject {
+            let annotations = json!({ (names::FENCE): fence, (names::HASH): wanted.hash(), (names::SECRETS): code });
+            let metadata = json!({ "name": "api", "annotations": annotations });
+            serde_json::from_value(json!({ "metadata": metadata, "spec": { "replicas": replicas } })).unwrap()
+        };
+        let guard = Guard { fence: 3 };
+        assert!(is_done(&found(2, "c", "3"), &wanted, guard));
+        // It was only taken back from the garbage collector under this lock, and still sleeps.
+        assert!(!is_done(&found(0, "c", "3"), &wanted, guard));
+        assert!(!is_done(&found(2, "b", "3"), &wanted, guard));
+        assert!(!is_done(&found(2, "c", "2"), &wanted, guard));
     }
 
     #[test]

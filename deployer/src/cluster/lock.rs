@@ -237,6 +237,7 @@ async fn take(api: &Api<Lease>, cluster: &Cluster, found: Option<Lease>, identit
             let metadata = ObjectMeta {
                 name: Some(names::LOCK.to_owned()),
                 labels: Some(names::labels(cluster.name(), Component::Store)),
+                owner_references: cluster.anchors(),
                 ..ObjectMeta::default()
             };
             api.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await

@@ -1,8 +1,10 @@
 //! One cluster's namespace on a Kubernetes API.
 
+pub(crate) mod anchor;
 pub(crate) mod applyset;
 pub(crate) mod ensure;
 pub(crate) mod fields;
+pub(crate) mod left;
 pub(crate) mod lock;
 pub(crate) mod owner;
 pub(crate) mod patience;
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use clustergraph::format::service::Security;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
@@ -59,6 +62,8 @@ pub(crate) struct Cluster {
     pull_grace: Option<Duration>,
     tenure: Tenure,
     takes: Takes,
+    /// What owns all that is made, where the namespace stays when its cluster ends.
+    anchor: Option<OwnerReference>,
 }
 
 impl Cluster {
@@ -77,11 +82,10 @@ impl Cluster {
         })?;
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
-        let writes = Arc::new(AtomicU64::new(0));
         let count = FilterLayer::new(move |request: http::Request<Body>| {
             counter.fetch_add(1, Ordering::Relaxed);
             if request.method() != http::Method::GET {
-                fault::before_write(writes.fetch_add(1, Ordering::Relaxed) + 1);
+                fault::before_write();
             }
             rights::check(request.method(), request.uri()).map(|()| request).map_err(BoxError::from)
         });
@@ -101,7 +105,8 @@ impl Cluster {
             .with_layer(&ConcurrencyLimitLayer::new(IN_FLIGHT))
             .build();
         let (name, namespace) = (settings.cluster.clone(), settings.namespace.clone());
-        Ok(Self { client, name, namespace, requests, pull_grace: settings.pull_grace, tenure, takes: Takes::default() })
+        let (pull_grace, takes) = (settings.pull_grace, Takes::default());
+        Ok(Self { client, name, namespace, requests, pull_grace, tenure, takes, anchor: None })
     }
 
     /// The same, with what it may set although somebody else has set it otherwise.
@@ -111,7 +116,7 @@ impl Cluster {
 
     /// The same connection, for another cluster.
     pub(crate) fn at(&self, name: &str, namespace: &str) -> Self {
-        Self { name: name.to_owned(), namespace: namespace.to_owned(), ..self.clone() }
+        Self { name: name.to_owned(), namespace: namespace.to_owned(), anchor: None, ..self.clone() }
     }
 
     /// The cluster's name.

@@ -91,6 +91,17 @@ pub(crate) const OF_TRANSIENT: &[Right] = &[
 pub(crate) const OF_LENDER: &[Right] = &[right("", "configmaps", &["get"])];
 /// What is read of a cluster whose data others begin with: its versions, and its databases by their own programs.
 pub(crate) const OF_BASE: &[Right] = &[right("", "configmaps", &["get"]), right("", "pods/exec", &["create", "get"])];
+/// What they take where they are at home when their namespaces are there already: the values of their secrets.
+pub(crate) const OF_POOL: &[Right] = &[right("", "secrets", &["get"])];
+
+/// What they take in these namespaces beside what every cluster does: it is looked whether anything is left of the one before.
+pub(crate) const IN_POOL: &[Right] = &[
+    right("autoscaling", "horizontalpodautoscalers", &["list"]),
+    right("coordination.k8s.io", "leases", &["list"]),
+    right("gateway.networking.k8s.io", "httproutes", &["list"]),
+    right("networking.k8s.io", "ingresses", &["list"]),
+    right("policy", "poddisruptionbudgets", &["list"]),
+];
 
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,8 +153,19 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let lists =
-            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER, OF_BASE];
+        let lists = [
+            IN_NAMESPACE,
+            IN_CLUSTER,
+            OF_NAMESPACE,
+            AT_HOME,
+            GRANTS,
+            IN_TRANSIENT,
+            OF_TRANSIENT,
+            OF_LENDER,
+            OF_BASE,
+            OF_POOL,
+            IN_POOL,
+        ];
         let all = lists.into_iter().flatten();
         self.group == EVERYBODYS_GROUP
             || all.into_iter().any(|right: &Right| {
@@ -213,8 +235,19 @@ mod tests {
 
     #[test]
     fn rights_are_sorted_and_each_kind_is_named_once() {
-        let lists =
-            [IN_NAMESPACE, IN_CLUSTER, OF_NAMESPACE, AT_HOME, GRANTS, IN_TRANSIENT, OF_TRANSIENT, OF_LENDER, OF_BASE];
+        let lists = [
+            IN_NAMESPACE,
+            IN_CLUSTER,
+            OF_NAMESPACE,
+            AT_HOME,
+            GRANTS,
+            IN_TRANSIENT,
+            OF_TRANSIENT,
+            OF_LENDER,
+            OF_BASE,
+            OF_POOL,
+            IN_POOL,
+        ];
         for rights in lists {
             assert!(rights.is_sorted_by_key(|right| (right.group, right.resource)));
             assert!(rights.iter().all(|right| right.verbs.is_sorted()));

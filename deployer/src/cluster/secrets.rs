@@ -45,8 +45,12 @@ impl Cluster {
                 None => {
                     let mut labels = names::labels(self.name(), Component::Secrets);
                     labels.insert(names::NAME.to_owned(), service.to_owned());
-                    let metadata =
-                        ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() };
+                    let metadata = ObjectMeta {
+                        name: Some(name.clone()),
+                        labels: Some(labels),
+                        owner_references: self.anchors(),
+                        ..ObjectMeta::default()
+                    };
                     let secret = Secret {
                         metadata,
                         data: Some(data.clone()),

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::lock::Held;
-use crate::cluster::rights::{AT_HOME, GRANTS, IN_NAMESPACE, OF_TRANSIENT, Right};
+use crate::cluster::rights::{AT_HOME, GRANTS, IN_NAMESPACE, IN_POOL, OF_POOL, OF_TRANSIENT, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -83,6 +83,17 @@ async fn look(settings: &Settings) -> Vec<Check> {
         }
         let mut checks = vec![server];
         checks.extend(clock);
+        if settings.life == Life::Kind && !settings.pool.is_empty() {
+            let (rights, namespace, volumes, pool) = tokio::join!(
+                rights(&cluster, OF_POOL),
+                namespace(&cluster),
+                volumes(&cluster),
+                pool(&cluster, settings)
+            );
+            checks.extend([rights, namespace, volumes]);
+            checks.extend(pool);
+            return checks;
+        }
         if settings.life == Life::Kind {
             let needed = [AT_HOME, GRANTS, OF_TRANSIENT].concat();
             let (rights, namespace, volumes, end) =
@@ -135,6 +146,21 @@ async fn end(settings: &Settings) -> Check {
         Ok(has_addresses) => checks::end(has_addresses, &settings.cluster),
         Err(error) => Check::fail("end", error.to_string(), "run this again"),
     }
+}
+
+/// Whether all that is needed may be done in each namespace of a pool, and what these hold.
+async fn pool(cluster: &Cluster, settings: &Settings) -> Vec<Check> {
+    let needed = [IN_NAMESPACE, IN_POOL].concat();
+    let places: Vec<Cluster> = settings.pool.iter().map(|namespace| cluster.at(&settings.cluster, namespace)).collect();
+    let rights = futures_util::future::join_all(places.iter().map(|place| rights(place, &needed)));
+    let held = async { Home::connect(settings).await?.slots().await };
+    let (rights, held) = tokio::join!(rights, held);
+    let mut all: Vec<Check> = rights.into_iter().filter(Check::is_failure).collect();
+    all.push(match held {
+        Ok(slots) => checks::pool(&slots),
+        Err(error) => Check::fail("pool", error.to_string(), "run this again"),
+    });
+    all
 }
 
 /// Whether all that `komandan rbac` prints is granted.

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Ends a cluster. Its data stays, unless that is asked for as well
 ///
 /// Data are the databases' volumes and credentials, and what is known of their schemas. Of a cluster that ends by itself nothing
-/// stays: its namespace goes.
+/// stays: its namespace goes, or is empty for the next one where there is a pool of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan down                  data stays; `komandan deploy` finds it again
@@ -94,7 +94,8 @@ async fn refuse_what_is_lent(session: &Session<'_>, force: bool) -> Result<()> {
     )))
 }
 
-/// Ends a cluster that would end by itself: its namespace goes, with all that is in it. Whoever changes it at this moment is not
+/// Ends a cluster that would end by itself: its namespace goes, with all that is in it, or becomes free for the next one. Whoever
+/// changes it at this moment is not
 /// waited for, as its deadline would not wait either.
 async fn end(home: &Home, wait: bool, console: &Console) -> Result<()> {
     let mut step = console.step("down", "ending it");
@@ -116,12 +117,13 @@ async fn end(home: &Home, wait: bool, console: &Console) -> Result<()> {
     if console.is_json() {
         console.json(json!({
             "event": "result", "command": "down", "name": name, "cluster": name, "namespaces": gone, "deleted": gone.len(),
-            "namespace_deleted": !gone.is_empty(), "data_left": false,
+            "namespace_deleted": !gone.is_empty() && !home.has_pool(), "data_left": false,
         }));
     } else if gone.is_empty() {
         console.data(&format!("there is no cluster {name}, or it ends already: `komandan list`"));
     } else {
-        console.data(&format!("{name} ends, with all that is in the namespace {}", gone.join(", ")));
+        let whose = if home.has_pool() { "that is its own" } else { "that is" };
+        console.data(&format!("{name} ends, with all {whose} in the namespace {}", gone.join(", ")));
     }
     Ok(())
 }

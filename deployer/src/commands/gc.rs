@@ -27,7 +27,7 @@ const KEEP: u32 = 20;
 /// Removes what no version needs any more: old versions, objects of none, Jobs that are over
 ///
 /// Of the settings of clusters that end by themselves: those clusters whose time is over, which is needed only where the API
-/// server is older than Kubernetes 1.33. The versions that serve and are kept ready always stay, and so do the newest ones (`clusters.NAME.keep`). Data is never
+/// server is older than Kubernetes 1.33, and of a pool of namespaces what is left there of clusters that are over. The versions that serve and are kept ready always stay, and so do the newest ones (`clusters.NAME.keep`). Data is never
 /// touched: databases, their volumes, credentials and secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -75,11 +75,10 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
 async fn end_what_is_over(settings: &Settings, dry_run: bool, console: &Console) -> Result<()> {
     let home = Home::connect(settings).await?;
     let gone = home.end_what_is_over(dry_run).await?;
+    let why = if home.has_pool() { "something was left in it of a cluster that is over" } else { "its time is over" };
     if console.is_json() {
-        let removed: Vec<_> = gone
-            .iter()
-            .map(|name| json!({ "kind": "namespace", "name": name, "reason": "its time is over" }))
-            .collect();
+        let removed: Vec<_> =
+            gone.iter().map(|name| json!({ "kind": "namespace", "name": name, "reason": why })).collect();
         console.json(json!({
             "event": "result", "command": "gc", "cluster": settings.cluster, "namespace": settings.namespace,
             "dry_run": dry_run, "removed": removed,
@@ -89,7 +88,7 @@ async fn end_what_is_over(settings: &Settings, dry_run: bool, console: &Console)
             .note(&format!("no cluster of {} is over its time (namespace {})", settings.cluster, settings.namespace));
     } else {
         let rows: Vec<Vec<String>> =
-            gone.iter().map(|name| vec!["namespace".to_owned(), name.clone(), "its time is over".to_owned()]).collect();
+            gone.iter().map(|name| vec!["namespace".to_owned(), name.clone(), why.to_owned()]).collect();
         console.table(&["", "NAME", "WHY"], &rows);
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::settings::Global;
 use crate::store::Store;
 use crate::store::record::Record;
 use crate::transient::Home;
-use crate::transient::overview::{Entry, State, overview};
+use crate::transient::overview::{Entry, State};
 
 /// Shows the clusters that end by themselves: whose they are, when they end, what they take, and what still goes
 #[derive(Debug, clap::Args)]
@@ -43,8 +43,7 @@ struct Inside {
 pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<()> {
     let settings = global.settings_of_transient()?;
     let home = Home::connect(&settings).await?;
-    let (claims, namespaces) = tokio::try_join!(home.claims(), home.namespaces())?;
-    let entries = overview(&claims, &namespaces);
+    let entries = home.clusters().await?;
     let looked = join_all(entries.iter().map(|entry| async {
         match entry.state {
             State::Live | State::Asleep => look(&home.cluster().at(&entry.name, &entry.namespace)).await,
@@ -57,6 +56,7 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
         let clusters: Vec<Value> = entries.iter().zip(&looked).map(|(entry, inside)| as_json(entry, inside)).collect();
         console.json(json!({
             "command": "list", "cluster": settings.cluster, "namespace": settings.namespace, "clusters": clusters,
+            "pool": home.pool_size().map(|size| json!({ "namespaces": size, "used": entries.len() })),
         }));
         return Ok(());
     }
@@ -67,6 +67,9 @@ pub(crate) async fn run(_: &Args, global: &Global, console: &Console) -> Result<
     let rows: Vec<Vec<String>> =
         entries.iter().zip(&looked).map(|(entry, inside)| row(entry, inside.as_ref().ok(), now)).collect();
     console.table(&["NAME", "NAMESPACE", "AGE", "ENDS", "OWNER", "COMMIT", "FROM", "ASKS FOR", ""], &rows);
+    if let Some(size) = home.pool_size() {
+        console.note(&format!("  {} of {size} namespaces of the pool are used", entries.len()));
+    }
     for (entry, trouble) in entries.iter().zip(&looked).filter_map(|(entry, it)| Some((entry, trouble_of(it)?))) {
         console.note(&format!("  {}: {trouble}", entry.name));
     }
@@ -112,7 +115,7 @@ fn row(entry: &Entry, inside: Option<&Inside>, now: Timestamp) -> Vec<String> {
     let current = inside.and_then(|inside| inside.current.as_ref());
     let last = match (entry.state, current) {
         (State::Ending | State::Over, _) => entry.why.clone(),
-        (State::Beginning, _) => "its namespace is yet to be made".to_owned(),
+        (State::Beginning, _) => "it is yet to be made".to_owned(),
         (State::Asleep, _) => format!("asleep: `komandan wake {}`", entry.name),
         (State::Live, None) => "nothing serves yet".to_owned(),
         (State::Live, Some(_)) => {

@@ -1,5 +1,6 @@
 //! `komandan rbac`
 
+mod pool;
 mod transient;
 
 use std::collections::BTreeMap;
@@ -9,14 +10,15 @@ use serde_json::{Value, json};
 use crate::cluster::rights::{IN_CLUSTER, IN_NAMESPACE, OF_BASE, OF_NAMESPACE, Right};
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::names;
 use crate::settings::{Global, Life, of_base};
+use crate::{names, render, repository};
 
 /// Prints the rights that komandan needs for one cluster, as objects that an administrator applies
 ///
 /// Of a permanent cluster, all of it is in the cluster's own namespace, but for the classes of volumes, which only `doctor` reads. Whoever may make
 /// pods in a namespace may do there what those may: give each cluster a namespace of its own. For clusters that end by themselves
 /// they are rights in one namespace, their home, and in those that are made for them; an admission policy keeps them from all others.
+/// Where there is a `pool` of namespaces, these are printed with the rights in each, and nothing else is needed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   komandan rbac | kubectl apply -f -                     for a ServiceAccount `komandan` of the namespace
@@ -68,7 +70,18 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
             )));
         }
         Life::Kind | Life::Transient { .. } => {
-            let mut objects = transient::objects(&subject, &settings.namespace, lender.as_deref());
+            let mut objects = match settings.pool.is_empty() {
+                true => transient::objects(&subject, &settings.namespace, lender.as_deref()),
+                false if lender.is_some() => {
+                    return Err(Error::Usage(format!("{}: {}", settings.cluster, crate::transient::NO_OVERLAYS)));
+                }
+                false => {
+                    // Where the repository cannot be read, its namespaces take what most services are.
+                    let graph = repository::graph(global, "HEAD").await;
+                    let security = graph.map(|graph| render::security(&graph)).unwrap_or_default();
+                    pool::objects(&subject, &settings, security)?
+                }
+            };
             if let Some(of) = &args.clone {
                 let base = of_base(&global.repository_file()?, of, settings.context.as_ref())?;
                 objects.extend(of_lender(&subject, &settings.namespace, &base.namespace));
@@ -199,6 +212,9 @@ pub(super) fn rules(rights: &[Right]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
+    use clustergraph::format::repository::Quota;
+    use clustergraph::format::service::Security;
 
     fn args() -> Args {
         Args { service_account: None, user: None, group: None, create_namespace: false, from: None, clone: None }
@@ -240,6 +256,33 @@ mod tests {
         let objects = of_lender(&Subject::of(&args(), "pr"), "pr", "shop");
         let text: String =
             objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_rights_of_clusters_that_live_in_a_pool_are_in_its_namespaces_and_the_home_alone() {
+        let quota = Quota { memory_bytes: Some(8 << 30), pods: Some(40), ..Quota::default() };
+        let settings = Settings {
+            cluster: "pr".to_owned(),
+            life: Life::Kind,
+            context: None,
+            namespace: "shop-pr".to_owned(),
+            registry: None,
+            mirror: None,
+            keep: None,
+            pull_grace: None,
+            pool: ["pr-a", "pr-b"].map(str::to_owned).into(),
+            quota: Some(quota),
+        };
+        let objects = pool::objects(&Subject::of(&args(), "shop-pr"), &settings, Security::Restricted).unwrap();
+        for object in objects.iter().filter(|object| object["kind"] != "Namespace") {
+            assert!(object["metadata"]["namespace"].is_string(), "{object}");
+        }
+        let namespaces = ["shop-pr", "pr-a"].map(Value::from);
+        let some = objects.iter().filter(|object| {
+            namespaces.contains(&object["metadata"]["namespace"]) || namespaces.contains(&object["metadata"]["name"])
+        });
+        let text: String = some.map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
         insta::assert_snapshot!(text);
     }
 

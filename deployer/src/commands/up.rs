@@ -89,6 +89,9 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
         None => None,
     };
     let base = base(args, &name, live.as_ref(), &repository, global)?;
+    if base.is_some() && home.has_pool() {
+        return Err(Error::Usage(format!("{name}: {}", transient::NO_OVERLAYS)));
+    }
     let overlay = match &base {
         Some(base) => {
             let cluster = base.by(home.cluster());
@@ -106,7 +109,9 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
     };
     let secrets = transient::given(&repository, &home).await?;
     let certificate = transient::certificate(&repository, &home).await?;
-    let bounds = settings.quota.as_ref().map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
+    // The quota of a namespace of a pool is its administrator's.
+    let quota = settings.quota.as_ref().filter(|_| !home.has_pool());
+    let bounds = quota.map(|quota| transient::bounds(name.as_str(), quota)).transpose()?.flatten();
     if let (Some(claim), false) = (&live, args.dry_run) {
         home.grant(claim).await?;
     }
@@ -127,7 +132,12 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
     let as_deploy = args.as_deploy();
     // What there will be no room for is told before anything is made.
     if live.is_none() {
-        bring_to_nothing(&wanted, Room::of(bounds.as_ref()), &as_deploy, console)?;
+        let room = if home.has_pool() {
+            Room::read(&home.place(&kind, render::security(&repository.graph)).await?).await?
+        } else {
+            Room::of(bounds.as_ref())
+        };
+        bring_to_nothing(&wanted, room, &as_deploy, console)?;
     }
     if args.dry_run {
         if let Some(claim) = &live {
@@ -162,7 +172,9 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
         }
         wanted.more.insert("overlay".to_owned(), overlay.json());
     }
-    transient::bound(&cluster, bounds.as_ref()).await?;
+    if !home.has_pool() {
+        transient::bound(&cluster, bounds.as_ref()).await?;
+    }
     secrets.keep(&cluster).await?;
     if let Some(certificate) = &certificate {
         certificate.keep(&cluster).await?;

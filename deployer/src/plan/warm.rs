@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 
+use crate::cluster::anchor::owners;
 use crate::cluster::view::Observed;
 use crate::names;
 use crate::session::Kept;
@@ -12,7 +13,7 @@ use crate::store::record::{Content, Record};
 
 /// Until when something is kept that has an owner with a deadline.
 pub(crate) fn until(metadata: &ObjectMeta) -> Option<Timestamp> {
-    let owned = metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job");
+    let owned = owners(metadata).any(|owner| owner.kind == "Job");
     let annotation = metadata.annotations.as_ref()?.get(names::WARM_UNTIL)?;
     annotation.parse().ok().filter(|_| owned)
 }
@@ -25,7 +26,7 @@ pub(crate) fn version_until(content: &Content, observed: &Observed) -> Option<Ti
 
 /// Whether something is about to go: deleted, handed to the garbage collector, or past its deadline.
 pub(crate) fn is_ending(metadata: &ObjectMeta, now: Timestamp) -> bool {
-    let is_owned = metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+    let is_owned = owners(metadata).next().is_some();
     metadata.deletion_timestamp.is_some() || (is_owned && until(metadata).is_none_or(|until| until <= now))
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn is_endless(observed: &Observed, kept: &Kept) -> bool {
 
 /// Whether something is not there for good.
 pub(crate) fn is_owned(metadata: &ObjectMeta) -> bool {
-    metadata.deletion_timestamp.is_some() || metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+    metadata.deletion_timestamp.is_some() || owners(metadata).next().is_some()
 }
 
 /// The workloads that the version before has, and neither the one that serves nor one that others borrow has.

@@ -253,6 +253,7 @@ impl<'c> Store<'c> {
         ObjectMeta {
             name: Some(name.to_owned()),
             labels: Some(names::labels(self.cluster.name(), component)),
+            owner_references: self.cluster.anchors(),
             ..ObjectMeta::default()
         }
     }

@@ -40,6 +40,7 @@ impl Certificate {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 labels: Some(names::labels(cluster.name(), Component::Transient)),
+                owner_references: cluster.anchors(),
                 ..ObjectMeta::default()
             },
             data: self.found.data.clone(),

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ObjectMeta;
 
-use super::{LONGEST, annotation};
+use super::{LONGEST, Name, annotation};
 use crate::names;
 use crate::overlay::Base;
 
@@ -32,20 +32,30 @@ pub(crate) struct Claim {
     pub(crate) asleep: Option<String>,
     /// From whom it borrows, where it is an overlay.
     pub(crate) from: Option<Base>,
+    /// Whether no other namespace can be the cluster's. One that makes its own has only one.
+    pub(crate) is_settled: bool,
     /// The Job's.
     pub(crate) metadata: ObjectMeta,
 }
 
 impl Claim {
-    /// Reads a Job. Whoever may write it may write anything: what makes no sense is none.
+    /// Reads a Job at home. Whoever may write it may write anything: what makes no sense is none.
     pub(super) fn of(job: &Job) -> Option<Self> {
+        let name = job.metadata.name.clone()?;
+        let namespace = text(job, names::LIVES_IN).filter(|it| is_dns_label(it) && it.starts_with(&format!("{name}-")));
+        Self::read(job, name, namespace?, true)
+    }
+
+    /// Reads the Job in a namespace of a pool.
+    pub(super) fn of_pool(job: &Job) -> Option<Self> {
+        let name = Name::new(job.metadata.labels.as_ref()?.get(names::PART_OF)?).ok()?.to_string();
+        let is_settled = annotation(&job.metadata, names::SETTLED).is_some();
+        Self::read(job, name, job.metadata.namespace.clone()?, is_settled)
+    }
+
+    fn read(job: &Job, name: String, namespace: String, is_settled: bool) -> Option<Self> {
         let metadata = &job.metadata;
-        let name = metadata.name.clone()?;
-        let text = |name: &str| {
-            let clean = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
-            annotation(metadata, name).map(clean)
-        };
-        let namespace = text(names::LIVES_IN).filter(|it| is_dns_label(it) && it.starts_with(&format!("{name}-")))?;
+        let text = |name: &str| text(job, name);
         let began = metadata.creation_timestamp.as_ref()?.0;
         // Kubernetes counts from when it first saw the Job.
         let counted_from =
@@ -61,10 +71,16 @@ impl Claim {
             ends: counted_from.checked_add(SignedDuration::from_secs(seconds)).ok()?,
             asleep: text(names::ASLEEP),
             from: Base::new(text(names::FROM).unwrap_or_default(), text(names::FROM_NAMESPACE).unwrap_or_default()),
+            is_settled,
             metadata: metadata.clone(),
             name,
         })
     }
+}
+
+/// What an annotation says.
+fn text(job: &Job, name: &str) -> Option<String> {
+    annotation(&job.metadata, name).map(|text| text.chars().filter(|c| !c.is_control()).collect())
 }
 
 /// Whether a Job is on its way out, or about to be: its cluster ends.
@@ -103,6 +119,23 @@ pub(super) mod tests {
         serde_json::from_value(job).unwrap()
     }
 
+    /// The same in a namespace of a pool.
+    pub(in crate::transient) fn pooled(name: &str, namespace: &str, more: Value) -> Job {
+        let mut pooled = job(names::END_JOB, namespace, json!({}));
+        let metadata = &mut pooled.metadata;
+        metadata.namespace = Some(namespace.to_owned());
+        metadata.labels = Some(names::labels(name, names::Component::End));
+        metadata.annotations.get_or_insert_default().insert(names::SETTLED.to_owned(), "true".to_owned());
+        let annotations = more.pointer("/metadata/annotations").and_then(Value::as_object);
+        for (key, value) in annotations.into_iter().flatten() {
+            metadata.annotations.get_or_insert_default().insert(key.clone(), value.as_str().unwrap().to_owned());
+        }
+        if let Some(status) = more.get("status") {
+            pooled.status = serde_json::from_value(status.clone()).unwrap();
+        }
+        pooled
+    }
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -127,6 +160,17 @@ pub(super) mod tests {
         for elsewhere in ["kube-system", "pr-8-x7k2", "../../pr-7-x", "pr-7-X"] {
             assert_eq!(Claim::of(&job("pr-7", elsewhere, json!({}))), None, "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn in_a_pool_the_jobs_own_namespace_is_the_clusters() {
+        let claim = Claim::of_pool(&pooled("pr-7", "shop-a", json!({}))).unwrap();
+        assert_eq!((claim.name.as_str(), claim.namespace.as_str(), claim.is_settled), ("pr-7", "shop-a", true));
+        let mut job = pooled("pr-7", "shop-a", json!({}));
+        job.metadata.annotations = None;
+        assert!(!Claim::of_pool(&job).unwrap().is_settled);
+        assert_eq!(Claim::of_pool(&pooled("Not A Name", "shop-a", json!({}))), None);
+        assert_eq!(Claim::of_pool(&Job::default()), None);
     }
 
     #[test]

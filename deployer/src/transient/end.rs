@@ -23,6 +23,9 @@ impl Home {
     ///
     /// The Job goes first: whoever is killed after that has ended the cluster all the same, since all hangs on it.
     pub(crate) async fn end_now(&self) -> Result<Vec<String>> {
+        if self.has_pool() {
+            return self.end_in_pool().await;
+        }
         let namespaces = self.namespaces().await?;
         if let Some(job) = self.found().await? {
             self.cluster.remove::<Job>(&job.metadata).await?;
@@ -41,6 +44,9 @@ impl Home {
     /// Ends what is left of clusters whose time is over: namespaces whose Job is gone. Returns these, and only names them in a dry
     /// run.
     pub(crate) async fn end_what_is_over(&self, dry_run: bool) -> Result<Vec<String>> {
+        if self.has_pool() {
+            return self.clear_pool(dry_run).await;
+        }
         // The namespaces first: whoever begins a cluster makes its Job before its namespace.
         let namespaces = self.namespaces().await?;
         let jobs = self.jobs().await?;
@@ -63,6 +69,9 @@ impl Home {
 
     /// What is still there of the cluster of this name, whose namespaces go; nothing when they are gone.
     pub(crate) async fn remains(&self) -> Result<Option<String>> {
+        if self.has_pool() {
+            return self.remains_in_pool().await;
+        }
         let namespaces = self.namespaces().await?;
         let own: Vec<Namespace> = namespaces.into_iter().filter(|it| self.cluster.owns(&it.metadata)).collect();
         let told = overview(&[], &own).into_iter().map(|entry| format!("{}: {}", entry.namespace, entry.why));
@@ -84,8 +93,12 @@ impl Home {
 
     async fn change(&self, claim: &Claim, mut change: Value) -> Result<Claim> {
         change["metadata"]["uid"] = json!(claim.uid);
-        match self.cluster.api::<Job>().patch(&claim.name, &as_manager(), &Patch::Merge(change)).await {
-            Ok(job) if !super::claim::is_over(&job) => Claim::of(&job).ok_or_else(|| self.nobody()),
+        // At home, or in the cluster's own namespace of a pool.
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let place = claim.metadata.namespace.as_deref().unwrap_or_default();
+        let read = if self.has_pool() { Claim::of_pool } else { Claim::of };
+        match self.cluster.at(&claim.name, place).api::<Job>().patch(name, &as_manager(), &Patch::Merge(change)).await {
+            Ok(job) if !super::claim::is_over(&job) => read(&job).ok_or_else(|| self.nobody()),
             Ok(_) => Err(self.nobody()),
             // It is another one by now.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Err(self.nobody()),

@@ -17,6 +17,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl Home {
     /// Grants in a cluster's namespace what is granted here. Where nothing is, as for an administrator, there is nothing to grant.
     pub(crate) async fn grant(&self, claim: &Claim) -> Result<()> {
+        // Where namespaces were prepared, rights in them were granted, too.
+        if self.has_pool() {
+            return Ok(());
+        }
         let what = || format!("granting the rights in {}", claim.namespace);
         let here = match self.cluster.api::<RoleBinding>().get_opt(names::MANAGER).await {
             Err(kube::Error::Api(status)) if status.code == 403 => None,

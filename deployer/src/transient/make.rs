@@ -51,6 +51,9 @@ pub(crate) struct New<'n> {
 impl Home {
     /// The cluster, as it is, or made: with a namespace that is not on its way out.
     pub(crate) async fn make(&self, new: &New<'_>, console: &Console) -> Result<Claim> {
+        if self.has_pool() {
+            return self.take(new, console).await;
+        }
         let step = console.step("namespace", "making what ends it");
         let mut home_is_known = false;
         for _ in 0..TRIES {
@@ -88,6 +91,9 @@ impl Home {
 
     /// Whether the namespace of a claim is there and stays.
     pub(crate) async fn lives(&self, claim: &Claim) -> Result<bool> {
+        if self.has_pool() {
+            return Ok(true);
+        }
         let found = self.namespace(&claim.namespace).await?;
         Ok(found.is_some_and(|found| is_of(&found, claim) && found.metadata.deletion_timestamp.is_none()))
     }
@@ -265,7 +271,7 @@ fn is_of(namespace: &Namespace, claim: &Claim) -> bool {
 }
 
 /// Our own texts, as the API's types.
-fn understood<K: DeserializeOwned>(object: Value) -> Result<K> {
+pub(super) fn understood<K: DeserializeOwned>(object: Value) -> Result<K> {
     serde_json::from_value(object)
         .map_err(|error| Error::Usage(format!("an object cannot be written: {error}; please report this")))
 }

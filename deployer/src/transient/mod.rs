@@ -3,6 +3,8 @@
 //! Where all of one kind are at home (`clusters.pr.namespace`), a Job for each says by its name which one it is, by an annotation in
 //! which namespace it lives, and by its deadline when it ends. It is made first and by its name, so that of two who begin the
 //! same cluster at once both go on with the one that is there. Everything else hangs on it ([`make`]).
+//!
+//! Or an administrator has prepared namespaces for them ([`pool`]): then the Job is in the namespace itself, which stays.
 
 mod bounds;
 mod certificate;
@@ -12,7 +14,9 @@ mod grant;
 pub(crate) mod make;
 mod name;
 pub(crate) mod overview;
+pub(crate) mod pool;
 mod source;
+mod take;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
@@ -28,15 +32,23 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::names::{self, Component};
 use crate::settings::{Global, Life, Settings};
+use overview::{Entry, overview};
 
 /// The longest time that a cluster may have: a year. More seconds than some number are a time that no clock of Kubernetes can
 /// tell.
 pub(crate) const LONGEST: u64 = 366 * 24 * 3600;
 
+/// Why nothing is borrowed from a pool: who is let in is known by a label of a namespace that komandan makes, and these are an
+/// administrator's.
+pub(crate) const NO_OVERLAYS: &str = "what lives in a pool borrows nothing: a cluster that lends lets namespaces in that komandan \
+                                      made. Leave `--from` out for a whole cluster";
+
 /// Where clusters of one kind are at home.
 #[derive(Clone)]
 pub(crate) struct Home {
     cluster: Cluster,
+    /// The namespaces that are there for clusters; none where each makes its own.
+    pool: Vec<String>,
 }
 
 /// Connects to the cluster that a command is about: to one that ends by itself where it lives now.
@@ -74,7 +86,7 @@ pub(crate) fn which(settings: &Settings) -> Error {
 impl Home {
     /// Connects. Nothing is asked of the API yet.
     pub(crate) async fn connect(settings: &Settings) -> Result<Self> {
-        Ok(Self { cluster: Cluster::connect(settings).await? })
+        Ok(Self { cluster: Cluster::connect(settings).await?, pool: settings.pool.clone() })
     }
 
     /// The home of the one cluster that a command is about, by the name that stands first on its command line or by the options.
@@ -100,11 +112,17 @@ impl Home {
 
     /// The cluster of a claim.
     pub(crate) fn of(&self, claim: &Claim) -> Cluster {
+        if self.has_pool() {
+            return self.anchored(claim);
+        }
         self.cluster.at(&claim.name, &claim.namespace)
     }
 
     /// What is written down of the cluster, if it is there and not over.
     pub(crate) async fn claim(&self) -> Result<Option<Claim>> {
+        if self.has_pool() {
+            return Ok(self.claims_of_name().await?.into_iter().find(|claim| claim.is_settled));
+        }
         let Some(job) = self.found().await? else { return Ok(None) };
         if claim::is_over(&job) {
             return Ok(None);
@@ -112,9 +130,14 @@ impl Home {
         Claim::of(&job).map(Some).ok_or_else(|| self.not_understood())
     }
 
-    /// What is written down of all clusters that are not over.
-    pub(crate) async fn claims(&self) -> Result<Vec<Claim>> {
-        Ok(self.jobs().await?.iter().filter_map(Claim::of).collect())
+    /// All clusters that are at home here, those that go last.
+    pub(crate) async fn clusters(&self) -> Result<Vec<Entry>> {
+        if self.has_pool() {
+            return self.clusters_of_pool().await;
+        }
+        let (jobs, namespaces) = tokio::try_join!(self.jobs(), self.namespaces())?;
+        let claims: Vec<Claim> = jobs.iter().filter_map(Claim::of).collect();
+        Ok(overview(&claims, &namespaces))
     }
 
     /// The Jobs of all clusters that are not over.
@@ -125,7 +148,7 @@ impl Home {
     }
 
     /// The namespaces of all clusters that are at home here, also of those that are over.
-    pub(crate) async fn namespaces(&self) -> Result<Vec<Namespace>> {
+    async fn namespaces(&self) -> Result<Vec<Namespace>> {
         let home = format!("{}={}", names::HOME, self.cluster.namespace());
         let found = self.cluster.api_of_all::<Namespace>().list(&selected(Component::Transient, &[home])).await;
         Ok(found.map_err(|error| Error::cluster("asking for the namespaces of clusters", &error))?.items)

@@ -47,10 +47,12 @@ pub(crate) fn overview(claims: &[Claim], namespaces: &[Namespace]) -> Vec<Entry>
         .filter_map(without_claim)
         .collect();
     entries.extend(others);
-    entries.sort_by(|one, other| {
-        let key = |entry: &Entry| (entry.state == State::Ending, entry.name.clone(), entry.namespace.clone());
-        key(one).cmp(&key(other))
-    });
+    sorted(entries)
+}
+
+/// Clusters by name, those that go last.
+pub(super) fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by_key(|entry| (entry.state == State::Ending, entry.name.clone(), entry.namespace.clone()));
     entries
 }
 

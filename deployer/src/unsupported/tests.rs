@@ -137,6 +137,7 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
         "databases: { web/orders: { clone: staging } }",
         "secrets_from: dev",
         "quota: { memory: 8Gi }",
+        "pool: [web-a]",
         "ttl: 4h, lends: true",
         "ttl: 4h, secrets_from: production",
         "ttl: 4h, databases: { web/orders: { secret: db } }",
@@ -152,7 +153,7 @@ fn so_are_settings_of_the_cluster_that_is_meant() {
 
 #[test]
 fn what_clusters_have_that_end_by_themselves_is_honoured_with_a_time_to_live() {
-    let settings = "ttl: 4h, seed: true, secrets_from: dev-secrets, quota: { memory: 8Gi }, \
+    let settings = "ttl: 4h, seed: true, secrets_from: dev-secrets, quota: { memory: 8Gi }, pool: [web-a], \
                     domain: 'pr-{n}.shop.example', ingress: { class: nginx, tls: shop-tls }";
     let cluster = |settings: &str| format!("clusters:\n  production: {{ {settings} }}\n");
     assert_eq!(refused(HELLO, &cluster(settings)), Vec::<String>::new());

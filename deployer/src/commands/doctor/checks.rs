@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cluster::rights::Right;
 use crate::store::head::Head;
+use crate::transient::pool::{Holds, Slot};
 
 /// The oldest API server that this is written for: Jobs with `podReplacementPolicy`, `sleep` before a stop.
 const OLDEST: (u32, u32) = (1, 30);
@@ -174,6 +175,23 @@ pub(super) fn end(has_addresses: bool, kind: &str) -> Check {
     }
     let found = "no IPAddress objects (Kubernetes 1.33 and newer have them): clusters do not end by themselves";
     Check::note("end", found, Some(format!("run `komandan gc --cluster {kind}` now and then: it ends what is over")))
+}
+
+/// What the namespaces of a pool hold.
+pub(super) fn pool(slots: &[Slot]) -> Check {
+    let unusable: Vec<String> = slots
+        .iter()
+        .filter_map(|slot| match &slot.holds {
+            Holds::Unusable(why) => Some(format!("{}: {why}", slot.namespace)),
+            Holds::Nothing | Holds::Cluster(_) | Holds::Remnants { .. } => None,
+        })
+        .collect();
+    let free = slots.iter().filter(|slot| slot.holds == Holds::Nothing).count();
+    let found = format!("{free} of {} namespaces are free; clusters end by themselves", slots.len());
+    if unusable.is_empty() {
+        return Check::ok("pool", found);
+    }
+    Check::fail("pool", unusable.join("; "), "an administrator applies what `komandan rbac --cluster NAME` prints")
 }
 
 /// Whether the store is at rest.

@@ -47,6 +47,8 @@ pub struct Cluster {
     pub secrets_from: Option<String>,
     /// What all of it together may take.
     pub quota: Option<Quota>,
+    /// The namespaces that are there for such clusters, one for each; they make their own otherwise.
+    pub pool: Vec<String>,
     /// Where each of its fields was written.
     pub places: BTreeMap<&'static str, Place>,
 }
@@ -174,6 +176,7 @@ pub(super) fn cluster(yaml: &Yaml, problems: &mut Problems) -> Cluster {
         clone: reader.take("clone", origin),
         secrets_from: reader.take("secrets_from", name),
         quota: reader.take("quota", |yaml, _, problems| quota(yaml, problems)),
+        pool: reader.take("pool", pool).unwrap_or_default(),
         places: BTreeMap::new(),
     };
     reader.fields.close("a cluster", reader.problems);
@@ -286,6 +289,29 @@ fn sizes(yaml: &Yaml, problems: &mut Problems) -> BTreeMap<String, u64> {
         quantity::bytes(yaml, &what, problems).map(|bytes| (key.name.clone(), bytes))
     };
     entries.iter().filter_map(|entry| size(entry, problems)).collect()
+}
+
+/// Names of namespaces, each once.
+fn pool(yaml: &Yaml, what: &str, problems: &mut Problems) -> Option<Vec<String>> {
+    let items = decode::list(yaml, what, problems)?;
+    if items.is_empty() {
+        problems.add(
+            Problem::new("empty", yaml.place.clone(), format!("{what} is empty")).mend(
+                "name the namespaces that are there for these clusters, or leave it out: then each makes its own",
+            ),
+        );
+    }
+    let mut pool: Vec<String> = Vec::new();
+    for item in items {
+        let Some(name) = name(item, &format!("each item of {what}"), problems) else { continue };
+        if pool.contains(&name) {
+            let problem = Problem::new("duplicate-name", item.place.clone(), format!("`{name}` is there twice"));
+            problems.add(problem.mend("remove one of them"));
+        } else {
+            pool.push(name);
+        }
+    }
+    Some(pool)
 }
 
 fn quota(yaml: &Yaml, problems: &mut Problems) -> Option<Quota> {

@@ -1,6 +1,6 @@
 //! The schema of `clustergraph.yaml`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::catalogue::{kind, stack};
 use super::service::declared;
@@ -77,5 +77,10 @@ fn cluster() -> Value {
         .may("clone", "The cluster whose data its databases begin with.", label())
         .may("secrets_from", "Where its secrets are taken from.", label())
         .may("quota", "What all of it together may take.", quota.build())
+        .may("pool", "The namespaces that are there for clusters that end by themselves.", namespaces())
         .build()
+}
+
+fn namespaces() -> Value {
+    json!({ "type": "array", "items": label(), "minItems": 1, "uniqueItems": true })
 }

@@ -107,6 +107,7 @@ fn repository() -> Value {
                 "pull_grace": "3m", "databases": { "a/b": { "secret": "s" }, "c/d": { "clone": "behind-a-gateway" } }, "size": { "a/b": "1Gi" }, "ttl": "4h",
                 "seed": true, "clone": "behind-a-gateway", "secrets_from": "x",
                 "quota": { "cpu": 1, "memory": "8Gi", "storage": "8Gi", "pods": 7 },
+                "pool": ["pr-a", "pr-b"],
             },
             "behind-a-gateway": { "domain": "shop.example", "ingress": { "gateway": "g/w" } },
             "pr": null,
