@@ -157,7 +157,8 @@ impl Global {
         };
         if known.pool.contains(&namespace) {
             return Err(Error::Usage(format!(
-                "the namespace {namespace} is where the ends and secrets of clusters are, and cannot be one of their `pool`, too: take it                  out of there, or name another one as `namespace`"
+                "the namespace {namespace} is where the ends and secrets of clusters are, and cannot be one of their `pool`, too: take it \
+                 out of there, or name another one as `namespace`"
             )));
         }
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -218,14 +219,17 @@ impl Global {
     }
 }
 
-/// Where a cluster is whose data another one begins with: what the command line says is said of the other.
+/// Where a cluster is from which another one takes something: what the command line says is said of the other. It is a permanent one,
+/// as what takes from it would outlive it.
 pub(crate) fn of_base(repository: &RepositoryFile, name: &str, context: Option<&String>) -> Result<Settings> {
     let known = repository.clusters.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = repository.clusters.keys().map(String::as_str).collect();
         Error::Usage(format!("clustergraph.yaml has no cluster {}: it has {}", name.escape_debug(), known.join(", ")))
     })?;
     if known.ttl.is_some() {
-        return Err(Error::Usage(format!("{name} ends by itself: nothing is taken from there")));
+        return Err(Error::Usage(format!(
+            "{name} ends by itself, and what takes from it would outlive it: say a permanent cluster"
+        )));
     }
     Ok(Settings {
         cluster: name.to_owned(),

@@ -54,7 +54,11 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Result<()> {
     let settings = global.settings_without_graph()?;
     let subject = Subject::of(args, &settings.namespace);
-    let lender = args.from.as_ref().map(|from| lender(from, global)).transpose()?;
+    let namespace_of = |name: &String| {
+        let base = of_base(&global.repository_file()?, name, settings.context.as_ref())?;
+        Ok::<String, Error>(base.namespace)
+    };
+    let lender = args.from.as_ref().map(namespace_of).transpose()?;
     let objects = match settings.life {
         Life::Permanent if args.from.is_some() || args.clone.is_some() => {
             return Err(Error::Usage(format!(
@@ -83,8 +87,7 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
                 }
             };
             if let Some(of) = &args.clone {
-                let base = of_base(&global.repository_file()?, of, settings.context.as_ref())?;
-                objects.extend(of_lender(&subject, &settings.namespace, &base.namespace));
+                objects.extend(of_lender(&subject, &settings.namespace, &namespace_of(of)?));
             }
             objects
         }
@@ -104,16 +107,6 @@ pub(crate) async fn run(args: &Args, global: &Global, console: &Console) -> Resu
     }
     console.data(&text);
     Ok(())
-}
-
-/// The namespace of a cluster that others borrow from.
-fn lender(name: &str, global: &Global) -> Result<String> {
-    let of_it = Global { cluster: Some(name.to_owned()), named: None, pr: None, namespace: None, ..global.clone() };
-    let settings = of_it.settings_without_graph()?;
-    if settings.life == Life::Permanent {
-        return Ok(settings.namespace);
-    }
-    Err(Error::Usage(format!("{name} ends by itself: nobody borrows from it. `--from` takes a permanent cluster")))
 }
 
 /// Who gets rights.

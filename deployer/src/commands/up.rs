@@ -88,7 +88,7 @@ async fn attempt(args: &Args, global: &Global, begun: Instant, console: &Console
         Some(claim) => home.lives(&claim).await?.then_some(claim),
         None => None,
     };
-    let base = base(args, &name, live.as_ref(), &repository, global)?;
+    let base = base(args, &name, live.as_ref(), &repository)?;
     if base.is_some() && home.has_pool() {
         return Err(Error::Usage(format!("{name}: {}", transient::NO_OVERLAYS)));
     }
@@ -225,14 +225,8 @@ impl Args {
 }
 
 /// From whom it borrows: whoever has begun as an overlay stays one, of the same cluster, and whoever has not becomes none.
-fn base(
-    args: &Args,
-    name: &Name,
-    live: Option<&Claim>,
-    repository: &Repository,
-    global: &Global,
-) -> Result<Option<Base>> {
-    let said = args.from.as_ref().map(|from| Base::named(from, repository, global)).transpose()?;
+fn base(args: &Args, name: &Name, live: Option<&Claim>, repository: &Repository) -> Result<Option<Base>> {
+    let said = args.from.as_ref().map(|from| Base::named(from, repository)).transpose()?;
     match (live, said) {
         (None, said) => Ok(said),
         (Some(live), None) => Ok(live.from.clone()),

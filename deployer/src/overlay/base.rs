@@ -6,7 +6,7 @@ use kube::config::Kubeconfig;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::repository::Repository;
-use crate::settings::{Global, Life, Settings};
+use crate::settings::{Settings, of_base};
 use crate::store::Store;
 use crate::store::record::Record;
 
@@ -25,15 +25,9 @@ impl Base {
         (is_dns_label(&name) && is_dns_label(&namespace)).then_some(Self { name, namespace })
     }
 
-    /// The one of this name in clustergraph.yaml. It is a permanent one, on the same Kubernetes as the overlay.
-    pub(crate) fn named(name: &str, repository: &Repository, global: &Global) -> Result<Self> {
-        let of_it = Global { cluster: Some(name.to_owned()), named: None, pr: None, namespace: None, ..global.clone() };
-        let settings = of_it.settings(&repository.graph.repository)?;
-        if settings.life != Life::Permanent {
-            return Err(Error::Usage(format!(
-                "{name} ends by itself, and what borrows from it would outlive it: `--from` takes a permanent cluster"
-            )));
-        }
+    /// The one of this name in clustergraph.yaml. It is on the same Kubernetes as the overlay.
+    pub(crate) fn named(name: &str, repository: &Repository) -> Result<Self> {
+        let settings = of_base(&repository.graph.repository, name, repository.settings.context.as_ref())?;
         let own = &repository.settings;
         if !is_same_kubernetes(&settings, own) {
             let context =
