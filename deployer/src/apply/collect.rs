@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ListParams, Patch};
@@ -36,105 +36,87 @@ pub(crate) async fn collect(session: &Session<'_>, kept: &[&Record]) -> Result<u
     fault::point("handed-over");
     let gone = garbage.now.iter().map(|workload| delete(session, &observed, workload));
     futures_util::future::try_join_all(gone).await?;
-    let entries: BTreeSet<&String> =
-        kept.iter().flat_map(|record| record.content.own_entries()).map(|(name, _)| name).collect();
-    for (name, service) in &observed.services {
-        let labels = service.metadata.labels.as_ref();
-        let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
-        if component == Some(Component::Entry.as_str())
-            && session.cluster.owns(&service.metadata)
-            && !entries.contains(name)
-        {
-            session.cluster.remove::<Service>(&service.metadata).await?;
-        }
-    }
-    lonely_services(session, &observed, kept, &garbage).await?;
-    files(session, kept).await?;
+    services(session, &observed, kept, &garbage).await?;
+    files(session, &observed, kept).await?;
     task::expire_ended(session, kept).await?;
-    replaced_files(session, &observed, kept).await?;
     policy::narrow(session, kept).await?;
     adopt::adopt(session).await?;
     Ok(count(&observed, &garbage))
 }
 
-/// Takes away the Services of a version that was given up before it had their Deployments, which come after them.
-async fn lonely_services(
-    session: &Session<'_>,
-    observed: &Observed,
-    kept: &[&Record],
-    garbage: &Garbage,
-) -> Result<()> {
-    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
-    let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
+/// Takes away entries that no kept version has, and the Services of a version that was given up before it had their Deployments,
+/// which come after them.
+async fn services(session: &Session<'_>, observed: &Observed, kept: &[&Record], garbage: &Garbage) -> Result<()> {
+    let entries = kept.iter().flat_map(|record| record.content.own_entries());
+    let entries: BTreeSet<&str> = entries.map(|(name, _)| name.as_str()).collect();
+    let workloads = workloads(kept);
     for (name, service) in &observed.services {
         let labels = service.metadata.labels.as_ref();
         let component = labels.and_then(|labels| labels.get(names::COMPONENT)).map(String::as_str);
-        let is_lonely = !observed.deployments.contains_key(name)
-            && !workloads.contains(name.as_str())
-            && !garbage.now.contains(name)
-            && !garbage.later.contains_key(name);
-        if is_lonely
-            && component == Some(Component::Service.as_str())
-            && session.cluster.owns(&service.metadata)
-            && !is_leaving(service.as_ref())
-        {
+        let is_lonely = || {
+            !observed.deployments.contains_key(name)
+                && !workloads.contains(name.as_str())
+                && !garbage.now.contains(name)
+                && !garbage.later.contains_key(name)
+                && !is_leaving(service.as_ref())
+        };
+        let is_left = (component == Some(Component::Entry.as_str()) && !entries.contains(name.as_str()))
+            || (component == Some(Component::Service.as_str()) && is_lonely());
+        if is_left && session.cluster.owns(&service.metadata) {
             session.cluster.remove::<Service>(&service.metadata).await?;
         }
     }
     Ok(())
 }
 
-/// Takes away the files of what no kept version has. Those of Deployments go with these, but where a command was killed
-/// before it had made one.
-async fn files(session: &Session<'_>, kept: &[&Record]) -> Result<()> {
+/// Takes away the files of what no kept version has, and those that what is changed in place had in former versions: a revert
+/// makes them again. Those of other Deployments go with these, but where a command was killed before it had made one.
+async fn files(session: &Session<'_>, observed: &Observed, kept: &[&Record]) -> Result<()> {
     let components = [Component::Service, Component::Task, Component::Job].map(Component::as_str).join(",");
     let ours = names::selector(session.cluster.name());
     let selector = ListParams::default().labels(&format!("{ours},{} in ({components})", names::COMPONENT));
     let (maps, secrets) = (session.cluster.api::<ConfigMap>(), session.cluster.api::<Secret>());
     let found = tokio::try_join!(maps.list_metadata(&selector), secrets.list_metadata(&selector));
     let (maps, secrets) = found.map_err(|error| Error::cluster("reading the files of services", &error))?;
+    let workloads = workloads(kept);
     let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
-    let workloads: BTreeSet<&str> = nodes.map(|node| node.workload.as_str()).collect();
-    let is_left = |metadata: &ObjectMeta| {
+    let rolled = nodes.filter(|node| matches!(node.kind, Kind::Service | Kind::HandedOver) && node.is_rolling());
+    let rolled: BTreeSet<&str> = rolled.map(|node| node.workload.as_str()).collect();
+    let is_left = |metadata: &ObjectMeta, uses: fn(&PodSpec, &str) -> bool| {
         let of = metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
-        owners(metadata).next().is_none() && !of.is_some_and(|workload| workloads.contains(workload))
+        let is_nobodys = owners(metadata).next().is_none() && !of.is_some_and(|workload| workloads.contains(workload));
+        let live = of.filter(|workload| rolled.contains(workload)).and_then(|name| observed.deployments.get(name));
+        let pod = live.and_then(|live| live.spec.as_ref()?.template.spec.as_ref());
+        is_nobodys || pod.is_some_and(|pod| !uses(pod, metadata.name.as_deref().unwrap_or_default()))
     };
-    for map in maps.items.iter().filter(|map| is_left(&map.metadata)) {
+    for map in maps.items.iter().filter(|map| is_left(&map.metadata, has_files_of_map)) {
         session.cluster.remove::<ConfigMap>(&map.metadata).await?;
     }
-    for secret in secrets.items.iter().filter(|secret| is_left(&secret.metadata)) {
+    for secret in secrets.items.iter().filter(|secret| is_left(&secret.metadata, uses_secret)) {
         session.cluster.remove::<Secret>(&secret.metadata).await?;
     }
     Ok(())
 }
 
-/// Takes away the files that what is changed in place had in former versions. A revert makes them again.
-async fn replaced_files(session: &Session<'_>, observed: &Observed, kept: &[&Record]) -> Result<()> {
-    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
-    let rolled = nodes.filter(|node| matches!(node.kind, Kind::Service | Kind::HandedOver) && node.is_rolling());
-    let rolled: BTreeSet<&str> = rolled.map(|node| node.workload.as_str()).collect();
-    if rolled.is_empty() {
-        return Ok(());
-    }
-    let ours = names::selector(session.cluster.name());
-    let component = Component::Service.as_str();
-    let selector = ListParams::default().labels(&format!("{ours},{}={component}", names::COMPONENT));
-    let found = session.cluster.api::<ConfigMap>().list_metadata(&selector).await;
-    for map in found.map_err(|error| Error::cluster("reading the files of services", &error))?.items {
-        let of = map.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)).map(String::as_str);
-        let live = of.filter(|workload| rolled.contains(workload)).and_then(|name| observed.deployments.get(name));
-        if live.is_some_and(|live| !mounted(live).any(|name| Some(name) == map.metadata.name.as_deref())) {
-            session.cluster.remove::<ConfigMap>(&map.metadata).await?;
-        }
-    }
-    Ok(())
+/// Whether a pod has files of this ConfigMap.
+fn has_files_of_map(pod: &PodSpec, name: &str) -> bool {
+    let mut maps = pod.volumes.iter().flatten().filter_map(|volume| volume.config_map.as_ref());
+    maps.any(|map| map.name == name)
 }
 
-/// The ConfigMaps that the pods of a Deployment have files of.
-fn mounted(deployment: &Deployment) -> impl Iterator<Item = &str> {
-    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let volumes = pod.and_then(|pod| pod.volumes.as_ref()).into_iter().flatten();
-    volumes.filter_map(|volume| Some(volume.config_map.as_ref()?.name.as_str()))
+/// Whether a pod has files or variables of this Secret.
+fn uses_secret(pod: &PodSpec, name: &str) -> bool {
+    let mut files = pod.volumes.iter().flatten().filter_map(|volume| volume.secret.as_ref()?.secret_name.as_deref());
+    let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+    let variables = containers.flat_map(|container| container.env.iter().flatten());
+    let mut keys = variables.filter_map(|variable| variable.value_from.as_ref()?.secret_key_ref.as_ref());
+    files.any(|file| file == name) || keys.any(|key| key.name == name)
+}
+
+/// The workloads of all versions that are kept.
+fn workloads<'r>(kept: &'r [&Record]) -> BTreeSet<&'r str> {
+    let nodes = kept.iter().flat_map(|record| record.content.nodes.values());
+    nodes.map(|node| node.workload.as_str()).collect()
 }
 
 /// Whether something is there that no kept version needs and that nobody has taken away yet, or that ought to end by itself
