@@ -133,12 +133,12 @@ stage dist "$HERE/dist.sh"
 stage kubernetes env --unset=TMPDIR "$HERE/cluster/up.sh"
 stage documents e2e architecture docs ci
 stage cluster e2e cluster operations cluster_databases workloads cluster_shop rendered warm rolling front causes guarded ownership
-stage suites e2e smoke suites killed
+stage suites e2e smoke suites
 stage transient e2e transient overlay clones confined pool
 # What is about the API alone has the machine for itself.
 "$HERE/cluster/down.sh" || true
 stage api env --unset=TMPDIR CG_CLUSTER_API=only "$HERE/cluster/up.sh"
-stage faults e2e large faults
+stage faults e2e large killed faults
 "$HERE/cluster/down.sh" || true
 
 echo "=== stages"
