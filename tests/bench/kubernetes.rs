@@ -132,11 +132,7 @@ struct Times {
 
 /// The rows of a deploy; nothing where there is no cluster to measure on.
 pub(crate) fn deploy() -> Vec<Row> {
-    if std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_none() {
-        eprintln!(
-            "missing: deploy: there is no cluster: `CG_CLUSTER_API=only tests/cluster/up.sh` makes one that is nothing but an API, \
-             `eval \"$(tests/machine/env.sh)\"` names it"
-        );
+    if !is_there("deploy", API) {
         return Vec::new();
     }
     let deployed = Deployed::new();
@@ -248,6 +244,18 @@ pub(crate) fn deploy() -> Vec<Row> {
 /// Beside Helm only the entry has a target of its own; the others must not take longer.
 fn target_beside(place: usize) -> Target {
     if place == 0 { Target::Within(Duration::from_secs(2)) } else { Target::Times(1.0) }
+}
+
+/// What makes a cluster that is nothing but an API.
+pub(crate) const API: &str = "CG_CLUSTER_API=only tests/cluster/up.sh";
+
+/// Whether there is a cluster to measure a row on; else says what makes one.
+pub(crate) fn is_there(row: &str, up: &str) -> bool {
+    let is_there = std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_some();
+    if !is_there {
+        eprintln!("missing: {row}: there is no cluster: `{up}` makes one, `eval \"$(tests/machine/env.sh)\"` names it");
+    }
+    is_there
 }
 
 /// Waits until nearly nothing changes any more: what was measured last, and namespaces that go, have their own work, which

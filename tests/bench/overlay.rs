@@ -3,7 +3,7 @@
 use clustergraph_tests::Namespace;
 use serde_json::Value;
 
-use crate::kubernetes::{Deployed, PLACES, at, quiet, size};
+use crate::kubernetes::{API, Deployed, PLACES, at, is_there, quiet, size};
 use crate::measure::{Amount, Row, Target, median, time};
 
 /// How often each is measured.
@@ -14,11 +14,7 @@ const NOT_COUNTED: [&str; 2] = ["events", "events.events.k8s.io"];
 
 /// The rows of an overlay; nothing where there is no cluster to measure on.
 pub(crate) fn overlay() -> Vec<Row> {
-    if std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_none() {
-        eprintln!(
-            "missing: overlay: there is no cluster: `CG_CLUSTER_API=only tests/cluster/up.sh` makes one that is nothing but an API, \
-             `eval \"$(tests/machine/env.sh)\"` names it"
-        );
+    if !is_there("overlay", API) {
         return Vec::new();
     }
     let (base, home) = (Namespace::without_processes("bench-base"), Namespace::without_processes("bench-home"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clustergraph_tests::{Namespace, Repository};
 
+use crate::kubernetes::is_there;
 use crate::measure::{Row, Target, median, time};
 use crate::rows::program;
 
@@ -16,11 +17,7 @@ const TARGET: Target = Target::Within(Duration::from_secs(15));
 
 /// The rows of the shop; nothing where there is no cluster to measure on.
 pub(crate) fn shop() -> Vec<Row> {
-    if std::env::var_os("KOMANDAN_TEST_KUBECONFIG").is_none() {
-        eprintln!(
-            "missing: shop: there is no cluster on which pods run: `tests/machine/up.sh` makes one, \
-             `eval \"$(tests/machine/env.sh)\"` names it"
-        );
+    if !is_there("shop", "tests/machine/up.sh") {
         return Vec::new();
     }
     let (repository, home) = (Repository::of_shop(), Namespace::new("bench-shop"));

@@ -13,6 +13,7 @@ use super::{adopt, policy, task};
 use crate::cluster::anchor::owners;
 use crate::cluster::as_manager;
 use crate::cluster::ensure::is_leaving;
+use crate::cluster::owner::reference;
 use crate::cluster::view::Observed;
 use crate::error::{Error, Result};
 use crate::fault;
@@ -177,13 +178,13 @@ async fn hand_over(
     let mut owners = Vec::new();
     for caller in callers {
         if let Some(deployment) = observed.deployments.get(caller) {
-            owners.push(owner("apps/v1", "Deployment", &deployment.metadata));
+            owners.push(reference("apps/v1", "Deployment", &deployment.metadata));
         }
         let pods =
             observed.pods.values().filter(|pod| !health::is_over(pod)).filter(|pod| {
                 pod.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE)) == Some(caller)
             });
-        owners.extend(pods.map(|pod| owner("v1", "Pod", &pod.metadata)));
+        owners.extend(pods.map(|pod| reference("v1", "Pod", &pod.metadata)));
     }
     if owners.is_empty() {
         owners.extend(session.cluster.anchors().into_iter().flatten());
@@ -210,17 +211,6 @@ fn patch(session: &Session<'_>, live: &kube::api::ObjectMeta, owners: &[OwnerRef
             "annotations": { (names::FENCE): session.guard.fence.to_string() },
         },
     }))
-}
-
-fn owner(version: &str, kind: &str, metadata: &kube::api::ObjectMeta) -> OwnerReference {
-    OwnerReference {
-        api_version: version.to_owned(),
-        kind: kind.to_owned(),
-        name: metadata.name.clone().unwrap_or_default(),
-        uid: metadata.uid.clone().unwrap_or_default(),
-        controller: None,
-        block_owner_deletion: None,
-    }
 }
 
 fn fine_if_gone(workload: &str, patched: kube::Result<()>) -> Result<()> {

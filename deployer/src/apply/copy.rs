@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::Work;
 use super::database::Verb;
 use super::pipe::{Side, pipe};
-use crate::clones::{other_server, refuse_changed};
+use crate::clones::{is_twin, other_server, refuse_changed};
 use crate::cluster::Cluster;
 use crate::console;
 use crate::error::{Error, Result};
@@ -119,10 +119,7 @@ impl Work<'_> {
             shown.doing("removing its former Jobs");
             session.cluster.remove::<Job>(&job.metadata).await?;
         }
-        let runs = |pod: &Pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            is_its(&pod.metadata) && !matches!(phase, Some("Succeeded" | "Failed"))
-        };
+        let runs = |pod: &Pod| is_its(&pod.metadata) && !health::is_over(pod);
         let over = session.view.until(|observed| {
             let is_there = observed.jobs.values().any(|job| is_its(&job.metadata));
             (!is_there && !observed.pods.values().any(|pod| runs(pod))).then_some(())
@@ -142,12 +139,9 @@ impl Work<'_> {
 
     /// Refuses to put data into a server that is there and is not of the same kind as where it comes from.
     fn refuse_other_server(&self, address: &str, offer: &Offer) -> Result<()> {
-        let observed = self.session.view.now();
-        let set = observed.stateful_sets.get(&offer.lent.server).and_then(|set| set.spec.as_ref());
-        let container = set.and_then(|spec| spec.template.spec.as_ref()?.containers.first());
-        match container {
-            Some(container) if offer.lent.is_of(container) => Ok(()),
-            _ => Err(Error::Refused(other_server(address, offer))),
+        match is_twin(&self.session.view.now(), offer) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Error::Refused(other_server(address, offer))),
         }
     }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Work, again, hold, secret};
 use crate::cluster::as_manager;
 use crate::cluster::ensure::{hash_of_live, is_leaving};
+use crate::cluster::owner::reference;
 use crate::cluster::view::Observed;
 use crate::console;
 use crate::error::{Error, Result};
@@ -344,9 +345,8 @@ async fn left_beside(session: &Session<'_>, objects: &[Object]) -> Result<()> {
     Ok(())
 }
 
-/// An object as the owner of what goes with it.
 fn owner_reference((version, kind): (&str, &str), live: &ObjectMeta) -> Value {
-    json!({ "apiVersion": version, "kind": kind, "name": live.name, "uid": live.uid })
+    json!(reference(version, kind, live))
 }
 
 async fn patch_metadata<K>(api: &Api<K>, name: &str, patch: &Patch<Value>) -> kube::Result<ObjectMeta>

@@ -65,9 +65,9 @@ impl Clones {
         }
         let Decided { offers, empty, mut refused } = decide(graph, &asked, &stocks);
         for (address, offer) in &offers {
-            let live = observed.stateful_sets.get(&offer.lent.server).and_then(|set| set.spec.as_ref());
-            let container = live.and_then(|spec| spec.template.spec.as_ref()?.containers.first());
-            refused.extend(container.filter(|it| !offer.lent.is_of(it)).map(|_| other_server(address, offer)));
+            if is_twin(observed, offer) == Some(false) {
+                refused.push(other_server(address, offer));
+            }
         }
         if refused.is_empty() {
             return Ok(Self { offers, bases, empty, late });
@@ -81,6 +81,12 @@ impl Clones {
             Some((graph.databases.get(address)?.server.clone(), offer.lent.image.clone()))
         })
     }
+}
+
+/// Whether the server that is there is of the same kind as where the data comes from; nothing where none is there.
+pub(crate) fn is_twin(observed: &Observed, offer: &Offer) -> Option<bool> {
+    let live = observed.stateful_sets.get(&offer.lent.server)?.spec.as_ref()?;
+    Some(offer.lent.is_of(live.template.spec.as_ref()?.containers.first()?))
 }
 
 /// That the server which is there is none that a copy may be put into.

@@ -9,19 +9,13 @@ use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::Cluster;
+use super::owner::reference;
 use crate::names;
 use crate::render::Object;
 
 /// A Job as that owner.
 pub(crate) fn anchor(job: &ObjectMeta) -> OwnerReference {
-    OwnerReference {
-        api_version: "batch/v1".to_owned(),
-        kind: "Job".to_owned(),
-        name: job.name.clone().unwrap_or_default(),
-        uid: job.uid.clone().unwrap_or_default(),
-        controller: None,
-        block_owner_deletion: None,
-    }
+    reference("batch/v1", "Job", job)
 }
 
 /// What owns an object beside that: what it goes with before the whole cluster ends.

@@ -1,5 +1,6 @@
 //! Whose an object is: ours, made for this very cluster, or somebody else's, which is left as it is.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 
 use super::applyset;
@@ -27,6 +28,18 @@ pub(crate) fn refuse(what: &str, metadata: &ObjectMeta, cluster: &str, namespace
         set.escape_debug(),
         applyset::PART_OF
     )))
+}
+
+/// An object as the owner of what goes with it.
+pub(crate) fn reference(version: &str, kind: &str, metadata: &ObjectMeta) -> OwnerReference {
+    OwnerReference {
+        api_version: version.to_owned(),
+        kind: kind.to_owned(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        controller: None,
+        block_owner_deletion: None,
+    }
 }
 
 fn is_made_for(metadata: &ObjectMeta, cluster: &str) -> bool {

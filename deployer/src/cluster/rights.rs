@@ -103,6 +103,21 @@ pub(crate) const IN_POOL: &[Right] = &[
     right("policy", "poddisruptionbudgets", &["list"]),
 ];
 
+/// All that is ever asked for.
+const ALL: &[&[Right]] = &[
+    IN_NAMESPACE,
+    IN_CLUSTER,
+    OF_NAMESPACE,
+    AT_HOME,
+    GRANTS,
+    IN_TRANSIENT,
+    OF_TRANSIENT,
+    OF_LENDER,
+    OF_BASE,
+    OF_POOL,
+    IN_POOL,
+];
+
 /// A request as the API server judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -153,20 +168,7 @@ impl Asked {
 
     /// Whether it is among the rights that are listed here, or is everybody's.
     fn is_listed(&self) -> bool {
-        let lists = [
-            IN_NAMESPACE,
-            IN_CLUSTER,
-            OF_NAMESPACE,
-            AT_HOME,
-            GRANTS,
-            IN_TRANSIENT,
-            OF_TRANSIENT,
-            OF_LENDER,
-            OF_BASE,
-            OF_POOL,
-            IN_POOL,
-        ];
-        let all = lists.into_iter().flatten();
+        let all = ALL.iter().copied().flatten();
         self.group == EVERYBODYS_GROUP
             || all.into_iter().any(|right: &Right| {
                 right.group == self.group && right.resource == self.resource && right.verbs.contains(&self.verb)
@@ -235,20 +237,7 @@ mod tests {
 
     #[test]
     fn rights_are_sorted_and_each_kind_is_named_once() {
-        let lists = [
-            IN_NAMESPACE,
-            IN_CLUSTER,
-            OF_NAMESPACE,
-            AT_HOME,
-            GRANTS,
-            IN_TRANSIENT,
-            OF_TRANSIENT,
-            OF_LENDER,
-            OF_BASE,
-            OF_POOL,
-            IN_POOL,
-        ];
-        for rights in lists {
+        for rights in ALL {
             assert!(rights.is_sorted_by_key(|right| (right.group, right.resource)));
             assert!(rights.iter().all(|right| right.verbs.is_sorted()));
         }

@@ -95,8 +95,7 @@ async fn refuse_what_is_lent(session: &Session<'_>, force: bool) -> Result<()> {
 }
 
 /// Ends a cluster that would end by itself: its namespace goes, with all that is in it, or becomes free for the next one. Whoever
-/// changes it at this moment is not
-/// waited for, as its deadline would not wait either.
+/// changes it at this moment is not waited for, as its deadline would not wait either.
 async fn end(home: &Home, wait: bool, console: &Console) -> Result<()> {
     let mut step = console.step("down", "ending it");
     let borrows = home.claim().await.ok().flatten().and_then(|claim| Some((claim.from?, claim.namespace)));

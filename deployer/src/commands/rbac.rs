@@ -169,9 +169,7 @@ impl Subject {
 fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Value> {
     let api = format!("{GROUP}/v1");
     let mut objects: Vec<Value> = subject.account.iter().cloned().collect();
-    let here = json!({ "name": names::MANAGER, "namespace": namespace });
-    objects.push(json!({ "apiVersion": api, "kind": "Role", "metadata": here, "rules": rules(IN_NAMESPACE) }));
-    objects.push(subject.bound("Role", names::MANAGER, here));
+    objects.extend(granted(subject, names::MANAGER, namespace, rules(IN_NAMESPACE)));
     let mut wide = rules(IN_CLUSTER);
     if create_namespace {
         wide.extend(rules(OF_NAMESPACE));
@@ -186,10 +184,14 @@ fn objects(subject: &Subject, namespace: &str, create_namespace: bool) -> Vec<Va
 /// The rights in the namespace of a cluster whose data those of a home begin with.
 fn of_lender(subject: &Subject, home: &str, lender: &str) -> [Value; 2] {
     let name = format!("{}-{home}-lends", names::MANAGER);
-    let there = json!({ "name": name, "namespace": lender });
-    let role =
-        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules(OF_BASE) });
-    [role, subject.bound("Role", &name, there)]
+    granted(subject, &name, lender, rules(OF_BASE))
+}
+
+/// A role in a namespace, and who has it.
+fn granted(subject: &Subject, name: &str, namespace: &str, rules: Vec<Value>) -> [Value; 2] {
+    let there = json!({ "name": name, "namespace": namespace });
+    let role = json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": there, "rules": rules });
+    [role, subject.bound("Role", name, there)]
 }
 
 /// Rights as rules: kinds of one group with the same verbs in one rule.

@@ -2,11 +2,11 @@
 //! it found.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::wire;
+use crate::cluster::owner::reference;
 use crate::names;
 use crate::render::Object;
 use crate::render::check::{Check, Limits, add_variable};
@@ -143,14 +143,7 @@ pub(crate) fn map_name(job: &str, at: usize) -> String {
 /// A ConfigMap that goes with its Job.
 pub(crate) fn map(check: &Check<'_>, job: &ObjectMeta, at: usize, data: &[(String, String)]) -> ConfigMap {
     let name = job.name.clone().unwrap_or_default();
-    let owner = OwnerReference {
-        api_version: "batch/v1".to_owned(),
-        kind: "Job".to_owned(),
-        name: name.clone(),
-        uid: job.uid.clone().unwrap_or_default(),
-        controller: None,
-        block_owner_deletion: None,
-    };
+    let owner = reference("batch/v1", "Job", job);
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(map_name(&name, at)),

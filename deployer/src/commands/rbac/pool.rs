@@ -7,7 +7,7 @@
 use clustergraph::format::service::Security;
 use serde_json::{Value, json};
 
-use super::{GROUP, Subject, rules};
+use super::{Subject, granted, rules};
 use crate::cluster::rights::{IN_NAMESPACE, IN_POOL, OF_POOL};
 use crate::cluster::{ENFORCE, enforced};
 use crate::error::{Error, Result};
@@ -20,27 +20,20 @@ pub(super) fn objects(subject: &Subject, settings: &Settings, security: Security
     let home = settings.namespace.as_str();
     let mut objects = vec![json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": home } })];
     objects.extend(subject.account.iter().cloned());
-    objects.extend(granted(subject, home, rules(OF_POOL)));
+    objects.extend(granted(subject, names::MANAGER, home, rules(OF_POOL)));
     let bounds = settings.quota.as_ref().map(|quota| bounds(&settings.cluster, quota)).transpose()?.flatten();
     for namespace in &settings.pool {
         let labels = json!({ (names::HOME): home, (ENFORCE): enforced(security) });
         objects.push(json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels },
         }));
-        objects.extend(granted(subject, namespace, rules(&[IN_NAMESPACE, IN_POOL].concat())));
+        objects.extend(granted(subject, names::MANAGER, namespace, rules(&[IN_NAMESPACE, IN_POOL].concat())));
         if let Some(bounds) = &bounds {
             objects.extend(bounds.defaults.iter().map(|it| placed(it, namespace)).collect::<Result<Vec<_>>>()?);
             objects.push(placed(&bounds.quota, namespace)?);
         }
     }
     Ok(objects)
-}
-
-/// A role in a namespace, and who has it.
-fn granted(subject: &Subject, namespace: &str, rules: Vec<Value>) -> [Value; 2] {
-    let here = json!({ "name": names::MANAGER, "namespace": namespace });
-    let role = json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": here, "rules": rules });
-    [role, subject.bound("Role", names::MANAGER, here)]
 }
 
 /// An object as it is in a namespace, with its kind.

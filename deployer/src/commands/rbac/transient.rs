@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GROUP, Subject, rules};
+use super::{GROUP, Subject, granted, rules};
 use crate::cluster::rights::{AT_HOME, GRANTS, IN_CLUSTER, IN_NAMESPACE, IN_TRANSIENT, OF_LENDER, OF_TRANSIENT};
 use crate::names;
 
@@ -35,13 +35,11 @@ pub(super) fn objects(subject: &Subject, home: &str, lender: Option<&str>) -> Ve
     ]);
     if let Some(lender) = lender {
         // In a namespace that is not its own, and where there may be others of this kind.
-        let there = json!({ "name": format!("{whole}-overlays"), "namespace": lender });
         let mut read = rules(OF_LENDER);
         read.push(json!({
             "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [names::PINS], "verbs": ["update"],
         }));
-        objects.push(role("Role", there.clone(), read));
-        objects.push(subject.bound("Role", &format!("{whole}-overlays"), there));
+        objects.extend(granted(subject, &format!("{whole}-overlays"), lender, read));
     }
     objects.extend(policy(subject, home, &whole, &inside, lender));
     objects
